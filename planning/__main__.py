@@ -1,0 +1,53 @@
+"""Plans a stack file from the command line; see `--help`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from planning.checks import problems_of
+from planning.compare import comparison
+from planning.engine import architecture_of
+from planning.plan import make_plan
+from planning.problems import Problem, Refused
+from planning.render import as_json, as_text, refusal_as_json
+from planning.settings import StackSettings, parse
+from planning.stack_file import read
+
+FITS, REFUSED = 0, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 for a stack that fits, 2 for one that is refused or cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m planning", description="What a stack needs, holds, and what speaks against it."
+    )
+    parser.add_argument("stack_file", type=Path, help="Pulumi.<stack>.yaml")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="for programs")
+    output.add_argument("--compare", action="store_true", help="the stack's model across GPU types and counts")
+    options = parser.parse_args(arguments)
+    try:
+        settings = parse(read(options.stack_file))
+    except Refused as refused:
+        print(json.dumps(refusal_as_json(refused.problems), indent=2, ensure_ascii=False) if options.json else refused)
+        return REFUSED
+    if options.compare:
+        return _compare(settings)
+    plan = make_plan(settings)
+    print(json.dumps(as_json(plan), indent=2, ensure_ascii=False) if options.json else as_text(plan))
+    return FITS if plan.fits else REFUSED
+
+
+def _compare(settings: StackSettings) -> int:
+    problems = [problem for problem in problems_of(settings) if problem.key.startswith(("model.", "serving.extraArgs"))]
+    if architecture_of(settings) is None and not problems:
+        problems = [
+            Problem("model.repository", "is not a model whose sizes are known", "a stack on GPUs, such as a100-bf16")
+        ]
+    print(Refused(problems) if problems else comparison(settings))
+    return REFUSED if problems else FITS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

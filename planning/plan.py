@@ -1,0 +1,131 @@
+"""The plan of a stack: what it needs and holds, and everything that speaks against it."""
+
+from dataclasses import dataclass, field, replace
+
+from planning.advice import warnings
+from planning.capacity import Capacity, Rank
+from planning.checks import problems_of
+from planning.engine import Deployment, architecture_of, deployment_of, parallelism_of, precision_of
+from planning.problems import Problem, describe
+from planning.quantities import GB, GiB, duration_text, size_text
+from planning.sections import StackSettings
+from planning.storage import disk_needed, download_seconds
+from planning.suggestions import alternatives, changed
+from planning.weights import repository_bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stack needs and holds.
+
+    On CPUs, and where sizes are unknown, there is no memory arithmetic and the numbers are 0.
+    """
+
+    tensor_parallel_size: int
+    pipeline_parallel_size: int
+    gpus: int
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    ranks: list[Rank] = field(default_factory=list)
+    """The pipeline's stages, each standing for its tensor-parallel ranks."""
+    deployment: Deployment | None = None
+    kv_cache_tokens: int = 0
+    full_requests: float = 0
+    weights_bytes: int = 0
+    """All tensors of the repository."""
+    disk_bytes: int = 0
+    """What a claim needs for one revision and the caches."""
+    disk_bytes_for_two: int = 0
+    """The same with a second revision beside the one that serves."""
+    download_seconds: float | None = None
+    cost_per_hour: float | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the stack will run, as far as can be said beforehand."""
+        return not self.problems
+
+    def summary(self) -> dict[str, str | int | float]:
+        """The stack output `plan`: flat, in serving terms, and stable, so that its diff reads well in a preview."""
+        lines: dict[str, str | int | float] = {
+            "GPUs": self.gpus,
+            "parallelism": f"tensor {self.tensor_parallel_size} × pipeline {self.pipeline_parallel_size}",
+        }
+        if self.deployment and self.ranks:
+            per_gpu = [rank.weights_bytes / GiB for rank in self.ranks]
+            left = min(self.ranks, key=lambda rank: rank.kv_cache_tokens)
+            lines |= {
+                "GPU": self.deployment.gpu.product,
+                "precision": self.deployment.precision,
+                "weights per GPU": f"{max(per_gpu):.1f} GiB",
+                "KV cache per GPU": f"{max(0, left.kv_cache_bytes) / GiB:.1f} GiB",
+                "KV tokens": f"{self.kv_cache_tokens:,}",
+                "longest request": f"{self.deployment.engine.max_model_len:,}",
+                "full-length requests at once": round(self.full_requests, 1),
+            }
+        if self.weights_bytes:
+            lines |= {
+                "weights": f"{self.weights_bytes / GB:,.0f} GB",
+                "disk needed": size_text(self.disk_bytes),
+                "disk for two revisions": size_text(self.disk_bytes_for_two),
+            }
+        if self.download_seconds is not None:
+            lines["download at best"] = duration_text(60 * max(1, round(self.download_seconds / 60)))
+        if self.cost_per_hour is not None:
+            lines["cost an hour"] = round(self.cost_per_hour, 2)
+        return lines
+
+
+def make_plan(settings: StackSettings) -> Plan:
+    """The plan of well-formed settings. What will not run is in `problems`; nothing is raised."""
+    problems = problems_of(settings)
+    tensor, pipeline = parallelism_of(settings)
+    hardware, storage = settings.hardware, settings.storage
+    plan = Plan(tensor, pipeline, hardware.gpus, problems)
+    if hardware.price_per_gpu_hour is not None and hardware.on_gpus:
+        plan = replace(plan, cost_per_hour=hardware.price_per_gpu_hour * hardware.gpus)
+    architecture, precision = architecture_of(settings), precision_of(settings)
+    if architecture:
+        bandwidth = storage.download_bits_per_second
+        plan = replace(
+            plan,
+            weights_bytes=repository_bytes(architecture, precision),
+            disk_bytes=disk_needed(architecture, precision),
+            disk_bytes_for_two=disk_needed(architecture, precision, revisions=2),
+            download_seconds=download_seconds(architecture, precision, bandwidth) if bandwidth else None,
+        )
+    # The arithmetic needs settings that divide; where they do not, those with the problems' own fixes stand in.
+    sound = _repaired(settings, problems)
+    deployment = deployment_of(sound) if sound else None
+    plan = replace(plan, warnings=warnings(settings, deployment))
+    if sound is None or deployment is None:
+        return plan
+    capacity = Capacity(deployment)
+    shortfall = capacity.shortfall(length_is_set=sound.serving.max_model_len is not None)
+    if shortfall:
+        problems = [*problems, _with_alternatives(shortfall, sound, capacity)]
+    return replace(
+        plan,
+        problems=problems,
+        ranks=capacity.ranks,
+        deployment=deployment,
+        kv_cache_tokens=capacity.kv_cache_tokens,
+        full_requests=capacity.full_requests,
+    )
+
+
+def _repaired(settings: StackSettings, problems: list[Problem]) -> StackSettings | None:
+    """The settings with every fix applied; None if some problem, of those that the arithmetic stands on, has none."""
+    for problem in problems:
+        if problem.fix is not None:
+            settings = changed(settings, problem.fix)
+    arithmetic = ("model.", "hardware.", "serving.")
+    return None if any(problem.key.startswith(arithmetic) for problem in problems_of(settings)) else settings
+
+
+def _with_alternatives(shortfall: Problem, settings: StackSettings, capacity: Capacity) -> Problem:
+    found = list(alternatives(settings, capacity))
+    if not found:
+        return shortfall
+    spelled = [f"{describe(changes)} ({reason})" for changes, reason in found]
+    return replace(shortfall, suggestion=", or ".join(spelled), fix=found[0][0])

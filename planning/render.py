@@ -1,0 +1,95 @@
+"""A plan as text for people and as JSON for programs."""
+
+from collections.abc import Sequence
+
+from planning.plan import Plan
+from planning.problems import Problem
+from planning.quantities import GiB
+
+
+def as_json(plan: Plan) -> dict[str, object]:
+    """Everything that a program may want to know; sizes in bytes, or in GiB where the name says so."""
+    return {
+        "fits": plan.fits,
+        "problems": problems_as_json(plan.problems),
+        "warnings": plan.warnings,
+        "tensorParallelSize": plan.tensor_parallel_size,
+        "pipelineParallelSize": plan.pipeline_parallel_size,
+        "gpus": plan.gpus,
+        "ranks": [
+            {
+                "stage": rank.stage,
+                "layers": len(rank.layers),
+                "firstLayer": rank.layers[0],
+                "weightsGiB": round(rank.weights_bytes / GiB, 3),
+                "activationsGiB": round(rank.activations_bytes / GiB, 3),
+                "nonTorchGiB": round(rank.non_torch_bytes / GiB, 3),
+                "cudaGraphsGiB": round(rank.graphs_bytes / GiB, 3),
+                "kvCacheGiB": round(rank.kv_cache_bytes / GiB, 3),
+                "kvCacheTokens": rank.kv_cache_tokens,
+            }
+            for rank in plan.ranks
+        ],
+        "kvCacheTokens": plan.kv_cache_tokens,
+        "fullLengthRequests": round(plan.full_requests, 2),
+        "weightsBytes": plan.weights_bytes,
+        "diskBytes": plan.disk_bytes,
+        "downloadSeconds": plan.download_seconds,
+        "costPerHour": plan.cost_per_hour,
+        "summary": plan.summary(),
+    }
+
+
+def refusal_as_json(problems: Sequence[Problem]) -> dict[str, object]:
+    """What there is to say of a file that could not be read as a stack."""
+    return {"fits": False, "problems": problems_as_json(problems), "ranks": [], "kvCacheTokens": 0, "weightsBytes": 0}
+
+
+def problems_as_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    """Key, text and suggestion of each."""
+    return [{"key": problem.key, "text": problem.text, "suggestion": problem.suggestion} for problem in problems]
+
+
+def as_text(plan: Plan) -> str:
+    """The summary, a line a stage, then what speaks against it."""
+    summary = [f"{name}: {value}" for name, value in plan.summary().items()]
+    stages = table(
+        ["stage", "layers", "GPUs", "weights", "activations", "libraries", "CUDA graphs", "KV cache", "KV tokens"],
+        [
+            [
+                str(rank.stage),
+                f"{rank.layers[0]}-{rank.layers[-1]}",
+                str(plan.tensor_parallel_size),
+                *(
+                    f"{size / GiB:.2f}"
+                    for size in (
+                        rank.weights_bytes,
+                        rank.activations_bytes,
+                        rank.non_torch_bytes,
+                        rank.graphs_bytes,
+                        rank.kv_cache_bytes,
+                    )
+                ),
+                f"{rank.kv_cache_tokens:,}",
+            ]
+            for rank in plan.ranks
+        ],
+    )
+    parts = ["\n".join(summary)]
+    if plan.ranks:
+        parts.append("GiB on each GPU:\n" + stages)
+    parts += [f"note: {warning}" for warning in plan.warnings]
+    parts += [f"refused: {problem}" for problem in plan.problems]
+    return "\n\n".join(parts)
+
+
+def table(heading: list[str], rows: list[list[str]]) -> str:
+    """Columns aligned: the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [heading, *rows]
+    )

@@ -1,0 +1,44 @@
+"""The stack file as types: every key, its default, what it does and what changing it does.
+
+The JSON Schema that editors use and the reference page are made from these classes, and defaults stand here only.
+Attributes are the keys in snake_case: `hardware.gpusPerNode` is `settings.hardware.gpus_per_node`. Where a duration
+is written ("24h") the attribute is in seconds; sizes stay as written, because Kubernetes takes them so, with
+`…_bytes` beside them where the plan counts.
+"""
+
+from pydantic import Field
+
+from planning.sections.base import Section, Unreadable
+from planning.sections.hardware import Hardware
+from planning.sections.image import Image
+from planning.sections.model import Architecture, Model
+from planning.sections.scheduling import Network, Scheduling, Toleration
+from planning.sections.serving import Serving
+from planning.sections.storage import Storage
+
+__all__ = [
+    "Architecture",
+    "Hardware",
+    "Image",
+    "Model",
+    "Network",
+    "Scheduling",
+    "Section",
+    "Serving",
+    "StackSettings",
+    "Storage",
+    "Toleration",
+    "Unreadable",
+]
+
+
+class StackSettings(Section):
+    """The whole stack file."""
+
+    model: Model
+    hardware: Hardware
+    storage: Storage = Field(default_factory=Storage)
+    image: Image = Field(default_factory=Image)
+    scheduling: Scheduling = Field(default_factory=Scheduling)
+    network: Network = Field(default_factory=Network)
+    serving: Serving = Field(default_factory=Serving)

@@ -1,0 +1,69 @@
+"""The keys of deepseek:hardware."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from planning.quantities import CPU
+from planning.sections.base import PLAN_ONLY, REPLACES_CLUSTER, Quantity, Section, Text
+
+
+class Hardware(Section):
+    """What the model runs on."""
+
+    gpu: Text = Field(
+        description=(
+            "Value of the node label nvidia.com/gpu.product; what was planned for is what gets scheduled. `none` "
+            "runs on CPUs, without GPU limits."
+        ),
+        examples=["NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200", "none"],
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+    gpus_per_node: Annotated[int, Field(ge=1, le=72)] = Field(
+        description=(
+            "GPUs of one node, all of which one Ray pod takes. With `gpu: none`, the ranks that run in one pod."
+        ),
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+    nodes: Annotated[int, Field(ge=1, le=1000)] = Field(
+        description="Nodes, one Ray pod on each: one head and the rest workers.", json_schema_extra=REPLACES_CLUSTER
+    )
+    gpu_memory_gib: Annotated[float, Field(gt=1, le=10_000)] | None = Field(
+        default=None,
+        alias="gpuMemoryGiB",
+        description=(
+            "Memory of one GPU as CUDA reports it to a process, in GiB, for a GPU that the plan does not know or "
+            "that is partitioned."
+        ),
+        json_schema_extra=PLAN_ONLY,
+    )
+    price_per_gpu_hour: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None,
+        description="Price of one GPU for an hour, in any currency: the plan then shows the cost.",
+        json_schema_extra=PLAN_ONLY,
+    )
+    cpu: Annotated[str, Field(pattern=f"^({CPU})$")] | None = Field(
+        default=None,
+        description="CPU request of a Ray pod; chosen from the number of GPUs if unset.",
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+    memory: Quantity | None = Field(
+        default=None,
+        description="Memory request and limit of a Ray pod; chosen from the number of GPUs if unset.",
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+    shared_memory: Quantity | None = Field(
+        default=None,
+        description="Size limit of /dev/shm in a Ray pod; chosen from the number of GPUs if unset.",
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+
+    @property
+    def on_gpus(self) -> bool:
+        """Whether there is memory arithmetic, and a GPU to ask for."""
+        return self.gpu != "none"
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the whole stack, and so its ranks."""
+        return self.gpus_per_node * self.nodes

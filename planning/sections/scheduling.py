@@ -1,0 +1,58 @@
+"""The keys of deepseek:scheduling and deepseek:network."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from planning.sections.base import REPLACES_CLUSTER, REPLACES_SERVING, Count, Duration, Name, Section
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Toleration(TypedDict, total=False):
+    """A Kubernetes toleration."""
+
+    key: str
+    operator: Literal["Exists", "Equal"]
+    value: str
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+    tolerationSeconds: int
+
+
+class Scheduling(Section):
+    """Which nodes take the Ray pods."""
+
+    node_selector: dict[str, str] | None = Field(
+        default=None,
+        description=(
+            "Labels of the nodes, in place of nvidia.com/gpu.product (which autoscaled nodes get only after they boot)."
+        ),
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+    tolerations: list[Toleration] = Field(
+        default=[], description="Tolerations of the Ray pods.", json_schema_extra=REPLACES_CLUSTER
+    )
+    priority_class_name: Name | None = Field(
+        default=None, description="PriorityClass of the Ray pods.", json_schema_extra=REPLACES_CLUSTER
+    )
+    join_timeout: Duration = Field(
+        default=30 * 60, description="Bound of the wait for every planned Ray node.", json_schema_extra=REPLACES_SERVING
+    )
+
+
+class Network(Section):
+    """How ranks on different nodes reach each other."""
+
+    interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=15)] | None = Field(
+        default=None,
+        description="Network interface for NCCL and Gloo inside the pods, such as eth0; the pod's own if unset.",
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+    host_network: bool = Field(
+        default=False, description="Ray pods use the node's network.", json_schema_extra=REPLACES_CLUSTER
+    )
+    rdma_resources: dict[str, Count] = Field(
+        default={},
+        description="Extended resources of RDMA devices for each Ray pod, such as `rdma/hca: 1`.",
+        json_schema_extra=REPLACES_CLUSTER,
+    )

@@ -1,0 +1,74 @@
+"""The keys of deepseek:storage."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planning.quantities import BANDWIDTH, bits_per_second_of, bytes_of
+from planning.sections.base import BOUNDS_ONLY, PLAN_ONLY, REDOWNLOADS, Duration, Name, Quantity, Section, changing
+
+
+class Storage(Section):
+    """Where the weights lie."""
+
+    size: Quantity | None = Field(
+        default=None,
+        description="Size of the claim; required unless existingClaim is set.",
+        examples=["3Ti", "700Gi"],
+        json_schema_extra=changing("grows the claim in place, if its class allows it"),
+    )
+    storage_class: Name | None = Field(
+        default=None,
+        description="StorageClass of the claim; the cluster's default if unset.",
+        json_schema_extra=changing("makes another claim and downloads again; the old one is kept"),
+    )
+    access_mode: Literal["ReadWriteMany", "ReadWriteOnce"] = Field(
+        default="ReadWriteMany",
+        description="Several nodes need ReadWriteMany.",
+        json_schema_extra=changing("makes another claim and downloads again; the old one is kept"),
+    )
+    existing_claim: Name | None = Field(
+        default=None,
+        description="Name of a claim in the namespace to use in place of one of the stack's own.",
+        json_schema_extra=REDOWNLOADS,
+    )
+    keep: bool = Field(
+        default=True,
+        description="The claim, and with it the weights, outlives `pulumi destroy`.",
+        json_schema_extra=changing("decides what the next destroy does, nothing now"),
+    )
+    verify: Literal["marker", "full"] = Field(
+        default="marker",
+        description=(
+            "What is checked of weights that are already there: the completion marker, or the SHA-256 of every "
+            "file (reads all of them once)."
+        ),
+        json_schema_extra=changing("runs the download Job again, which finds the weights"),
+    )
+    download_pods: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1,
+        description="Pods that download side by side; more than one needs ReadWriteMany.",
+        json_schema_extra=changing("runs the download Job again, which finds the weights"),
+    )
+    download_bandwidth: Annotated[str, Field(pattern=f"^{BANDWIDTH}$")] | None = Field(
+        default=None,
+        description=(
+            "What the cluster gets from the repository's host, all pods together: the plan then shows how long "
+            "the download takes."
+        ),
+        examples=["10Gbit"],
+        json_schema_extra=PLAN_ONLY,
+    )
+    download_timeout: Duration = Field(
+        default=24 * 3600, description="Bound of the download.", json_schema_extra=BOUNDS_ONLY
+    )
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes of the claim, if its size is given."""
+        return None if self.size is None else bytes_of(self.size)
+
+    @property
+    def download_bits_per_second(self) -> float | None:
+        """Bits a second, if a bandwidth is given."""
+        return None if self.download_bandwidth is None else bits_per_second_of(self.download_bandwidth)

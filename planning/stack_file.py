@@ -1,0 +1,58 @@
+"""Reads `Pulumi.<stack>.yaml`: the objects under this project's name, as `pulumi` would hand them to the program."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from planning.problems import Problem, Refused
+
+PROJECT = "deepseek"
+SECRETS = ("apiKey", "modelToken")
+"""Keys of their own beside the objects: encrypted ones inside an object would hide all of it."""
+
+
+def read(path: Path) -> dict[str, object]:
+    """The objects for `planning.settings.parse`.
+
+    Raises Refused for a file that cannot be read, and for secrets in plain text.
+    """
+    try:
+        document: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused([Problem(str(path), f"cannot be read: {error.strerror}", _nearby(path))]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise Refused([Problem(str(path), f"is not YAML{where}: {getattr(error, 'problem', error)}")]) from None
+    config = cast("dict[object, object]", document).get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise Refused([Problem(str(path), "has no object `config`", f"config: with keys such as {PROJECT}:model")])
+    return _of_this_project(cast("dict[object, object]", config))
+
+
+def in_plain_text(key: str) -> Problem:
+    """What is wrong with a secret that anybody can read."""
+    return Problem(key, "is a secret in plain text", f"pulumi config set --secret {key}")
+
+
+def _of_this_project(config: Mapping[object, object]) -> dict[str, object]:
+    own = {
+        str(key).removeprefix(f"{PROJECT}:"): value
+        for key, value in config.items()
+        if str(key).startswith(f"{PROJECT}:") or ":" not in str(key)
+    }
+    plain = [key for key in SECRETS if key in own and not _is_encrypted(own[key])]
+    if plain:
+        raise Refused([in_plain_text(key) for key in plain])
+    return {key: value for key, value in own.items() if key not in SECRETS}
+
+
+def _is_encrypted(value: object) -> bool:
+    return isinstance(value, dict) and list(cast("dict[str, object]", value)) == ["secure"]
+
+
+def _nearby(path: Path) -> str:
+    files = sorted(str(file) for file in path.parent.glob("Pulumi.*.yaml"))
+    return " or ".join(files)

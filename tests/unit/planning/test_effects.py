@@ -1,0 +1,58 @@
+"""What a preview does to what serves, for recorded previews and for single steps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planning.effects import effects
+from planning.preview import Step, read
+
+PREVIEWS = Path(__file__).parent / "previews"
+
+
+def step(kind: str, name: str, op: str, **more: Any) -> Step:
+    return Step(op=op, urn=f"urn:pulumi:s::deepseek::deepseek:index:Parent$kubernetes:{kind}::{name}", **more)
+
+
+RECORDED = {
+    "first": ["**Serving starts** on 4 nodes", "Before anything that serves is touched, the images `fetch` and"],
+    "nodes": ["**Serving stops.** The RayCluster is replaced"],
+    "flag": ["**Serving stops until vLLM has started again.** Ray's nodes stay"],
+    "revision": ["**Serving stops.**", "Before anything that serves is touched, the weights are downloaded"],
+    "claim": ["**Serving stops.**", "Before anything that serves is touched", "The old claim stays in the cluster"],
+    "nothing": ["**Nothing changes.**"],
+}
+
+
+@pytest.mark.parametrize(("name", "starts"), RECORDED.items(), ids=RECORDED.keys())
+def test_recorded_changes_in_words(name: str, starts: list[str]) -> None:
+    preview = read((PREVIEWS / f"{name}.json").read_text(encoding="utf-8"))
+    told = effects(preview.steps, preview.settings)
+    assert len(told) == len(starts), told
+    for text, start in zip(told, starts, strict=True):
+        assert text.startswith(start)
+
+
+KEPT = {"old_state": {"retainOnDelete": True}}
+SINGLE = {
+    "nothing that serves": (step("core/v1:ConfigMap", "other", "update"), "**Serving goes on.** Nothing"),
+    "gate": (step("batch/v1:Job", "gate", "replace"), "**Serving goes on.** Only the gate"),
+    "serving Job deleted": (step("batch/v1:Job", "serve", "delete"), "**Serving ends.**"),
+    "cluster deleted": (step("ray.io/v1:RayCluster", "deepseek", "delete"), "**Serving ends.**"),
+    "half a replacement": (step("ray.io/v1:RayCluster", "deepseek", "delete-replaced"), "**Serving stops.**"),
+    "one image": (step("batch/v1:Job", "build-fetch", "replace"), "the image `fetch` is built"),
+    "Service": (step("core/v1:Service", "deepseek", "replace"), "clients do not reach the model"),
+    "claim given up": (step("core/v1:PersistentVolumeClaim", "weights", "delete", **KEPT), "stays in the cluster"),
+    "claim deleted": (step("core/v1:PersistentVolumeClaim", "weights", "delete"), "**The claim is deleted, and"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), SINGLE.values(), ids=SINGLE.keys())
+def test_single_steps_in_words(change: Step, said: str) -> None:
+    assert said in "\n".join(effects([change], None))
+
+
+def test_a_component_of_the_same_name_is_not_what_runs() -> None:
+    component = Step(op="update", urn="urn:pulumi:s::deepseek::deepseek:index:RayCluster::deepseek")
+    assert effects([component], None) == ["**Serving goes on.** Nothing that serves is replaced."]
