@@ -1,0 +1,185 @@
+"""Put a model's Git LFS repository onto a volume: whole, verified, once on the disk.
+
+    python3 -m fetch
+
+The marker `.git/fetch/complete.json` is written last; while it matches, another run ends within a second. Killed at
+any moment, the next run goes on. Every pod of an Indexed Job brings its share of the objects; number 0 then goes
+through the other shares, takes over those that nobody works on, and finishes. download.py documents the environment.
+"""
+
+import logging
+import os
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+import failure
+import inventory
+from download import Download, from_environment
+from failure import Failed, Interrupted, binary
+from git_repository import GitRepository
+from inventory import INVENTORY, MARKER, Inventory, shares
+from lease import hold
+from object_store import ObjectStore
+from progress import reported, show, tell
+from transfer import Patience, Transfer
+from verification import Verifier, small_file_is_whole
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Return the exit code; the reason of a failure is in the log and in the termination message."""
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stdout)
+    signal.signal(signal.SIGTERM, stop)
+    os.umask(0o002)
+    try:
+        download = from_environment(os.environ)
+        try:
+            run(download)
+        except Failed as reason:
+            show(download, str(reason))
+            raise
+    except Failed as reason:
+        log.critical("%s", reason)
+        failure.write_termination_message(str(reason))
+        return 1
+    return 0
+
+
+def stop(number: int, _: FrameType | None) -> None:
+    """End as after an error: git-lfs is stopped, leases are given back, and the next pod goes on."""
+    sys.exit(128 + number)
+
+
+def run(download: Download) -> None:
+    """Do what is left to do. Raises Failed."""
+    try:
+        make_folders(download)
+        marker = inventory.read(download.state / MARKER)
+        if marker and marker.is_on(download.directory) and not download.verify_everything:
+            check_identity(download, marker)
+            log.info("%s is complete: commit %s, %s", download.directory, marker.commit, binary(marker.size))
+            return
+        files = prepare(download)
+        bring(download, files)
+        if download.index == 0:
+            finish(download, files)
+    except OSError as error:
+        raise failure.of_the_volume(error, download.volume) from error
+    except Interrupted as why:
+        raise Failed(f"Git did not get on with {download.repository}: {why}. Try again.") from why
+
+
+def make_folders(download: Download) -> None:
+    """Make the model's folder, and beside the models one for what the serving pods compile."""
+    cache = download.volume / "cache"
+    if not cache.exists():
+        cache.mkdir(exist_ok=True)
+        cache.chmod(0o2775)
+    download.state.mkdir(parents=True, exist_ok=True)
+
+
+def check_identity(download: Download, found: Inventory) -> None:
+    """Raise Failed when the folder holds something else: what may be being served is never replaced in its place."""
+    if found.repository != download.repository and GitRepository(download).resolve() != found.commit:
+        raise Failed(
+            f"{download.directory} holds commit {found.commit} of {found.repository}; {download.revision} of "
+            f"{download.repository} is another one: set deepseek:model.name, so that it gets a folder of its own."
+        )
+
+
+def prepare(download: Download) -> Inventory:
+    """Return the files of the revision. A branch is resolved once: the first inventory on the volume decides."""
+    patience = Patience(download)
+    with hold(download.state / "prepare.lease"):
+        found = inventory.read(download.state / INVENTORY)
+        if found:
+            check_identity(download, found)
+            return found
+        while True:
+            try:
+                repository = GitRepository(download)
+                files = repository.clone(repository.resolve())
+                break
+            except Interrupted as why:
+                patience.wait(why)
+        files.write(download.state / INVENTORY)
+    large = len(files.files) - len(files.small)
+    tell(
+        download,
+        f"{download.revision} of {download.repository} is commit {files.commit}: {len(files.files)} files, "
+        f"{large} of them in Git LFS, {binary(files.size)}",
+    )
+    return files
+
+
+def bring(download: Download, files: Inventory) -> None:
+    """Download and verify this pod's share; as number 0 then also whatever the other pods have not done."""
+    store = ObjectStore(download.directory, files)
+    divided = shares(files.large, download.pods)
+    numbers = range(download.pods) if download.index == 0 else [download.index]
+    mine = [file for number in numbers for file in divided[number]]
+    total = sum(file.size for file in mine)
+    with (
+        closing(Verifier(store)) as verifier,
+        reported(download, total, lambda: store.received(mine), lambda: verifier.verified_bytes),
+    ):
+        transfer = Transfer(download, GitRepository(download), store, verifier)
+        for number in numbers:
+            with hold(download.state / f"share-{number}-of-{download.pods}.lease") as lease:
+                if number == download.index or not is_verified(download, files, number):
+                    transfer.bring(divided[number], lease)
+                    record(download, number).write_text(signature(download, files))
+
+
+def is_verified(download: Download, files: Inventory, number: int) -> bool:
+    """Whether another pod of this Job has verified a share. What an earlier Job verified is read again."""
+    try:
+        return record(download, number).read_text() == signature(download, files)
+    except FileNotFoundError:
+        return False
+
+
+def record(download: Download, number: int) -> Path:
+    """Return the file by which a pod tells the finishing one that its share is whole."""
+    return download.state / f"share-{number}-of-{download.pods}.verified"
+
+
+def signature(download: Download, files: Inventory) -> str:
+    """Return what such a file holds."""
+    return f"{download.job_uid or download.job} {files.commit}"
+
+
+def finish(download: Download, files: Inventory) -> None:
+    """Put every file in its place, check the small ones, and write the marker."""
+    store = ObjectStore(download.directory, files)
+    with hold(download.state / "finish.lease") as lease:
+        for file in files.large:
+            store.place(file)
+        restore_small(download, files)
+        store.clean()
+        lease.check()
+        files.write(download.state / MARKER)
+    log.info("%s is complete and verified: %s", download.directory, binary(files.size))
+
+
+def restore_small(download: Download, files: Inventory) -> None:
+    """Write the files that Git itself holds again where they are not as committed, and see them to the disk."""
+    folder = download.directory
+    damaged = [file for file in files.small if not small_file_is_whole(file, folder / file.path)]
+    if damaged:
+        log.warning("%s changed on the volume: written again", ", ".join(file.path for file in damaged))
+        GitRepository(download).write_small(damaged)
+    for file in files.small:
+        if not small_file_is_whole(file, folder / file.path):
+            (download.state / INVENTORY).unlink()
+            raise Failed(f"Git's own copy of {file.path} on the volume is damaged. The next run clones it again.")
+        if not (folder / file.path).is_symlink():
+            inventory.sync(folder / file.path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""One at a time, over the pods of one Job, of two Jobs, and over nodes: a file that its holder keeps writing to.
+
+File locks are not used, because network file systems have them only sometimes. No clocks are compared either: whoever
+waits watches whether the content changes. A holder that was killed is recognised at once by a process of its own host
+(a container that was started again), and otherwise by STALE_SECONDS without a beat. There can be two holders when one
+was suspended for longer than that: the work under a lease is such that this costs time and no correctness, because
+files appear by renames and only with the right digest.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from failure import Failed
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 3.0
+STALE_SECONDS = 30.0
+POLL_SECONDS = 0.5
+
+
+@contextmanager
+def hold(path: Path) -> Generator["Lease"]:
+    """Wait for the lease, hold it, and give it back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lease = Lease(path)
+    if not lease.take():
+        log.info("Waiting for %s, which another pod holds", path.name)
+        lease.wait()
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+class Lease:
+    """The file, and whether it is this process that writes to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.owner = f"{socket.gethostname()} {os.getpid()} {started(os.getpid())} {secrets.token_hex(8)}"
+        self._descriptor = -1
+        self._lost, self._released = threading.Event(), threading.Event()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
+
+    def check(self) -> None:
+        """Raise Failed when somebody else took the lease, because this process had stopped for too long."""
+        if self._lost.is_set():
+            raise Failed(f"Another pod took {self.path} over while this one was suspended, and goes on in its place.")
+
+    def take(self) -> bool:
+        """Take the lease if nobody holds it; whether it was taken."""
+        try:
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o664)
+        except FileExistsError:
+            return False
+        self._write(0)
+        self._beating.start()
+        return True
+
+    def wait(self) -> None:
+        """Take the lease as soon as it is free, or its holder gives no more signs of life."""
+        seen, since = self._content(), time.monotonic()
+        while not self.take():
+            content = self._content()
+            if content != seen:
+                seen, since = content, time.monotonic()
+            if is_dead(content) or time.monotonic() - since > STALE_SECONDS:
+                self.path.unlink(missing_ok=True)
+            else:
+                time.sleep(POLL_SECONDS)
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        self._released.set()
+        self._beating.join()
+        os.close(self._descriptor)
+        if self._is_mine():
+            self.path.unlink(missing_ok=True)
+
+    def _write(self, beat: int) -> None:
+        os.pwrite(self._descriptor, f"{self.owner} {beat}\n".encode(), 0)
+        os.fsync(self._descriptor)
+
+    def _beat(self) -> None:
+        beat = 0
+        while not self._released.wait(BEAT_SECONDS):
+            beat += 1
+            try:
+                self._write(beat)
+            except OSError as error:  # a volume that is full now may have space again before anybody else asks
+                log.warning("%s: %s", self.path, error)
+            if not self._is_mine():
+                self._lost.set()
+                return
+
+    def _content(self) -> str:
+        try:
+            return self.path.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _is_mine(self) -> bool:
+        return self._content().startswith(self.owner)
+
+
+def is_dead(content: str) -> bool:
+    """Whether the lease was written by a process of this host that is gone."""
+    match content.split():
+        case [host, process, start, *_]:
+            return host == socket.gethostname() and started(int(process)) != start
+        case _:
+            return False
+
+
+def started(process: int) -> str:
+    """Return when a process was started, in clock ticks since boot; empty when there is none. See proc(5), stat."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,0 +1,142 @@
+"""Small repositories, volumes, and pods: the program as a process of its own, around the real git and git-lfs."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import lfs_repository
+from faulty_server import FaultyServer
+
+TOKEN = "hf_secret-of-the-tests"  # noqa: S105 - it opens nothing else
+ROOT = Path(__file__).parents[3]
+SMALL = {"config.json": b'{"num_hidden_layers": 4}\n', "folder/notes, [draft].txt": "Größe\n".encode()}
+LARGE = {
+    "model-1.safetensors": 3_000_000,
+    "model-2.safetensors": 2_000_000,
+    "model-3.safetensors": 1_000_000,
+    "model-4.safetensors": 700_001,
+    "folder/odd, [name] ü.safetensors": 5_000,
+}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository below `root`, and what a download of its branch `main` has to give."""
+
+    root: Path
+    commit: str
+    content: Mapping[str, bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.content.values()))
+
+    def copy(self, root: Path) -> Path:
+        """Return a copy that a test may change."""
+        return Path(shutil.copytree(self.root / "model.git", root / "model.git"))
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    log: str
+    reason: str
+    """The termination message."""
+
+
+class Volume:
+    """A volume, and the pods that download onto it."""
+
+    def __init__(self, path: Path, scratch: Path, server: FaultyServer) -> None:
+        self.path, self.scratch, self.server = path, scratch, server
+        self.directory = path / "model" / "main"
+        self.state = self.directory / ".git" / "fetch"
+        self.marker = self.state / "complete.json"
+        self.pods: list[subprocess.Popen[bytes]] = []
+        path.mkdir()
+        scratch.mkdir()
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.scratch),
+            "PYTHONPATH": f"{ROOT / 'images/fetch'}:{ROOT / 'images/shared'}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TERMINATION_LOG": str(self.scratch / "termination-log"),
+            "MODEL_REPOSITORY": self.server.url(),
+            "MODEL_REVISION": "main",
+            "MODEL_DIRECTORY": str(self.directory),
+            "VOLUME": str(self.path),
+            "PATIENCE_SECONDS": "10",
+            "STALL_SECONDS": "1",
+            **changes,
+        }
+
+    def start(self, **changes: str) -> subprocess.Popen[bytes]:
+        """Start a pod of its own process group: killing the group is what a killed container is."""
+        (self.scratch / "termination-log").unlink(missing_ok=True)
+        with (self.scratch / f"log-{len(self.pods)}").open("wb") as log:
+            pod = subprocess.Popen(
+                [sys.executable, "-m", "fetch"],
+                env=self.environment(**changes),
+                cwd="/",
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pods.append(pod)
+        return pod
+
+    def end(self, pod: subprocess.Popen[bytes], seconds: float = 60) -> Ended:
+        code = pod.wait(seconds)
+        reason = self.scratch / "termination-log"
+        log = (self.scratch / f"log-{self.pods.index(pod)}").read_text()
+        return Ended(code, log, reason.read_text() if reason.exists() else "")
+
+    def download(self, **changes: str) -> Ended:
+        return self.end(self.start(**changes))
+
+    def kill(self, pod: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> None:
+        os.killpg(pod.pid, number)
+        pod.wait(10)
+
+    def kill_all(self) -> None:
+        for pod in self.pods:
+            if pod.poll() is None:
+                self.kill(pod)
+
+    def content(self) -> dict[str, bytes]:
+        """Every file that a server would find, hidden ones of Git left out."""
+        files = (path for path in self.directory.rglob("*") if path.is_file())
+        return {
+            str(path.relative_to(self.directory)): path.read_bytes()
+            for path in files
+            if not path.relative_to(self.directory).parts[0].startswith(".git")
+        }
+
+
+def make_repository(root: Path, large: Mapping[str, int]) -> Repository:
+    """A repository of random files of these sizes, in bytes, and two small ones."""
+    source = random.Random(1)
+    content = SMALL | {path: source.randbytes(size) for path, size in large.items()}
+    files = root / "files"
+    for path, data in content.items():
+        (files / path).parent.mkdir(parents=True, exist_ok=True)
+        (files / path).write_bytes(data)
+    commit = lfs_repository.commit(root / "model.git", files)
+    shutil.rmtree(files)
+    return Repository(root, commit, content)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
