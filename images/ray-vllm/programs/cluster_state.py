@@ -1,0 +1,108 @@
+"""What the API server says about what serves: RayCluster, serving Job, their pods and warnings, the supervisor's log.
+
+Objects are as the API server gives them. What cannot be read is remembered as text, so that a missing permission or a
+short outage never hides the rest.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import in_cluster
+import supervisor_log
+
+KubeObject: TypeAlias = dict[str, Any]
+
+HTTP_NOT_FOUND = 404
+HTTP_BAD_REQUEST = 400
+LOG_LINES = 2000
+
+
+@dataclass(frozen=True)
+class State:
+    """One look. `cluster` and `job` are None when they do not exist or, by `unreadable`, could not be read."""
+
+    cluster: KubeObject | None = None
+    job: KubeObject | None = None
+    ray_pods: Sequence[KubeObject] = ()
+    supervisor_pod: KubeObject | None = None
+    warnings: Sequence[KubeObject] = ()
+    story: Sequence[supervisor_log.Event] = ()
+    unreadable: Sequence[str] = ()
+
+
+def part(item: KubeObject | None, *path: str) -> KubeObject:
+    """Return the object at a path in an object, an empty one where it is not set."""
+    for key in path:
+        item = (item or {}).get(key)
+    return item or {}
+
+
+def parts(item: KubeObject | None, *path: str) -> list[KubeObject]:
+    """Return the list of objects at a path in an object, an empty one where it is not set."""
+    found: list[KubeObject] | None = part(item, *path[:-1]).get(path[-1])
+    return found or []
+
+
+@dataclass
+class Reader:
+    """Looks at one RayCluster and one serving Job of a namespace."""
+
+    namespace: str
+    ray_cluster: str
+    serving_job: str
+    _unreadable: list[str] = field(default_factory=list[str])
+
+    def look(self, log_seconds: int) -> State:
+        """Read everything; of the supervisor's log what it wrote in the last `log_seconds`."""
+        self._unreadable = []
+        cluster = self._get(f"/apis/ray.io/v1/namespaces/{self.namespace}/rayclusters/{self.ray_cluster}")
+        job = self._get(f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.serving_job}")
+        ray_pods = self._pods(f"ray.io/cluster={self.ray_cluster}")
+        supervisors = sorted(self._pods(f"job-name={self.serving_job}"), key=_created)
+        known = [item for item in (cluster, job, *ray_pods, *supervisors) if item]
+        return State(
+            cluster=cluster,
+            job=job,
+            ray_pods=ray_pods,
+            supervisor_pod=supervisors[-1] if supervisors else None,
+            warnings=self._warnings({str(item["metadata"]["uid"]) for item in known}),
+            story=list(self._story(supervisors[-1], log_seconds)) if supervisors else (),
+            unreadable=self._unreadable,
+        )
+
+    def _get(self, path: str) -> KubeObject | None:
+        try:
+            return in_cluster.request("GET", path)
+        except in_cluster.ApiError as error:
+            if error.status != HTTP_NOT_FOUND:
+                self._unreadable.append(str(error))
+            return None
+
+    def _pods(self, label: str) -> list[KubeObject]:
+        return parts(self._get(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={label}"), "items")
+
+    def _warnings(self, uids: set[str]) -> list[KubeObject]:
+        """Return the last warning of each reason about the objects with these uids, oldest first."""
+        path = f"/api/v1/namespaces/{self.namespace}/events?fieldSelector=type=Warning&limit=1000"
+        ours = [event for event in parts(self._get(path), "items") if event["involvedObject"].get("uid") in uids]
+        last = {(event["involvedObject"]["uid"], event.get("reason")): event for event in sorted(ours, key=_seen)}
+        return sorted(last.values(), key=_seen)
+
+    def _story(self, pod: KubeObject, log_seconds: int) -> Iterable[supervisor_log.Event]:
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}/log"
+        query = f"tailLines={LOG_LINES}&sinceSeconds={max(log_seconds, 1)}"
+        try:
+            return supervisor_log.events(in_cluster.request_text(f"{path}?{query}"))
+        except in_cluster.ApiError as error:
+            if error.status not in (HTTP_BAD_REQUEST, HTTP_NOT_FOUND):  # its container has not started, or is gone
+                self._unreadable.append(str(error))
+            return ()
+
+
+def _created(pod: KubeObject) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))
+
+
+def _seen(event: KubeObject) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "")

@@ -1,0 +1,77 @@
+"""What proves that a model is served: a chat completion with text in it, or a growing count of generated tokens.
+
+`/health` and `/v1/models` prove neither: both have been seen green over a dead engine, and damaged weights have been
+seen to answer with empty strings.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+from direct_http import NoAnswer, fetch
+
+QUESTION = "Say in one short sentence that you are ready."
+QUESTION_TOKENS = 16
+GENERATED_TOKENS = "vllm:generation_tokens_total"
+HTTP_TOO_MANY_REQUESTS = 429
+HTTP_UNAVAILABLE = 503
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: `text` when the model said something, otherwise `problem` says why not.
+
+    `completed`: the request was completed, be it without text. `busy`: the server is there and may only be slow.
+    """
+
+    text: str = ""
+    problem: str = ""
+    completed: bool = False
+    busy: bool = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """Where a model is asked (`http://host:port`), under which name, and with which key, if any."""
+
+    endpoint: str
+    name: str
+    key: str = ""
+
+    def ask(self, question: str, max_tokens: int, timeout: float) -> Answer:
+        """Return the answer to one question, or the problem when none comes within `timeout` seconds."""
+        body = {
+            "model": self.name,
+            "messages": [{"role": "user", "content": question}],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+        }
+        try:
+            text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=self.key, timeout=timeout)
+        except NoAnswer as error:
+            busy = error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE)
+            return Answer(problem=f"no answer within {timeout:g} s" if error.timed_out else str(error), busy=busy)
+        return _answer(text)
+
+    def generated_tokens(self, timeout: float) -> float | None:
+        """Return the tokens generated since vLLM started, over all its engines; None when it does not say."""
+        try:
+            text = fetch("GET", f"{self.endpoint}/metrics", token=self.key, timeout=timeout)
+        except NoAnswer:
+            return None
+        return sum_of_counter(text, GENERATED_TOKENS)
+
+
+def sum_of_counter(metrics: str, name: str) -> float | None:
+    """Return the sum over all label sets of a counter in Prometheus' text format; None when it is not there."""
+    values = re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\S+)", metrics, re.MULTILINE)
+    return sum(map(float, values)) if values else None
+
+
+def _answer(text: str) -> Answer:
+    try:
+        message = json.loads(text)["choices"][0]["message"]
+        said = str(message.get("content") or message.get("reasoning") or message.get("reasoning_content") or "")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Answer(problem=f"not a chat completion: {text[:300]}")
+    return Answer(said.strip(), "" if said.strip() else "the completion has no text in it", completed=True)

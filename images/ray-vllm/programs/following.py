@@ -1,0 +1,113 @@
+"""Follows a running vLLM until it ends or has to be ended: its output, its Ray job, the Ray nodes, its answers."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from completion import Model
+from direct_http import NoAnswer
+from engine_watch import EngineWatch
+from failures import Failed
+from joining import Wanted, look
+from last_words import last_words
+from log_follower import LogFollower
+from ray_api import Job, RayApi
+from supervisor_log import say
+from vllm_job import stop_if_reachable
+
+SERVING_FILE = Path("/tmp/serving")  # noqa: S108  the container's own; its readiness probe looks for it
+POLL_SECONDS = 2.0
+LOADING_REPORT_SECONDS = 60.0
+NODES_SECONDS = 15.0  # between two looks at the Ray nodes
+PATIENCE_SECONDS = 60.0  # with a head that does not answer, and with a node that is gone while vLLM has not noticed
+LINGER_SECONDS = 3.0  # for the last lines of a log
+MOST_EMPTY_ANSWERS = 5
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long the model may take to serve after its submission, and how long it may give no token, in seconds."""
+
+    load: float
+    hang: float
+
+
+class Following:
+    """One vLLM. When it first answers with text, a file and a line in the log declare it serving: it has `served`."""
+
+    def __init__(self, ray: RayApi, job: Job, model: Model, wanted: Wanted, bounds: Bounds) -> None:
+        self._ray, self._job, self._wanted, self._bounds = ray, job, wanted, bounds
+        self._watch = EngineWatch(model, bounds.hang)
+        self._head_answered = self._nodes_complete = self._nodes_looked_at = self._reported = time.monotonic()
+        self.served = False
+
+    def until_end(self, log: LogFollower) -> NoReturn:
+        """Raise `Failed` with the reason when this vLLM does not serve any more; by then it has ended or is stopped."""
+        try:
+            while True:
+                time.sleep(POLL_SECONDS)
+                if self._head_knows_job(log):
+                    self._check_nodes()
+                    self._check_answers(log)
+        finally:
+            SERVING_FILE.unlink(missing_ok=True)
+            self._watch.close()
+            log.close()
+
+    def _head_knows_job(self, log: LogFollower) -> bool:
+        """Tell whether the head answers and the job runs; raise `Failed` when that has ended or the head is lost."""
+        try:
+            job = self._ray.job(self._job.submission_id)
+        except NoAnswer as error:
+            if time.monotonic() - self._head_answered > PATIENCE_SECONDS:
+                raise Failed("lost", f"the Ray head has not answered for {PATIENCE_SECONDS:.0f} s: {error}") from None
+            return False
+        self._head_answered = time.monotonic()
+        if job is None:
+            raise Failed("lost", "the Ray head does not know the job any more: it was restarted")
+        if not job.running:
+            raise _end_of(job, log)
+        return True
+
+    def _check_nodes(self) -> None:
+        """Stop a vLLM that lacks a node and has not noticed: in a load or a collective it would wait for ever."""
+        now = time.monotonic()
+        if now - self._nodes_looked_at < NODES_SECONDS:
+            return
+        self._nodes_looked_at = now
+        missing = look(self._ray, self._wanted).missing
+        if not missing:
+            self._nodes_complete = now
+        elif now - self._nodes_complete > PATIENCE_SECONDS:
+            self._stop(Failed("nodes", f"vLLM cannot go on: {missing}"))
+
+    def _check_answers(self, log: LogFollower) -> None:
+        watch, age = self._watch, time.time() - self._job.started
+        if self.served:
+            if silence := watch.hung_for():
+                self._stop(Failed("hung", f"no token for {silence:.0f} s: {watch.problem}"))
+        elif watch.first_answer:
+            self.served = True
+            SERVING_FILE.touch()
+            say("serving", job=self._job.submission_id, after=int(age), answer=watch.first_answer)
+        elif watch.empty_answers >= MOST_EMPTY_ANSWERS:
+            self._stop(Failed("empty", f"{watch.empty_answers} chat completions without text: damaged weights?"))
+        elif age > self._bounds.load:
+            last = log.lines()[-1:]
+            self._stop(Failed("load", f"not serving {age:.0f} s after its start ({watch.problem}): {last_words(last)}"))
+        elif time.monotonic() - self._reported > LOADING_REPORT_SECONDS:
+            self._reported = time.monotonic()
+            say("loading", job=self._job.submission_id, after=int(age), answer=watch.problem)
+
+    def _stop(self, failure: Failed) -> NoReturn:
+        stop_if_reachable(self._ray, self._job, failure.reason)
+        raise failure
+
+
+def _end_of(job: Job, log: LogFollower) -> Failed:
+    log.close(LINGER_SECONDS)
+    if job.status == "STOPPED":
+        return Failed("stopped", "the Ray job was stopped, and not by this supervisor")
+    code = "" if job.exit_code is None else f" with exit code {job.exit_code}"
+    return Failed("exit", f"vLLM ended{code}: {last_words(log.lines()) or job.message}")

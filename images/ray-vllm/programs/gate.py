@@ -1,0 +1,145 @@
+"""Ends well when the model has answered a chat completion with text, otherwise in a bounded time with the reason.
+
+It runs as a Kubernetes Job beside the supervisor, so that `pulumi up` sees success or failure. It asks through the
+Service every 5 s, and looks every 15 s at RayCluster, pods, warnings and the supervisor's log. It gives up after
+TIMEOUT_SECONDS; after JOIN_TIMEOUT_SECONDS when the Ray nodes have not joined by then; and earlier where waiting on is
+useless: vLLM has ended twice for the same reason, answers without text or did not serve in time, an image cannot be
+pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster. The reason goes to the termination
+message, the most telling part first.
+
+Environment: ENDPOINT (the Service), SERVED_MODEL, VLLM_API_KEY (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
+GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional). Its service account gets and lists pods,
+pods/log, events, jobs and rayclusters in its namespace. Exit code 0, 1 after a failure, 143 after SIGTERM.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from cluster_state import Reader, State
+from completion import QUESTION, QUESTION_TOKENS, Model
+from diagnosis import Finding, Plan, findings, have_joined, progress, told
+from supervisor_log import Event
+
+TERMINATION_MESSAGE = Path("/dev/termination-log")
+TERMINATION_BYTES = 4096
+ASK_SECONDS = 5.0
+LOOK_SECONDS = 15.0
+REPEAT_SECONDS = 60.0  # after which a line that has not changed is said again
+ANSWER_SECONDS = 60.0
+USELESS_REPETITIONS = 2
+USELESS_KINDS = ("empty", "load")
+
+
+class Gate:
+    """Waits for the answer of one model, at most `timeout` seconds."""
+
+    def __init__(self, model: Model, plan: Plan, reader: Reader, timeout: float) -> None:
+        self._model, self._plan, self._reader, self._timeout = model, plan, reader, timeout
+        self._began = time.monotonic()
+        self._patience = Patience()
+        self._said, self._said_at = "", 0.0
+
+    def wait(self) -> str:
+        """Print the answer and return nothing; or return why there is none."""
+        next_look = 0.0
+        while True:
+            answer = self._model.ask(QUESTION, QUESTION_TOKENS, ANSWER_SECONDS)
+            if answer.text:
+                self._say(f"{self._model.name} answered: {answer.text}")
+                return ""
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + LOOK_SECONDS
+                state = self._reader.look(int(self._elapsed()))
+                found = findings(state, self._plan)
+                self._say("; ".join([progress(state, self._plan), *told(found)[:2]]))
+                if verdict := self._verdict(state, found):
+                    lines = [f"{self._model.name} is not served: {verdict}", progress(state, self._plan)]
+                    lines += [f"- {text}" for text in told(found) if text not in verdict]
+                    lines.append(f"{self._model.endpoint}: {answer.problem}")
+                    return clip("\n".join(lines), TERMINATION_BYTES)
+            time.sleep(ASK_SECONDS)
+
+    def _verdict(self, state: State, found: Sequence[Finding]) -> str:
+        """Return why it is time to give up, nothing as long as it is not."""
+        elapsed = self._elapsed()
+        if elapsed > self._timeout:
+            return f"no answer within {self._timeout:.0f} s"
+        if elapsed > self._plan.join_timeout and not have_joined(state.story):
+            return f"the Ray nodes have not joined within {self._plan.join_timeout:.0f} s"
+        over = self._patience.over(found, time.monotonic())
+        if why := useless(state.story, elapsed) or over:
+            return f"waiting on is useless, after {elapsed:.0f} s: {why}"
+        return ""
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _say(self, text: str) -> None:
+        now = time.monotonic()
+        if text != self._said or now - self._said_at >= REPEAT_SECONDS:
+            self._said, self._said_at = text, now
+            print(f"gate: {self._elapsed():.0f} s: {text}", flush=True)
+
+
+class Patience:
+    """Knows since when each finding has lasted without a break."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def over(self, found: Sequence[Finding], now: float) -> str:
+        """Return the text of the first finding that has lasted longer than its patience, nothing if none has."""
+        self._since = {finding.about: self._since.get(finding.about, now) for finding in found}
+        over = told(finding for finding in found if now - self._since[finding.about] >= finding.patience)
+        return over[0] if over else ""
+
+
+def useless(story: Sequence[Event], elapsed: float) -> str:
+    """Return why further attempts will not help, nothing if they may, by those begun in the last `elapsed` seconds."""
+    failed = [event for event in story if event.name == "failed" and event.number("after") <= elapsed]
+    if not failed:
+        return ""
+    last = failed[-1]
+    again = min(last.number("same"), len(failed)) >= USELESS_REPETITIONS and last.fields.get("kind") == "exit"
+    return last.fields.get("reason", "") if again or last.fields.get("kind") in USELESS_KINDS else ""
+
+
+def clip(text: str, most_bytes: int) -> str:
+    """Cut a text to so many bytes of UTF-8."""
+    data = text.encode()
+    return text if len(data) <= most_bytes else data[: most_bytes - 3].decode(errors="ignore") + "…"
+
+
+def from_environment(env: Mapping[str, str]) -> Gate:
+    """Return the gate that the environment asks for."""
+    timeout = float(env["TIMEOUT_SECONDS"])
+    join_timeout = float(env.get("JOIN_TIMEOUT_SECONDS", timeout))
+    return Gate(
+        model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("VLLM_API_KEY", "")),
+        plan=Plan(int(env["RAY_NODES"]), int(env["GPUS_PER_NODE"]), join_timeout),
+        reader=Reader(env["POD_NAMESPACE"], env["RAY_CLUSTER"], env["SERVING_JOB"]),
+        timeout=timeout,
+    )
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def main() -> None:
+    """Wait; a failure's reason goes to standard output and to the termination message."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if reason := from_environment(os.environ).wait():
+        print(f"gate: {reason}", flush=True)
+        TERMINATION_MESSAGE.write_text(reason)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

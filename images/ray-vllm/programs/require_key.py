@@ -1,0 +1,67 @@
+"""ASGI middleware for vLLM (`--middleware require_key.RequireKey`): nothing without the key but /health and /metrics.
+
+vLLM's own `--api-key` guards /v1 and leaves other paths that generate open, /invocations among them. The key is
+VLLM_API_KEY, sent as `Authorization: Bearer KEY`. CORS preflights (OPTIONS) pass: browsers send them without the key.
+"""
+
+import hmac
+import json
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+OPEN_PATHS = frozenset({"/health", "/metrics"})
+WEBSOCKET_POLICY_VIOLATION = 1008
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_ERROR = {
+    "message": "This server needs a key: send the header 'Authorization: Bearer KEY'.",
+    "type": "invalid_request_error",
+    "param": None,
+    "code": "invalid_api_key",
+}
+_REFUSAL = json.dumps({"error": _ERROR}).encode()
+
+
+class RequireKey:
+    """Passes on what carries the key; the rest gets 401 in OpenAI's form before the application sees it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._key = os.environ.get("VLLM_API_KEY", "").encode()
+        if not self._key:
+            raise RuntimeError("VLLM_API_KEY is empty: set it to the key that clients have to send")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one connection (ASGI 3)."""
+        if scope["type"] == "lifespan" or _is_open(scope) or self._has_key(scope):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": WEBSOCKET_POLICY_VIOLATION})
+        else:
+            await _refuse(send)
+
+    def _has_key(self, scope: Message) -> bool:
+        return any(self._is_key(value) for name, value in scope["headers"] if name.lower() == b"authorization")
+
+    def _is_key(self, header: bytes) -> bool:
+        scheme, _, key = header.partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key)
+
+
+def _is_open(scope: Message) -> bool:
+    return scope["type"] == "http" and (scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS")
+
+
+async def _refuse(send: Send) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(_REFUSAL)).encode()),
+        (b"www-authenticate", b"Bearer"),
+    ]
+    await send({"type": "http.response.start", "status": 401, "headers": headers})
+    await send({"type": "http.response.body", "body": _REFUSAL})

@@ -1,0 +1,176 @@
+"""Keeps `vllm serve` running as a job of a Ray cluster, and says in its log what happens (the lines of supervisor_log).
+
+It waits for the planned Ray nodes, submits vLLM, follows its output, and calls it serving once it has answered a chat
+completion with text; /tmp/serving exists as long as that holds. It never ends by itself: every end of vLLM that was
+not asked for is a failure, reported with its reason and tried again after a growing delay. A vLLM that already runs
+for the same configuration is taken over; one for another configuration is stopped first.
+
+On SIGTERM it stops vLLM, waits at most 60 s until that has ended, and exits with 143: an exit code 0 would complete its
+Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job will start another one.
+
+Environment: RAY_JOBS_ADDRESS, RAY_AUTH_TOKEN (optional), RAY_NODES, GPUS_PER_NODE, GPU_PRODUCT (empty on CPUs),
+JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS, HANG_TIMEOUT_SECONDS (optional, 180), VLLM_ARGUMENTS (a JSON list: what
+follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, VLLM_API_KEY (optional), SERVING_JOB (optional: the name of its
+Kubernetes Job, which its service account may get), POD_NAMESPACE (with SERVING_JOB).
+"""
+
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+from completion import Model
+from direct_http import NoAnswer
+from failures import HOPELESS_REPETITIONS, Failed, FailureHistory
+from following import SERVING_FILE, Bounds, Following
+from joining import Wanted, wait_for_nodes
+from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
+from own_job import will_start_another_pod
+from ray_api import Job, RayApi
+from supervisor_log import say
+from vllm_job import VllmJobs
+
+HEAD_SECONDS = 15.0  # to reach the head in when vLLM is to be stopped
+EXIT_CODE_ON_SIGTERM = 128 + signal.SIGTERM
+
+
+class Terminated(BaseException):
+    """SIGTERM has come."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment asks for; times in seconds."""
+
+    ray: RayApi
+    model: Model
+    wanted: Wanted
+    jobs: VllmJobs
+    join_timeout: float
+    bounds: Bounds
+    serving_job: str
+
+    @staticmethod
+    def read(env: Mapping[str, str]) -> "Settings":
+        """Return the settings; raise KeyError for a variable that is not set, ValueError for one that is no number."""
+        ray = RayApi(env["RAY_JOBS_ADDRESS"].rstrip("/"), env.get("RAY_AUTH_TOKEN", ""))
+        command = shlex.join(["exec", "vllm", *json.loads(env["VLLM_ARGUMENTS"])])
+        return Settings(
+            ray=ray,
+            model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("VLLM_API_KEY", "")),
+            wanted=Wanted(int(env["RAY_NODES"]), int(env["GPUS_PER_NODE"]), env.get("GPU_PRODUCT", "")),
+            jobs=VllmJobs(ray, env["SUBMISSION_ID"], command),
+            join_timeout=float(env["JOIN_TIMEOUT_SECONDS"]),
+            bounds=Bounds(float(env["LOAD_TIMEOUT_SECONDS"]), float(env.get("HANG_TIMEOUT_SECONDS", "180"))),
+            serving_job=env.get("SERVING_JOB", ""),
+        )
+
+
+class Supervisor:
+    """Serves until it is told to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._failures = FailureHistory()
+
+    def run(self) -> NoReturn:
+        """Serve, and after each failure serve again."""
+        SERVING_FILE.unlink(missing_ok=True)
+        say("started", submission=self._settings.jobs.prefix, command=self._settings.jobs.command)
+        while True:
+            began = time.monotonic()
+            try:
+                self.serve()
+            except Failed as failure:
+                self._report(failure, time.monotonic() - began)
+
+    def end(self) -> None:
+        """Stop every vLLM, unless another pod will follow and take over the one that serves."""
+        SERVING_FILE.unlink(missing_ok=True)
+        if will_start_another_pod(self._settings.serving_job):
+            say("left", reason="only this pod ends, its Job goes on: vLLM is left running for the next pod")
+            return
+        deadline = time.monotonic() + HEAD_SECONDS
+        while problem := self._stop_all():
+            if time.monotonic() > deadline:
+                say("stop_unknown", reason=problem)
+                return
+            time.sleep(1)
+        say("stopped", reason="no vLLM is running")
+
+    def _stop_all(self) -> str:
+        """Return why a vLLM may still be running, nothing when none is."""
+        try:
+            return "" if self._settings.jobs.stop_all() else "it did not end in time"
+        except NoAnswer as error:
+            return f"the Ray head does not answer: {error}"
+
+    def serve(self) -> NoReturn:
+        """Make one attempt: raise `Failed` when it has ended."""
+        job = self._running()
+        if job is None:
+            wait_for_nodes(self._settings.ray, self._settings.wanted, self._settings.join_timeout)
+            job = self._running()
+        if job is None:
+            self._follow(self._submit(), WHOLE_LOG)
+        say("took_over", attempt=self._settings.jobs.attempt_of(job), job=job.submission_id)
+        self._follow(job, RECENT_LINES)
+
+    def _running(self) -> Job | None:
+        try:
+            return self._settings.jobs.running()
+        except NoAnswer:
+            return None  # the wait for the nodes says that there is no head
+
+    def _submit(self) -> Job:
+        try:
+            return self._settings.jobs.submit()
+        except NoAnswer as error:
+            raise Failed("submit", f"Ray did not take the job: {error}") from None
+
+    def _follow(self, job: Job, lines: int) -> NoReturn:
+        settings = self._settings
+        following = Following(settings.ray, job, settings.model, settings.wanted, settings.bounds)
+        try:
+            following.until_end(LogFollower(settings.ray, job.submission_id, lines))
+        finally:
+            if following.served:
+                self._failures.clear()
+
+    def _report(self, failure: Failed, lasted: float) -> None:
+        """Say why an attempt failed, and wait before the next."""
+        delay = self._failures.add(failure)
+        same = self._failures.same
+        say("failed", kind=failure.kind, same=same, after=int(lasted), retry_in=delay, reason=failure.reason)
+        if same >= HOPELESS_REPETITIONS:
+            say("hopeless", same=same, reason="the same again and again: it will hardly go away without a change")
+        time.sleep(delay)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def main() -> NoReturn:
+    """Run the supervisor until SIGTERM."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        supervisor = Supervisor(Settings.read(os.environ))
+    except (KeyError, ValueError) as error:
+        sys.exit(f"supervisor: cannot read the environment: {error!r}")
+    try:
+        supervisor.run()
+    except Terminated:
+        supervisor.end()
+    sys.exit(EXIT_CODE_ON_SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The Ray job that runs vLLM: found again by the supervisor's next pod, submitted, stopped."""
+
+import time
+from dataclasses import dataclass
+
+from direct_http import NoAnswer
+from failures import Failed
+from ray_api import Job, RayApi
+from supervisor_log import say
+
+SUBMITTED_BY = {"submitted-by": "vllm-supervisor"}
+POLL_SECONDS = 1.0
+STOP_SECONDS = 60.0
+STOP_GRACE_SECONDS = 30  # between SIGTERM and SIGKILL to vLLM
+FREE_GPUS_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class VllmJobs:
+    """The jobs of one configuration: `prefix`-1, `prefix`-2, … are its attempts, each running `command`."""
+
+    ray: RayApi
+    prefix: str
+    command: str
+
+    def attempt_of(self, job: Job) -> int:
+        """Return which attempt a job is; 0 for the job of another configuration."""
+        prefix, _, number = job.submission_id.rpartition("-")
+        return int(number) if prefix == self.prefix and number.isdecimal() else 0
+
+    def running(self) -> Job | None:
+        """Return the running job of this configuration, if any; stop all others that hold the GPUs.
+
+        Those are the jobs of other configurations, and all but the last of this one. What no supervisor has submitted
+        is left alone.
+        """
+        by_attempt = sorted(self._all_running(), key=self.attempt_of)
+        ours = by_attempt[-1] if by_attempt and self.attempt_of(by_attempt[-1]) else None
+        for job in by_attempt:
+            if job is not ours:
+                stop(self.ray, job, "it serves another configuration or was superseded")
+        return ours
+
+    def submit(self) -> Job:
+        """Start vLLM as the next attempt, once no other holds the GPUs."""
+        self._wait_for_free_gpus()
+        attempt = 1 + max(map(self.attempt_of, self.ray.jobs()), default=0)
+        job_id = f"{self.prefix}-{attempt}"
+        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_GRACE_SECONDS)}
+        self.ray.submit(job_id, self.command, environment, SUBMITTED_BY)
+        say("submitted", attempt=attempt, job=job_id)
+        return Job(job_id, "PENDING", started=time.time())
+
+    def stop_all(self) -> bool:
+        """Stop every running vLLM, of whatever configuration; return False when one did not stop in time."""
+        stopped = [stop(self.ray, job, "the end of serving was asked for") for job in self._all_running()]
+        return all(stopped)
+
+    def _all_running(self) -> list[Job]:
+        return [job for job in self.ray.jobs() if job.running and job.metadata.items() >= SUBMITTED_BY.items()]
+
+    def _wait_for_free_gpus(self) -> None:
+        """Give the workers of an ended vLLM time to go: a second vLLM beside them would wait for their GPUs."""
+        deadline = time.monotonic() + FREE_GPUS_SECONDS
+        while groups := self.ray.placement_groups_with_gpus():
+            if time.monotonic() > deadline:
+                raise Failed("submit", f"GPUs are still held by Ray placement group {', '.join(groups)}")
+            time.sleep(POLL_SECONDS)
+
+
+def stop(ray: RayApi, job: Job, why: str) -> bool:
+    """End a job and wait until it has ended, at most 60 s; return whether it has."""
+    say("stopping", job=job.submission_id, reason=why)
+    deadline = time.monotonic() + STOP_SECONDS
+    while (now := ray.job(job.submission_id)) and now.running:
+        if time.monotonic() > deadline:
+            say("still_running", job=job.submission_id, reason=f"not stopped within {STOP_SECONDS:.0f} s")
+            return False
+        ray.stop(job.submission_id)  # again and again: a job that is about to start does not hear it
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def stop_if_reachable(ray: RayApi, job: Job, why: str) -> None:
+    """`stop` a job whose head may be gone, and the job with it."""
+    try:
+        stop(ray, job, why)
+    except NoAnswer as error:
+        say("stop_unknown", job=job.submission_id, reason=f"the Ray head does not answer: {error}")

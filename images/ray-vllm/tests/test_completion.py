@@ -1,0 +1,80 @@
+import pytest
+from completion import Model, sum_of_counter
+from stub_servers import StubModel, StubServer
+
+METRICS = """# HELP vllm:generation_tokens_total Number of generation tokens processed.
+# TYPE vllm:generation_tokens_total counter
+vllm:generation_tokens_total{engine="0",model_name="/mnt/models/m"} 12.0
+vllm:generation_tokens_total{engine="1",model_name="/mnt/models/m"} 3.0
+vllm:generation_tokens_created{engine="0"} 1.7e+09
+"""
+
+
+def test_text_is_what_counts(model: StubModel) -> None:
+    model.answer = " yes "
+    assert Model(model.url, "m").ask("?", 5, 2).text == "yes"
+
+
+def test_a_completion_without_text_is_no_answer_but_a_sign_of_life(model: StubModel) -> None:
+    model.answer = ""
+    answer = Model(model.url, "m").ask("?", 5, 2)
+    assert (answer.text, answer.completed) == ("", True)
+    assert answer.problem == "the completion has no text in it"
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_a_model_that_only_reasons_has_answered(server: StubServer, field: str) -> None:
+    reply = {"choices": [{"message": {"content": None, field: "hmm"}}]}
+    server.routes[("POST", "/v1/chat/completions")] = lambda _: (200, reply)
+    assert Model(server.url, "m").ask("?", 5, 2).text == "hmm"
+
+
+def test_the_key_is_sent(model: StubModel) -> None:
+    Model(model.url, "m", "secret").ask("?", 5, 2)
+    assert model.tokens == ["Bearer secret"]
+
+
+@pytest.mark.parametrize(("status", "busy"), [(500, False), (401, False), (404, False), (429, True), (503, True)])
+def test_a_refusal_tells_its_reason_and_whether_the_server_may_only_be_busy(
+    model: StubModel, status: int, *, busy: bool
+) -> None:
+    model.status = status
+    answer = Model(model.url, "m").ask("?", 5, 2)
+    assert answer.busy is busy
+    assert answer.problem.startswith(f"HTTP {status}: ")
+    assert "engine is dead" in answer.problem
+
+
+def test_a_slow_server_is_busy(model: StubModel) -> None:
+    model.answer = None
+    answer = Model(model.url, "m").ask("?", 5, 0.05)
+    assert answer.busy
+    assert answer.problem == "no answer within 0.05 s"
+
+
+def test_no_server_is_not_busy() -> None:
+    answer = Model("http://127.0.0.1:9", "m").ask("?", 5, 2)
+    assert not answer.busy
+    assert "Connection refused" in answer.problem
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"choices": []}', '{"choices": [{"message": null}]}'])
+def test_something_else_than_a_completion(server: StubServer, body: str) -> None:
+    server.routes[("POST", "/v1/chat/completions")] = lambda _: (200, body)
+    answer = Model(server.url, "m").ask("?", 5, 2)
+    assert not answer.completed
+    assert answer.problem.startswith("not a chat completion")
+
+
+def test_proxies_of_the_environment_are_not_used(model: StubModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert Model(model.url, "m").ask("?", 5, 2).text
+
+
+def test_tokens_are_summed_over_engines() -> None:
+    assert sum_of_counter(METRICS, "vllm:generation_tokens_total") == 15
+
+
+def test_a_missing_counter_is_not_zero(server: StubServer) -> None:
+    assert sum_of_counter("", "vllm:generation_tokens_total") is None
+    assert Model(server.url, "m").generated_tokens(2) is None

@@ -1,0 +1,67 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import readiness
+from completion import Model
+from stub_servers import StubModel
+
+Check: TypeAlias = Callable[[float], str]
+
+
+@pytest.fixture
+def check(model: StubModel, tmp_path: Path) -> Check:
+    """Probe at a time in seconds; the model hangs when its answer is None."""
+    return lambda now: readiness.check(Model(model.url, "m"), tmp_path / "state.json", now, timeout=0.05)
+
+
+def test_not_ready_before_the_first_answer(model: StubModel, check: Check) -> None:
+    model.answer = None
+    assert check(0) == "no answer within 0.05 s"
+
+
+def test_not_ready_without_a_server(tmp_path: Path) -> None:
+    problem = readiness.check(Model("http://127.0.0.1:9", "m"), tmp_path / "state", 0)
+    assert "refused" in problem
+
+
+def test_ready_with_an_answer_even_an_empty_token(model: StubModel, check: Check) -> None:
+    model.answer = ""
+    assert check(0) == ""
+
+
+def test_a_busy_engine_that_gives_tokens_to_others_stays_ready(model: StubModel, check: Check) -> None:
+    assert check(0) == ""
+    model.answer = None
+    for now in range(5, 200, 20):
+        model.generated += 1
+        assert check(now) == ""
+
+
+def test_a_hung_engine_loses_its_endpoint_after_a_minute(model: StubModel, check: Check) -> None:
+    assert check(0) == ""
+    model.answer = None
+    assert check(5) == ""
+    assert check(59) == ""
+    assert "no token for 60 s" in check(60)
+    model.answer = "back"
+    assert check(65) == ""
+
+
+def test_a_dead_engine_loses_its_endpoint_at_once(model: StubModel, check: Check) -> None:
+    assert check(0) == ""
+    model.status = 500
+    assert "engine is dead" in check(5)
+    model.status, model.answer = 200, None
+    assert check(10) != "", "what was before the death does not count any more"
+
+
+def test_a_broken_state_file_is_as_none(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    assert check(0) == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_the_probe_ends_before_the_kubelet_gives_it_up() -> None:
+    assert 2 * readiness.TIMEOUT_SECONDS < readiness.LIMIT_SECONDS < 10

@@ -1,0 +1,301 @@
+"""The supervisor against a stand-in Ray head and a stand-in model: each way in which serving can begin and end."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+import following
+import in_cluster
+import pytest
+import supervisor
+from cluster_state import KubeObject
+from failures import Failed
+from stub_servers import Body, Reply, StubModel, StubRay
+from supervisor import Settings, Supervisor
+from supervisor_log import Event, events
+
+Serve: TypeAlias = Callable[..., Failed]
+Sigterm: TypeAlias = Callable[..., object]
+
+pytestmark = pytest.mark.usefixtures("fast")
+
+
+@pytest.fixture
+def environment(ray: StubRay, model: StubModel) -> dict[str, str]:
+    return {
+        "RAY_JOBS_ADDRESS": ray.url,
+        "RAY_AUTH_TOKEN": "token",
+        "RAY_NODES": "1",
+        "GPUS_PER_NODE": "1",
+        "JOIN_TIMEOUT_SECONDS": "5",
+        "LOAD_TIMEOUT_SECONDS": "5",
+        "HANG_TIMEOUT_SECONDS": "5",
+        "VLLM_ARGUMENTS": json.dumps(["serve", "/m x", "--flag=a b"]),
+        "SUBMISSION_ID": "abc",
+        "ENDPOINT": model.url + "/",
+        "SERVED_MODEL": "/m x",
+    }
+
+
+@pytest.fixture
+def serve(environment: dict[str, str]) -> Serve:
+    """Make one attempt, with some variables set otherwise, and return how it failed."""
+
+    def attempt(**other: str) -> Failed:
+        with pytest.raises(Failed) as caught:
+            Supervisor(Settings.read(environment | other)).serve()
+        return caught.value
+
+    return attempt
+
+
+def when(condition: Callable[[], bool], action: Callable[[], object]) -> None:
+    """Do something as soon as a condition holds, in the background."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 10
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        action()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def is_serving() -> bool:
+    return following.SERVING_FILE.exists()
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[Event]:
+    return list(events(capsys.readouterr().out))
+
+
+def test_serving_is_declared_after_an_answer_and_taken_back_at_the_end(
+    ray: StubRay, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray.say("loading weights", "RuntimeError: out of luck")
+    when(is_serving, lambda: ray.end_job("abc-1"))
+    failure = serve()
+    assert (failure.kind, failure.reason) == ("exit", "vLLM ended with exit code 0: RuntimeError: out of luck")
+    assert not is_serving()
+    output = capsys.readouterr().out
+    assert [event.name for event in events(output)] == ["joined", "submitted", "serving"]
+    assert "\nloading weights\n" in output
+    assert ray.jobs["abc-1"]["entrypoint"] == "exec vllm serve '/m x' '--flag=a b'"
+
+
+def test_a_refused_flag_is_told_in_vllms_words(ray: StubRay, serve: Serve) -> None:
+    def refuse(job_id: str) -> None:
+        ray.say("vllm serve: error: unrecognized arguments: --nope")
+        ray.end_job(job_id, "FAILED", 2)
+
+    ray.on_submit = refuse
+    assert serve().reason == "vLLM ended with exit code 2: vllm serve: error: unrecognized arguments: --nope"
+
+
+def test_a_job_that_somebody_stopped_is_a_failure(ray: StubRay, serve: Serve) -> None:
+    when(is_serving, lambda: ray.end_job("abc-1", "STOPPED", None))
+    assert serve().kind == "stopped"
+
+
+def test_a_running_vllm_is_taken_over(ray: StubRay, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    ray.add_job("abc-7")
+    ray.nodes = []
+    when(is_serving, lambda: ray.end_job("abc-7"))
+    assert serve().kind == "exit"
+    assert [event.name for event in told(capsys)] == ["took_over", "serving"]
+    assert list(ray.jobs) == ["abc-7"]
+
+
+def test_a_restarted_head_has_forgotten_the_job(ray: StubRay, serve: Serve) -> None:
+    when(is_serving, ray.jobs.clear)
+    failure = serve()
+    assert (failure.kind, failure.reason) == ("lost", "the Ray head does not know the job any more: it was restarted")
+
+
+def test_a_head_that_is_gone(ray: StubRay, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "PATIENCE_SECONDS", 0.1)
+    when(is_serving, ray.close)
+    failure = serve()
+    assert failure.kind == "lost"
+    assert "has not answered" in failure.reason
+
+
+def test_a_head_that_is_busy_for_a_moment_does_not_matter(ray: StubRay, serve: Serve) -> None:
+    broken = {"count": 0}
+
+    def stutter(_: Body) -> Reply:
+        broken["count"] += 1
+        if broken["count"] % 2:
+            return 500, "busy"
+        if broken["count"] > 6:
+            ray.end_job("abc-1")
+        return 200, ray.jobs["abc-1"]
+
+    ray.on_submit = lambda job_id: ray.routes.update({("GET", f"/api/jobs/{job_id}"): stutter})
+    assert serve().kind == "exit"
+
+
+def test_a_model_that_does_not_load_in_time_is_stopped(ray: StubRay, model: StubModel, serve: Serve) -> None:
+    model.status = 404
+    ray.say("Loading weights: 12 %")
+    failure = serve(LOAD_TIMEOUT_SECONDS="0.3")
+    assert failure.kind == "load"
+    assert "Loading weights: 12 %" in failure.reason
+    assert ray.stopped == ["abc-1"]
+
+
+def test_answers_without_text_are_not_serving(ray: StubRay, model: StubModel, serve: Serve) -> None:
+    model.answer = ""
+    assert serve().kind == "empty"
+    assert ray.stopped == ["abc-1"]
+    assert not is_serving()
+
+
+def test_a_hung_engine_is_stopped(ray: StubRay, model: StubModel, serve: Serve) -> None:
+    when(is_serving, lambda: setattr(model, "answer", None))
+    failure = serve(HANG_TIMEOUT_SECONDS="0.3")
+    assert failure.kind == "hung"
+    assert "no answer within 0.05 s" in failure.reason
+    assert ray.stopped == ["abc-1"]
+
+
+def test_a_busy_engine_is_not(ray: StubRay, model: StubModel, serve: Serve) -> None:
+    def busy() -> None:
+        model.answer = None
+        for _ in range(50):
+            model.generated += 1
+            time.sleep(0.02)
+        ray.end_job("abc-1")
+
+    when(is_serving, busy)
+    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "exit"
+    assert ray.stopped == []
+
+
+def test_a_node_that_left_ends_a_vllm_that_has_not_noticed(
+    ray: StubRay, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "NODES_SECONDS", 0.02)
+    monkeypatch.setattr(following, "PATIENCE_SECONDS", 0.2)
+    when(is_serving, ray.nodes.clear)
+    failure = serve()
+    assert failure.kind == "nodes"
+    assert "1 of 1 Ray nodes have not joined" in failure.reason
+    assert ray.stopped == ["abc-1"]
+
+
+def test_a_job_that_ray_does_not_take(ray: StubRay, serve: Serve) -> None:
+    ray.routes[("POST", "/api/jobs/")] = lambda _: (500, "No available agent to submit job")
+    failure = serve()
+    assert failure.kind == "submit"
+    assert "No available agent" in failure.reason
+
+
+def test_it_tries_again_with_the_reason_and_the_delay(
+    ray: StubRay, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray.on_submit = lambda job_id: ray.end_job(job_id, "FAILED", 1)
+    delays: list[float] = []
+    sleep = time.sleep
+
+    def note(seconds: float) -> None:
+        if seconds < 1:
+            sleep(seconds)
+            return
+        delays.append(seconds)
+        if len(delays) == 4:
+            raise supervisor.Terminated
+
+    monkeypatch.setattr(time, "sleep", note)
+    with pytest.raises(supervisor.Terminated):
+        Supervisor(Settings.read(environment)).run()
+    assert delays == [10, 20, 40, 80]
+    assert list(ray.jobs) == ["abc-1", "abc-2", "abc-3", "abc-4"]
+    story = told(capsys)
+    assert [event.fields["same"] for event in story if event.name == "failed"] == ["1", "2", "3", "4"]
+    assert [event.fields["same"] for event in story if event.name == "hopeless"] == ["3", "4"]
+
+
+@pytest.fixture
+def sigterm(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Sigterm:
+    """Run the whole program, send it SIGTERM when it serves, and return its exit code."""
+
+    def run(**other: str) -> object:
+        for name, value in (environment | other).items():
+            monkeypatch.setenv(name, value)
+        handler = signal.getsignal(signal.SIGTERM)
+        when(is_serving, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        try:
+            with pytest.raises(SystemExit) as caught:
+                supervisor.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        return caught.value.code
+
+    return run
+
+
+def test_its_end_is_the_end_of_vllm(ray: StubRay, sigterm: Sigterm, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sigterm() == 143
+    assert ray.stopped == ["abc-1"]
+    assert told(capsys)[-1].name == "stopped"
+    assert not is_serving()
+
+
+def test_an_evicted_pod_leaves_vllm_to_the_next(
+    ray: StubRay, sigterm: Sigterm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job: KubeObject = {"metadata": {}, "spec": {}, "status": {"active": 1}}
+
+    def request(*_: object, **__: object) -> KubeObject:
+        return job
+
+    monkeypatch.setattr(in_cluster, "request", request)
+    assert sigterm(SERVING_JOB="serve", POD_NAMESPACE="n") == 143
+    assert ray.stopped == []
+    assert told(capsys)[-1].name == "left"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"metadata": {"deletionTimestamp": "now"}, "spec": {}},
+        {"metadata": {}, "spec": {"suspend": True}},
+        {"metadata": {}, "spec": {}, "status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}},
+        in_cluster.ApiError(404, "not found"),
+        in_cluster.ApiError(403, "forbidden"),
+    ],
+)
+def test_a_job_that_ends_or_cannot_be_read_takes_vllm_with_it(
+    job: KubeObject | Exception, ray: StubRay, sigterm: Sigterm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def request(*_: object, **__: object) -> KubeObject:
+        if isinstance(job, Exception):
+            raise job
+        return job
+
+    monkeypatch.setattr(in_cluster, "request", request)
+    assert sigterm(SERVING_JOB="serve", POD_NAMESPACE="n") == 143
+    assert ray.stopped == ["abc-1"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("RAY_NODES", None), ("RAY_NODES", "two"), ("VLLM_ARGUMENTS", "serve")])
+def test_an_environment_that_cannot_be_read_is_said(
+    name: str, value: str | None, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, text in environment.items():
+        monkeypatch.setenv(key, text)
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit, match="cannot read the environment"):
+            supervisor.main()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
