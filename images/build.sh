@@ -1,0 +1,21 @@
+#!/bin/sh
+# Runs in moby/buildkit: builds the files mounted at /context and pushes them as $REFERENCE, unless the registry has it.
+# Arguments are passed to the build. Secrets, where mounted: /secrets/push/.dockerconfigjson, /secrets/pip/{pip.conf,ca.crt}.
+set -eu
+export HOME=/state TMPDIR=/state
+export BUILDKITD_FLAGS="--root=/state/buildkit --config=/context/buildkitd.toml --oci-worker-net=host"
+mkdir -p /state/.docker /state/context /state/probe
+[ ! -e /secrets/push/.dockerconfigjson ] || cp /secrets/push/.dockerconfigjson /state/.docker/config.json
+cp -rL /context/. /state/context
+
+build() { buildctl-daemonless.sh build --progress=plain --frontend=dockerfile.v0 "$@"; }
+
+echo "FROM $REFERENCE" > /state/probe/Dockerfile
+if build --local=dockerfile=/state/probe --local=context=/state/probe > /state/probe/log 2>&1; then
+  echo "$REFERENCE is in the registry already"
+  exit
+fi
+set -- "$@" $([ ! -e /secrets/pip/pip.conf ] || echo "--secret=id=pip.conf,src=/secrets/pip/pip.conf")
+set -- "$@" $([ ! -e /secrets/pip/ca.crt ] || echo "--secret=id=ca.crt,src=/secrets/pip/ca.crt")
+build --local=dockerfile=/state/context --local=context=/state/context "$@" \
+  --output="type=image,name=$REFERENCE,push=true,oci-mediatypes=true,compression=zstd,compression-level=1"

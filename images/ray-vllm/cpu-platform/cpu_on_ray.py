@@ -1,0 +1,19 @@
+"""vLLM's CPU platform, placed by Ray.
+
+vLLM 0.32 refuses Ray on CPUs because its CPU platform names no Ray resource to ask for. This one asks for "GPU", the
+resource under which Ray counts what `ray start --num-gpus` declares, so that ranks are placed on CPU nodes as they are
+on GPU nodes. It changes nothing else of the CPU platform.
+"""
+
+from vllm.platforms.cpu import CpuPlatform
+
+
+class CpuOnRay(CpuPlatform):
+    """The CPU platform with a Ray resource."""
+
+    ray_device_key = "GPU"
+
+
+def platform() -> str:
+    """Return the class to use. vLLM calls it in each of its processes, by the entry point `vllm.platform_plugins`."""
+    return f"{CpuOnRay.__module__}.{CpuOnRay.__qualname__}"
