@@ -1,0 +1,92 @@
+"""A model on Kubernetes, top to bottom: read, plan, store, image, cluster, serve, export."""
+
+import pulumi
+
+from components.admission import admit
+from components.api_key import ApiKey
+from components.commands import ask, forward_port, give_up_weights, show_key
+from components.image_build import ImageBuild, ImageBuildArgs
+from components.images import fetch_build_args, serving_build_args
+from components.model_store import ModelStore, ModelStoreArgs
+from components.ray_cluster import RayCluster, RayClusterArgs
+from components.stack_config import cluster_provider, read_stack_config
+from components.vllm_server import VllmServer, VllmServerArgs
+
+config = read_stack_config()
+settings = config.settings
+plan = admit(config)
+pulumi.export("plan", plan.summary())
+
+opts = pulumi.ResourceOptions(provider=cluster_provider(config))
+api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None
+
+fetch_image = ImageBuild(
+    "fetch",
+    ImageBuildArgs(
+        folder="fetch",
+        build_args=fetch_build_args(settings.image),
+        settings=settings.image,
+        reference=settings.image.fetch_reference,
+    ),
+    opts,
+)
+serving_image = ImageBuild(
+    "serving",
+    ImageBuildArgs(
+        folder="ray-vllm",
+        build_args=serving_build_args(settings.image, settings.hardware),
+        settings=settings.image,
+        reference=settings.image.reference,
+    ),
+    opts,
+)
+store = ModelStore(
+    "store",
+    ModelStoreArgs(
+        image=fetch_image.reference,
+        model=settings.model,
+        storage=settings.storage,
+        pull_secret=settings.image.pull_secret,
+        token=config.model_token,
+    ),
+    opts,
+)
+cluster = RayCluster(
+    "deepseek",
+    RayClusterArgs(
+        image=serving_image.reference,
+        pull_secret=settings.image.pull_secret,
+        claim_name=store.claim_name,
+        model_path=store.model_path,
+        model_folder=store.model_folder,
+        api_key_secret=api_key.secret_name if api_key else None,
+        hardware=settings.hardware,
+        scheduling=settings.scheduling,
+        network=settings.network,
+    ),
+    opts,
+)
+server = VllmServer(
+    "deepseek",
+    VllmServerArgs(
+        image=fetch_image.reference,
+        pull_secret=settings.image.pull_secret,
+        namespace=config.namespace,
+        cluster=cluster,
+        model_path=store.model_path,
+        api_key_secret=api_key.secret_name if api_key else None,
+        settings=settings,
+        plan=plan,
+    ),
+    opts,
+)
+
+pulumi.export("endpoint", server.endpoint)
+pulumi.export("service", server.service_name)
+pulumi.export("servedModels", server.served_models)
+pulumi.export("portForward", forward_port(config.namespace, server.service_name))
+pulumi.export("ask", ask(server.served_models, with_key=api_key is not None))
+if api_key:
+    pulumi.export("showApiKey", show_key(config.namespace, api_key.secret_name))
+pulumi.export("keptClaim", store.claim_name)
+pulumi.export("giveUpWeights", give_up_weights(config.namespace, store.claim_name))

@@ -1,0 +1,32 @@
+"""ApiKey: the Secret with the key that clients of the model present."""
+
+import base64
+import secrets
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.labels import metadata
+from components.ray_pods import KEY
+
+
+class ApiKey(pulumi.ComponentResource):
+    """Keeps the API key in a Secret: the configured one, or one that is made once and kept.
+
+    Creates: a Secret with the key `key`. Gives: `secret_name`. The value never leaves the Secret: pods refer to it.
+    """
+
+    secret_name: pulumi.Output[str]
+
+    def __init__(self, name: str, value: pulumi.Output[str] | None, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:ApiKey", name, None, opts)
+        key = pulumi.Output.secret(secrets.token_urlsafe(32)) if value is None else value
+        secret = k8s.core.v1.Secret(
+            name,
+            metadata=metadata(name, "serving"),
+            # Not stringData, which the provider rewrites to data, so that ignoring its changes would never match.
+            data={KEY: key.apply(lambda text: base64.b64encode(text.encode()).decode())},
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data"] if value is None else None),
+        )
+        self.secret_name = secret.metadata["name"]
+        self.register_outputs({"secret_name": self.secret_name})

@@ -1,0 +1,40 @@
+"""Labels of every object of a stack, and annotations with which one resource hands a value to the next."""
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+IMAGE = "deepseek-on-kubernetes/image"
+"""Annotation of a build Job: the reference that it pushes."""
+
+MODEL_PATH = "deepseek-on-kubernetes/model-path"
+"""Annotation of a download Job: where the pods that serve find the model."""
+
+MODEL_FOLDER = "deepseek-on-kubernetes/model-folder"
+"""Annotation of a download Job: the folder of the volume that it fills."""
+
+ENDPOINT = "deepseek-on-kubernetes/endpoint"
+"""Annotation of a gate Job: the base URL at which it got its answer."""
+
+
+def labels(component: str) -> dict[str, str]:
+    """Return the recommended labels of Kubernetes for an object of `component` in the current stack.
+
+    The version is left out on purpose: in a pod template it would restart 32 GPUs at every release of this program.
+    Source: kubernetes.io, "Recommended Labels".
+    """
+    return {
+        "app.kubernetes.io/name": pulumi.get_project(),
+        "app.kubernetes.io/instance": pulumi.get_stack(),
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": pulumi.get_project(),
+        "app.kubernetes.io/managed-by": "pulumi",
+    }
+
+
+def metadata(
+    name: pulumi.Input[str], component: str, annotations: Mapping[str, pulumi.Input[str]] | None = None
+) -> k8s.meta.v1.ObjectMetaArgs:
+    """Return the metadata of an object of `component`: every object of a stack is named and labelled by this."""
+    return k8s.meta.v1.ObjectMetaArgs(name=name, labels=labels(component), annotations=annotations)

@@ -1,0 +1,160 @@
+"""ModelStore: the claim that holds the weights, and the Job that puts them there, verified."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.content import programs
+from components.jobs import JobArgs, job
+from components.labels import MODEL_FOLDER, MODEL_PATH, metadata
+from components.pods import (
+    Manifest,
+    environment,
+    field_variable,
+    program_pod,
+    programs_config_map,
+    secret_variable,
+)
+from components.service_account import service_account
+from planning.settings import Model, Storage
+
+MODELS = "/mnt/models"
+"""Where the pods that serve find models, as in the article."""
+
+VOLUME = "/volume"
+"""Where the download Job mounts the whole claim."""
+
+TOKEN = "token"  # noqa: S105  a Secret's key
+EVENTS = k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create", "patch"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStoreArgs:
+    """What is downloaded, with what, and onto what."""
+
+    image: pulumi.Input[str]
+    """Reference of the fetch image."""
+
+    model: Model
+    storage: Storage
+    pull_secret: str | None = None
+    token: pulumi.Input[str] | None = None
+    """Token of a private repository."""
+
+
+class ModelStore(pulumi.ComponentResource):
+    """Puts one model at one revision on a claim, every byte verified.
+
+    Creates: a PersistentVolumeClaim (unless an existing one is named); an Indexed Job with a ConfigMap of its programs
+    and an account that may write Events, as which it shows progress; a Secret when a token is given. Waits for: the
+    Job, at most `storage.download_timeout` seconds. Gives: `claim_name`, `model_path` (where serving pods see the
+    model) and `model_folder` (where it lies on the volume), known in the preview and resolved when the weights are
+    verified. Leaves alone: the claim at a destroy, unless `storage.keep` is false; other folders of the volume.
+    """
+
+    claim_name: pulumi.Output[str]
+    model_path: pulumi.Output[str]
+    model_folder: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:ModelStore", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        claim = _claim(args.storage, child)
+        download = job(
+            "download",
+            JobArgs(
+                component="weights",
+                annotations={
+                    MODEL_PATH: f"{MODELS}/{args.model.short_name}",
+                    MODEL_FOLDER: model_folder(args.model),
+                    "pulumi.com/replaceUnready": "true",
+                },
+                spec={
+                    "completionMode": "Indexed",
+                    "completions": args.storage.download_pods,
+                    "parallelism": args.storage.download_pods,
+                    # The program itself tries for half an hour without a new byte; a drained node does not count.
+                    "backoffLimit": 3,
+                    "podFailurePolicy": {
+                        "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
+                    },
+                },
+                pod=_download_pod(args, claim, child),
+                timeout_seconds=args.storage.download_timeout,
+            ),
+            child,
+        )
+        self.claim_name = claim
+        self.model_path = download.metadata["annotations"][MODEL_PATH]
+        self.model_folder = download.metadata["annotations"][MODEL_FOLDER]
+        self.register_outputs(
+            {"claim_name": self.claim_name, "model_path": self.model_path, "model_folder": self.model_folder}
+        )
+
+
+def claim_name(storage: Storage) -> str:
+    """Return the name of the stack's claim: one for each class and access mode, which a kept claim cannot change."""
+    mode = {"ReadWriteMany": "rwx", "ReadWriteOnce": "rwo"}[storage.access_mode]
+    return "-".join(part for part in ("weights", storage.storage_class, mode) if part)
+
+
+def model_folder(model: Model) -> str:
+    """Return the folder of the volume for a model's revision, one path segment each."""
+    return f"{model.short_name}/{model.revision.replace('/', '-')}"
+
+
+def _claim(storage: Storage, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    if storage.existing_claim:
+        return pulumi.Output.from_input(storage.existing_claim)
+    claim = k8s.core.v1.PersistentVolumeClaim(
+        "weights",
+        metadata=metadata(claim_name(storage), "weights"),
+        spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+            access_modes=[storage.access_mode],
+            storage_class_name=storage.storage_class,
+            resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage.size or ""}),
+        ),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=storage.keep)),
+    )
+    return claim.metadata["name"]
+
+
+def _download_pod(args: ModelStoreArgs, claim: pulumi.Output[str], opts: pulumi.ResourceOptions) -> Manifest:
+    config_map = programs_config_map("download", "weights", programs("shared/*.py", "fetch/*.py"), opts)
+    settings = {
+        "MODEL_REPOSITORY": args.model.repository,
+        "MODEL_REVISION": args.model.revision,
+        "MODEL_DIRECTORY": f"{VOLUME}/{model_folder(args.model)}",
+        "VOLUME": VOLUME,
+        "VERIFY": args.storage.verify,
+        "DOWNLOAD_PODS": str(args.storage.download_pods),
+    }
+    pod = program_pod(
+        "fetch",
+        image=args.image,
+        pull_secret=args.pull_secret,
+        config_map=config_map.metadata["name"],
+        service_account=service_account("download", "weights", [EVENTS], opts),
+        variables=[
+            *environment(settings),
+            field_variable("JOB_NAME", "metadata.labels['batch.kubernetes.io/job-name']"),
+            field_variable("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
+            *_token_variable(args.token, opts),
+        ],
+    )
+    pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": VOLUME})
+    pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": claim}})
+    return pod
+
+
+def _token_variable(token: pulumi.Input[str] | None, opts: pulumi.ResourceOptions) -> list[Manifest]:
+    if token is None:
+        return []
+    secret = k8s.core.v1.Secret(
+        "model-token",
+        metadata=metadata("model-token", "weights"),
+        string_data={TOKEN: token},
+        opts=opts,
+    )
+    return [secret_variable("MODEL_TOKEN", secret.metadata["name"], TOKEN)]

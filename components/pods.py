@@ -1,0 +1,100 @@
+"""What all pods of a stack share: the user they run as, what containers may do, and how programs are mounted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.content import digest
+from components.labels import metadata
+
+USER = 1000
+"""uid and gid of every pod: the `ray` user of rayproject/ray images. One user writes the weights and reads them."""
+
+Manifest = dict[str, Any]
+"""Part of a Kubernetes object as its documentation writes it: camelCase keys."""
+
+POD_SECURITY: Manifest = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    # A recursive chown of terabytes at every start of a pod would take minutes.
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+CONTAINER_SECURITY: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+SEALED_CONTAINER_SECURITY: Manifest = {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True}
+
+PROGRAMS_MOUNT = {"name": "programs", "mountPath": "/programs", "readOnly": True}
+TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  an emptyDir of the pod's own
+TMP_VOLUME: Manifest = {"name": "tmp", "emptyDir": {}}
+
+
+def programs_volume(config_map: pulumi.Input[str]) -> Manifest:
+    """Return the volume of `PROGRAMS_MOUNT`, from the ConfigMap of that name."""
+    return {"name": "programs", "configMap": {"name": config_map}}
+
+
+def programs_config_map(
+    name: str, component: str, files: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> k8s.core.v1.ConfigMap:
+    """Create the immutable ConfigMap of a component's programs, named by their content."""
+    return k8s.core.v1.ConfigMap(
+        f"{name}-programs",
+        metadata=metadata(f"{name}-programs-{digest(files)}", component),
+        data=files,
+        immutable=True,
+        opts=opts,
+    )
+
+
+def program_pod(
+    module: str,
+    *,
+    image: pulumi.Input[str],
+    pull_secret: str | None,
+    config_map: pulumi.Input[str],
+    service_account: pulumi.Input[str],
+    variables: list[Manifest],
+) -> Manifest:
+    """Return the pod that runs one of our own programs: a module of the ConfigMap, sealed, with its last words kept."""
+    return {
+        "serviceAccountName": service_account,
+        "securityContext": POD_SECURITY,
+        "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
+        "containers": [
+            {
+                "name": module,
+                "image": image,
+                "command": ["python3", "-m", module],
+                "env": [field_variable("POD_NAMESPACE", "metadata.namespace"), *variables],
+                "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+                "securityContext": SEALED_CONTAINER_SECURITY,
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "volumeMounts": [PROGRAMS_MOUNT, TMP_MOUNT],
+            }
+        ],
+        "volumes": [programs_volume(config_map), TMP_VOLUME],
+    }
+
+
+def environment(values: Mapping[str, pulumi.Input[str]]) -> list[Manifest]:
+    """Return a container's `env` from names and values."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def secret_variable(name: str, secret: pulumi.Input[str], key: str) -> Manifest:
+    """Return an `env` entry whose value comes from a Secret, so that it never stands in spec, state or preview."""
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def field_variable(name: str, path: str) -> Manifest:
+    """Return an `env` entry with a field of the pod itself."""
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -1,0 +1,114 @@
+"""RayCluster: one Ray node on each GPU node, each with the model mounted, and the door to it closed."""
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
+
+from components.content import programs
+from components.labels import labels, metadata
+from components.pods import programs_config_map
+from components.ray_pods import RayClusterArgs, group, head_probe
+from components.versions import RAY
+
+__all__ = ["DASHBOARD_PORT", "PORT", "RayCluster", "RayClusterArgs"]
+
+PORT = 8000
+"""Where vLLM listens on the head."""
+
+DASHBOARD_PORT = 8265
+"""Where the head takes Ray jobs."""
+
+
+HEAD_PROGRAMS = tuple(
+    f"ray-vllm/programs/{module}.py" for module in ("readiness", "require_key", "completion", "liveness", "direct_http")
+)
+"""What runs in the head's pod, and no more: a changed module here restarts every GPU."""
+
+
+class RayClusterObject(k8s.apiextensions.CustomResource):
+    """KubeRay's object, with the type of its metadata."""
+
+    metadata: pulumi.Output[ObjectMeta]
+
+
+class RayCluster(pulumi.ComponentResource):
+    """Runs Ray on the planned nodes: a head and `nodes - 1` workers, one pod a node, all GPUs of the node in it.
+
+    Creates: a RayCluster (KubeRay makes the pods, the head's Service and the Secret of Ray's token from it), a
+    ConfigMap of the programs that run in the head (readiness probe, key check), a PodDisruptionBudget that forbids
+    evictions, and a NetworkPolicy. Waits for: nothing; the serving Job waits for the nodes, bounded. Gives: `name`, the
+    RayCluster's, and `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart
+    the pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
+    """
+
+    name: pulumi.Output[str]
+    head: pulumi.Output[str]
+    resource: RayClusterObject
+    """What the serving Job is replaced with."""
+
+    def __init__(self, name: str, args: RayClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:RayCluster", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        config_map = programs_config_map("head", "ray", programs(*HEAD_PROGRAMS), child)
+        self.resource = _custom_resource(name, args, config_map.metadata["name"], child)
+        self.name = self.resource.metadata["name"]
+        # KubeRay 1.6.1, utils.GenerateHeadServiceName.
+        self.head = self.name.apply(lambda cluster: f"{cluster}-head-svc")
+        of_cluster = k8s.meta.v1.LabelSelectorArgs(match_labels={"ray.io/cluster": self.name})
+        k8s.policy.v1.PodDisruptionBudget(
+            name,
+            metadata=metadata(name, "ray"),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(max_unavailable=0, selector=of_cluster),
+            opts=child,
+        )
+        _network_policy(name, of_cluster, child)
+        self.register_outputs({"name": self.name, "head": self.head})
+
+
+def _custom_resource(
+    name: str, args: RayClusterArgs, config_map: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> RayClusterObject:
+    workers = args.hardware.nodes - 1
+    worker_group = {"groupName": "workers", "replicas": workers, "minReplicas": workers, "maxReplicas": workers}
+    return RayClusterObject(
+        name,
+        api_version="ray.io/v1",
+        kind="RayCluster",
+        metadata=metadata(name, "ray"),
+        spec={
+            "rayVersion": RAY,
+            # The dashboard's port runs whatever it is sent, and many clusters enforce no NetworkPolicy.
+            "authOptions": {"mode": "token"},
+            "headGroupSpec": group(args, name, config_map, readiness_probe=head_probe()),
+            "workerGroupSpecs": [{**worker_group, **group(args, name, config_map)}] if workers else [],
+        },
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)
+        ),
+    )
+
+
+def _network_policy(
+    name: str, of_cluster: k8s.meta.v1.LabelSelectorArgs, opts: pulumi.ResourceOptions
+) -> k8s.networking.v1.NetworkPolicy:
+    """Ray's ports are open to its own pods and, for jobs, to the supervisor; the model's port to all."""
+    rule, port, peer = (
+        k8s.networking.v1.NetworkPolicyIngressRuleArgs,
+        k8s.networking.v1.NetworkPolicyPortArgs,
+        k8s.networking.v1.NetworkPolicyPeerArgs,
+    )
+    supervisor = k8s.meta.v1.LabelSelectorArgs(match_labels=labels("serving"))
+    return k8s.networking.v1.NetworkPolicy(
+        name,
+        metadata=metadata(name, "ray"),
+        spec=k8s.networking.v1.NetworkPolicySpecArgs(
+            pod_selector=of_cluster,
+            policy_types=["Ingress"],
+            ingress=[
+                rule(from_=[peer(pod_selector=of_cluster)]),
+                rule(from_=[peer(pod_selector=supervisor)], ports=[port(port=DASHBOARD_PORT)]),
+                rule(ports=[port(port=PORT)]),
+            ],
+        ),
+        opts=opts,
+    )

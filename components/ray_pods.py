@@ -1,0 +1,198 @@
+"""The pods of a RayCluster: GPUs, memory, mounts, network and environment of a Ray node."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.labels import labels
+from components.pods import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    PROGRAMS_MOUNT,
+    Manifest,
+    environment,
+    field_variable,
+    programs_volume,
+    secret_variable,
+)
+from planning.quantities import bytes_of
+from planning.settings import Hardware, Network, Scheduling
+
+GPU_LABEL = "nvidia.com/gpu.product"
+CACHES = "/var/cache/vllm"
+KEY = "key"
+
+CPUS_PER_GPU = 8
+MEMORY_GIB_PER_GPU = 96
+SHARED_MEMORY_GIB_PER_GPU = 8
+"""Assumed: NCCL wants some hundred MiB a rank in /dev/shm, and vLLM broadcasts its inputs through it."""
+
+OBJECT_STORE_BYTES = 1_000_000_000
+"""vLLM keeps nothing in Ray's object store; Ray's default is 30 % of the memory, more than /dev/shm holds."""
+
+DO_NOT_EVICT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayClusterArgs:
+    """What the Ray nodes run on, and with what."""
+
+    image: pulumi.Input[str]
+    """Reference of the serving image: head and workers must be one Ray to the patch."""
+
+    pull_secret: str | None
+    claim_name: pulumi.Input[str]
+    model_path: pulumi.Input[str]
+    model_folder: pulumi.Input[str]
+    api_key_secret: pulumi.Input[str] | None
+    """Secret whose key `key` clients of the model present; none when anybody may ask."""
+
+    hardware: Hardware
+    scheduling: Scheduling
+    network: Network
+
+
+def group(
+    args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], readiness_probe: Manifest | None = None
+) -> Manifest:
+    """Return the part of a headGroupSpec or workerGroupSpec that decides what its pods are."""
+    return {
+        "rayStartParams": ray_start_parameters(args.hardware),
+        "template": {
+            "metadata": {"labels": labels("ray"), "annotations": DO_NOT_EVICT},
+            "spec": _pod(args, cluster, config_map, readiness_probe),
+        },
+    }
+
+
+def head_probe() -> Manifest:
+    """Return the head's readiness probe: it asks vLLM for a token, so that the Service follows what can answer.
+
+    KubeRay keeps a readiness probe of one's own and adds its liveness probe, which watches Ray only (KubeRay 1.6.1).
+    """
+    return {
+        "exec": {"command": ["python3", "-m", "readiness"]},
+        "periodSeconds": 10,
+        "timeoutSeconds": 10,
+        "failureThreshold": 1,
+    }
+
+
+def ray_start_parameters(hardware: Hardware) -> dict[str, str]:
+    """Return flags of `ray start`. On CPUs the GPUs are logical: as many as ranks run in the pod."""
+    parameters = {"object-store-memory": str(OBJECT_STORE_BYTES)}
+    if hardware.on_gpus:
+        return parameters
+    object_store = min(OBJECT_STORE_BYTES, bytes_of(shared_memory(hardware)) // 2)
+    return {"object-store-memory": str(object_store), "num-cpus": "1", "num-gpus": str(hardware.gpus_per_node)}
+
+
+def shared_memory(hardware: Hardware) -> str:
+    """Return the size limit of /dev/shm as a Kubernetes quantity."""
+    return hardware.shared_memory or f"{SHARED_MEMORY_GIB_PER_GPU * hardware.gpus_per_node}Gi"
+
+
+def resources(hardware: Hardware, network: Network) -> dict[str, Manifest]:
+    """Return requests and limits of a Ray pod; the CPU has no limit, because a throttled rank stalls all others."""
+    memory = hardware.memory or f"{MEMORY_GIB_PER_GPU * hardware.gpus_per_node}Gi"
+    devices: Manifest = dict(network.rdma_resources)
+    if hardware.on_gpus:
+        devices["nvidia.com/gpu"] = hardware.gpus_per_node
+    cpu = hardware.cpu or str(CPUS_PER_GPU * hardware.gpus_per_node)
+    return {"requests": {"cpu": cpu, "memory": memory, **devices}, "limits": {"memory": memory, **devices}}
+
+
+def _pod(
+    args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], readiness_probe: Manifest | None
+) -> Manifest:
+    container: Manifest = {
+        "name": "ray",
+        "image": args.image,
+        "env": _environment(args),
+        "resources": resources(args.hardware, args.network),
+        "securityContext": _container_security(args.network),
+        "volumeMounts": [
+            PROGRAMS_MOUNT,
+            {"name": "weights", "mountPath": args.model_path, "subPath": args.model_folder, "readOnly": True},
+            {"name": "weights", "mountPath": CACHES, "subPath": "cache"},
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  the mount itself
+        ],
+    }
+    if readiness_probe:
+        container["readinessProbe"] = readiness_probe
+    pod: Manifest = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": POD_SECURITY,
+        "imagePullSecrets": [{"name": args.pull_secret}] if args.pull_secret else [],
+        "affinity": {"podAntiAffinity": _one_pod_a_node(cluster, required=args.hardware.on_gpus)},
+        "containers": [container],
+        "volumes": [
+            programs_volume(config_map),
+            {"name": "weights", "persistentVolumeClaim": {"claimName": args.claim_name}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory(args.hardware)}},
+        ],
+    }
+    return pod | _placement(args)
+
+
+def _placement(args: RayClusterArgs) -> Manifest:
+    scheduling, hardware = args.scheduling, args.hardware
+    planned = {GPU_LABEL: hardware.gpu} if hardware.on_gpus else {}
+    placement: Manifest = {
+        "nodeSelector": planned if scheduling.node_selector is None else scheduling.node_selector,
+        "tolerations": scheduling.tolerations,
+    }
+    if scheduling.priority_class_name:
+        placement["priorityClassName"] = scheduling.priority_class_name
+    if args.network.host_network:
+        placement |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+    return placement
+
+
+def _one_pod_a_node(cluster: str, *, required: bool) -> Manifest:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"ray.io/cluster": cluster}}}
+    if required:
+        return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
+
+
+def _container_security(network: Network) -> Manifest:
+    if not network.rdma_resources:
+        return CONTAINER_SECURITY
+    # RDMA pins memory; without this NCCL falls back to TCP and says nothing.
+    return CONTAINER_SECURITY | {"capabilities": {"drop": ["ALL"], "add": ["IPC_LOCK"]}}
+
+
+def _environment(args: RayClusterArgs) -> list[Manifest]:
+    caches = pulumi.Output.from_input(args.image).apply(lambda image: f"{CACHES}/{image.rsplit(':', 1)[-1]}")
+    interface = args.network.interface or "eth0"
+    variables: dict[str, pulumi.Input[str]] = {
+        "PYTHONPATH": "/programs",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # The monitor counts page cache as used and kills ranks while they load (vllm#15102).
+        "RAY_memory_monitor_refresh_ms": "0",
+        "SERVED_MODEL": args.model_path,
+        "VLLM_CACHE_ROOT": caches,
+        "TRITON_CACHE_DIR": caches.apply(lambda folder: f"{folder}/triton"),
+        # Gloo takes one name and falls back to 127.0.0.1 without it; NCCL would try every interface.
+        "GLOO_SOCKET_IFNAME": interface,
+        "NCCL_SOCKET_IFNAME": interface,
+    }
+    if not args.hardware.on_gpus:
+        variables |= CPU_VARIABLES
+    key = [secret_variable("VLLM_API_KEY", args.api_key_secret, KEY)] if args.api_key_secret else []
+    # Without it a pod that has no default route takes 0.0.0.0 for its address, and vLLM hangs.
+    address = field_variable("VLLM_HOST_IP", "status.podIP")
+    return [*environment(variables), address, *key]
+
+
+CPU_VARIABLES = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    # Compiling needs Python's headers, which a small image has not.
+    "TORCHDYNAMO_DISABLE": "1",
+}

@@ -1,0 +1,67 @@
+"""What a stack's configuration says: settings for the plan, secrets, and where the cluster is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+
+from planning.problems import Refused
+from planning.settings import StackSettings, parse
+from planning.stack_file import PROJECT, SECRETS, in_plain_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """The configuration of the current stack, checked."""
+
+    settings: StackSettings
+    api_key: pulumi.Output[str] | None
+    model_token: pulumi.Output[str] | None
+    kubeconfig: str | None
+    context: str | None
+    namespace: str
+
+
+def read_stack_config() -> StackConfig:
+    """Return the configuration of the current stack. Raises pulumi.RunError with every unknown key and bad value."""
+    config, cluster = pulumi.Config(PROJECT), pulumi.Config("kubernetes")
+    keys = _keys_set()
+    try:
+        settings = parse({key: config.get_object(key) for key in keys if key not in SECRETS})
+        plain = [key for key in SECRETS if key in keys and not is_config_secret(f"{PROJECT}:{key}")]
+        if plain:
+            raise Refused([in_plain_text(key) for key in plain])
+    except Refused as refused:
+        raise pulumi.RunError(str(refused)) from None
+    return StackConfig(
+        settings=settings,
+        api_key=config.require_secret("apiKey") if "apiKey" in keys else None,
+        model_token=config.require_secret("modelToken") if "modelToken" in keys else None,
+        kubeconfig=cluster.get("kubeconfig"),
+        context=cluster.get("context"),
+        namespace=cluster.get("namespace") or "default",
+    )
+
+
+def _keys_set() -> set[str]:
+    """Return the keys under this project's name; one that is only declared has the value ""."""
+    prefix = f"{PROJECT}:"
+    values: dict[str, Any] = get_config_env() | CONFIG.get()
+    return {key.removeprefix(prefix) for key, value in values.items() if key.startswith(prefix) and value}
+
+
+def cluster_provider(config: StackConfig) -> k8s.Provider:
+    """Return the provider of the configured cluster and namespace.
+
+    An object that exists is taken over: what an interrupted `up` created and did not record, and the claim that the
+    last destroy kept. Providers since 4.29 refuse that unless they are told; the namespace belongs to one stack.
+    """
+    return k8s.Provider(
+        "cluster",
+        kubeconfig=config.kubeconfig,
+        context=config.context,
+        namespace=config.namespace,
+        upsert_existing_objects=True,
+    )

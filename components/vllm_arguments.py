@@ -1,0 +1,37 @@
+"""The command line of `vllm serve`, from the settings of a stack."""
+
+from planning.settings import StackSettings
+
+MIDDLEWARE = "require_key.RequireKey"
+"""Guards every path that generates; vLLM's own --api-key leaves /invocations open."""
+
+
+def vllm_arguments(
+    settings: StackSettings, model_path: str, *, tensor_parallel_size: int, pipeline_parallel_size: int, port: int
+) -> list[str]:
+    """Return what follows `vllm` on the command line. Source of the flags: vLLM 0.32, `vllm serve --help`."""
+    serving = settings.serving
+    arguments = [
+        "serve",
+        model_path,
+        "--served-model-name",
+        model_path,
+        settings.model.short_name,
+        "--host=0.0.0.0",  # the head's pod; its key, its NetworkPolicy and its Service decide who reaches it
+        f"--port={port}",
+        # Without it vLLM looks for all GPUs on the head alone.
+        "--distributed-executor-backend=ray",
+        f"--tensor-parallel-size={tensor_parallel_size}",
+        f"--pipeline-parallel-size={pipeline_parallel_size}",
+        f"--dtype={serving.dtype}",
+        f"--gpu-memory-utilization={serving.gpu_memory_utilization}",
+    ]
+    if serving.max_model_len is not None:
+        arguments.append(f"--max-model-len={serving.max_model_len}")
+    if serving.max_num_batched_tokens is not None:
+        arguments.append(f"--max-num-batched-tokens={serving.max_num_batched_tokens}")
+    if serving.enforce_eager:
+        arguments.append("--enforce-eager")
+    if serving.authentication == "key":
+        arguments.append(f"--middleware={MIDDLEWARE}")
+    return [*arguments, *serving.extra_args]

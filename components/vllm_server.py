@@ -1,0 +1,111 @@
+"""VllmServer: the Job that keeps vLLM serving on the Ray cluster, and the gate that ends `up` with a real answer."""
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.content import programs
+from components.jobs import JobArgs, job
+from components.labels import ENDPOINT, metadata
+from components.pods import programs_config_map
+from components.ray_cluster import PORT
+from components.service_account import service_account
+from components.serving_pods import VllmServerArgs, gate_pod, gate_seconds, supervisor_pod
+
+__all__ = ["VllmServer", "VllmServerArgs"]
+
+GATE_MARGIN_SECONDS = 300
+"""The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
+
+MAX_INT32 = 2**31 - 1
+PROGRAMS = ("shared/*.py", "ray-vllm/programs/*.py")
+SUPERVISOR_RULES = [k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"])]
+"""With which it learns whether its pod only has to leave its node: then vLLM goes on."""
+
+GATE_RULES = [
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=["get", "list"])
+    for group, resources in (
+        ("", ["pods", "pods/log", "events"]),
+        ("batch", ["jobs"]),
+        ("ray.io", ["rayclusters"]),
+    )
+]
+
+
+class VllmServer(pulumi.ComponentResource):
+    """Serves the model with vLLM, and is ready when a chat completion was answered.
+
+    Creates: a Service that selects the head; a serving Job whose supervisor submits `vllm serve` through the Ray Jobs
+    API and starts it again whenever it ends; a gate Job with an account that may read pods, events and logs; a
+    ConfigMap of the programs of both. Waits for: the gate, at most `scheduling.join_timeout` plus
+    `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the cluster, known in the preview
+    and resolved when it has answered; `service_name`; `served_models`, the names by which clients may ask.
+    """
+
+    endpoint: pulumi.Output[str]
+    service_name: pulumi.Output[str]
+    served_models: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:VllmServer", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        service = _service(name, args, child)
+        config_map = programs_config_map("serving", "serving", programs(*PROGRAMS), child)
+        mounted = config_map.metadata["name"]
+        supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, child)
+        serving = job(
+            "serve",
+            JobArgs(
+                component="serving",
+                annotations={"pulumi.com/skipAwait": "true"},
+                # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
+                spec={"backoffLimit": MAX_INT32},
+                pod=supervisor_pod(args, config_map=mounted, service_account=supervisor),
+            ),
+            pulumi.ResourceOptions.merge(
+                child,
+                pulumi.ResourceOptions(replace_with=[args.cluster.resource], delete_before_replace=True),
+            ),
+        )
+        account = service_account("gate", "serving", GATE_RULES, child)
+        gate = job(
+            "gate",
+            JobArgs(
+                component="gate",
+                annotations={
+                    ENDPOINT: service.metadata["name"].apply(lambda host: f"http://{host}.{args.namespace}:{PORT}"),
+                    "pulumi.com/replaceUnready": "true",
+                },
+                spec={"backoffLimit": 0},
+                pod=gate_pod(
+                    args,
+                    config_map=mounted,
+                    service_account=account,
+                    service=service.metadata["name"],
+                    serving_job=serving.metadata["name"],
+                ),
+                timeout_seconds=gate_seconds(args.settings) + GATE_MARGIN_SECONDS,
+            ),
+            pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(replace_with=[serving], delete_before_replace=True)
+            ),
+        )
+        short_name = args.settings.model.short_name
+        self.endpoint = gate.metadata["annotations"][ENDPOINT]
+        self.service_name = service.metadata["name"]
+        self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])
+        self.register_outputs(
+            {"endpoint": self.endpoint, "service_name": self.service_name, "served_models": self.served_models}
+        )
+
+
+def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k8s.core.v1.Service:
+    return k8s.core.v1.Service(
+        name,
+        # Its endpoints come with the answer, and that is what the gate waits for.
+        metadata=metadata(name, "serving", {"pulumi.com/skipAwait": "true"}),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            selector={"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},
+            ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
+        ),
+        opts=opts,
+    )

@@ -1,0 +1,168 @@
+"""What the program asks the engine for: resources, wiring, and what a reviewer sees before anything exists."""
+
+import ast
+import json
+import re
+from functools import cache
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import rpc
+
+from tests.unit.program.registrations import Program, run, stack_file
+
+STACKS = ("dev", "a100-bf16", "h200-fp8")
+
+
+@cache
+def program(name: str) -> Program:
+    return run(stack_file(name))
+
+
+def pod_of(item: dict[str, Any]) -> dict[str, Any]:
+    return item["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_value_of_every_object_is_known_in_a_preview(stack: str) -> None:
+    for item in program(stack).kubernetes():
+        assert rpc.UNKNOWN not in json.dumps(item.inputs, default=lambda _: rpc.UNKNOWN), item.urn
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_carries_all_recommended_labels(stack: str) -> None:
+    objects = program(stack).kubernetes()
+    assert len(objects) > 15
+    for item in objects:
+        names = {key.removeprefix("app.kubernetes.io/") for key in item.inputs["metadata"]["labels"]}
+        assert names == {"name", "instance", "component", "part-of", "managed-by"}, item.urn
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_pod_runs_as_the_same_ordinary_user_except_the_build(stack: str) -> None:
+    for item in program(stack).kubernetes():
+        if item.type.endswith(":Job") and not item.name.startswith("build-"):
+            pod = pod_of(item.inputs)
+            assert pod["securityContext"]["runAsNonRoot"], item.name
+            assert pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}, item.name
+
+
+def test_the_articles_stack_is_one_head_and_three_workers_with_eight_gpus_each() -> None:
+    spec = program("a100-bf16").one("RayCluster", "deepseek").inputs["spec"]
+    head, [workers] = spec["headGroupSpec"], spec["workerGroupSpecs"]
+    assert workers["replicas"] == workers["minReplicas"] == workers["maxReplicas"] == 3
+    for group in (head, workers):
+        pod = group["template"]["spec"]
+        assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 8
+        assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"}
+        assert "requiredDuringSchedulingIgnoredDuringExecution" in pod["affinity"]["podAntiAffinity"]
+
+
+def test_the_articles_flags_are_served() -> None:
+    job = program("a100-bf16").one("Job", "serve").inputs
+    environment = {item["name"]: item.get("value") for item in pod_of(job)["containers"][0]["env"]}
+    arguments = json.loads(environment["VLLM_ARGUMENTS"])
+    assert arguments[:2] == ["serve", "/mnt/models/DeepSeek-V3-bf16"]
+    for flag in (
+        "--trust-remote-code",
+        "--tensor-parallel-size=8",
+        "--pipeline-parallel-size=4",
+        "--dtype=bfloat16",
+        "--gpu-memory-utilization=0.8",
+        "--distributed-executor-backend=ray",
+    ):
+        assert flag in arguments
+
+
+def test_one_image_reference_reaches_head_and_workers_and_depends_on_its_build() -> None:
+    stack = program("a100-bf16")
+    cluster = stack.one("RayCluster", "deepseek")
+    spec = cluster.inputs["spec"]
+    images = {
+        g["template"]["spec"]["containers"][0]["image"] for g in (spec["headGroupSpec"], *spec["workerGroupSpecs"])
+    }
+    assert len(images) == 1
+    assert stack.one("Job", "build-ray-vllm").urn in cluster.request.dependencies
+    assert stack.one("Job", "download").urn in cluster.request.dependencies
+
+
+def test_a_changed_cluster_and_all_that_serves_on_it_are_replaced() -> None:
+    stack = program("a100-bf16")
+    cluster, serve, gate = stack.one("RayCluster", "deepseek"), stack.one("Job", "serve"), stack.one("Job", "gate")
+    assert list(cluster.request.replaceOnChanges) == ["spec"]
+    assert cluster.request.deleteBeforeReplace
+    assert list(serve.request.replace_with) == [cluster.urn]
+    assert list(gate.request.replace_with) == [serve.urn]
+
+
+def test_weights_outlive_a_destroy_unless_told_otherwise() -> None:
+    assert program("a100-bf16").one("PersistentVolumeClaim", "weights").request.retainOnDelete
+    config = stack_file("a100-bf16")
+    config["deepseek:storage"]["keep"] = False
+    assert not run(config).one("PersistentVolumeClaim", "weights").request.retainOnDelete
+
+
+def test_the_key_is_in_the_secret_and_nowhere_else() -> None:
+    config = stack_file("a100-bf16") | {"deepseek:apiKey": "the-key-itself"}
+    stack = run(config, secrets=["deepseek:apiKey"])
+    for item in stack.kubernetes():
+        if item.name != "api-key":
+            assert "the-key-itself" not in json.dumps(item.inputs, default=str), item.urn
+    assert "the-key-itself" not in json.dumps(stack.outputs, default=str)
+
+
+def test_a_key_in_plain_text_is_refused() -> None:
+    with pytest.raises(pulumi.RunError, match="plain text"):
+        run(stack_file("a100-bf16") | {"deepseek:apiKey": "the-key-itself"})
+
+
+def test_without_authentication_there_is_no_key() -> None:
+    assert not [item for item in program("dev").registrations if item.name == "api-key"]
+    assert "Authorization" not in program("dev").outputs["ask"]
+
+
+def test_finished_images_leave_nothing_to_build() -> None:
+    config = stack_file("a100-bf16")
+    config["deepseek:image"] = {
+        "reference": "registry.example.com/served:1",
+        "fetchReference": "registry.example.com/fetch:1",
+    }
+    assert not [item for item in run(config).registrations if item.name.startswith("build-")]
+
+
+def test_a_refused_stack_names_every_bad_key_and_creates_nothing() -> None:
+    config = stack_file("a100-bf16")
+    config["deepseek:hardware"] |= {"nodes": -1, "gpuz": 8}
+    with pytest.raises(pulumi.RunError) as refused:
+        run(config)
+    assert "hardware.nodes" in str(refused.value)
+    assert "hardware.gpuz" in str(refused.value)
+
+
+def test_a_key_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(pulumi.RunError, match="modle"):
+        run(stack_file("a100-bf16") | {"deepseek:modle": {}})
+
+
+def test_the_head_mounts_exactly_the_modules_that_its_programs_import() -> None:
+    config_map = program("a100-bf16").one("ConfigMap", "head-programs").inputs["data"]
+    modules = {name.removesuffix(".py") for name in config_map}
+    serving = {
+        name.removesuffix(".py") for name in program("a100-bf16").one("ConfigMap", "serving-programs").inputs["data"]
+    }
+    imported = set[str]()
+    for text in config_map.values():
+        for node in ast.walk(ast.parse(text)):
+            imported |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+            imported |= {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
+    assert imported & serving == modules - {"readiness", "require_key"}
+
+
+def test_names_of_jobs_follow_their_content() -> None:
+    before = program("a100-bf16").one("Job", "serve").inputs["metadata"]["name"]
+    config = stack_file("a100-bf16")
+    config["deepseek:serving"]["gpuMemoryUtilization"] = 0.75
+    after = run(config).one("Job", "serve").inputs["metadata"]["name"]
+    assert before != after
+    assert re.fullmatch(r"serve-[0-9a-f]{12}", after)
