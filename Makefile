@@ -1,0 +1,71 @@
+# What one does with this checkout. Everything runs from .venv; nothing is written into the checkout but .venv and caches.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+STACK ?= dev
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/installed: requirements-dev.txt
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: venv
+venv: .venv/installed ## make .venv from the hash-pinned requirements
+
+.PHONY: dev ask dev-down
+dev: venv ## from an empty machine to an answer: the embedded cluster with the dev stack (root, Debian 12)
+	@$(PYTHON) -m local dev
+ask: venv ## ask the served model again: make ask QUESTION="..."
+	@$(PYTHON) -m local ask $(if $(QUESTION),--question "$(QUESTION)")
+dev-down: venv ## take it down: no process, mount, bridge or packet filter rule stays; builds do
+	@$(PYTHON) -m local down
+
+.PHONY: plan preview up destroy
+plan: venv ## the plan of STACK=a100-bf16 and of other GPUs for its model; needs no cluster
+	@$(PYTHON) -m planning Pulumi.$(if $(filter dev,$(STACK)),a100-bf16,$(STACK)).yaml --compare
+preview up destroy: venv ## run the program on STACK=dev without a language host
+	@$(PYTHON) -m local.stack $@ $(STACK)
+
+KINDS = test-unit test-images test-properties test-locks test-cluster test-serving
+.PHONY: test lint test-faults $(KINDS)
+test: lint $(KINDS) ## every test, lint and types
+lint: venv ## ruff, and types in strict mode
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/basedpyright
+test-unit: venv ## seconds: components against a mocked engine, the plan, the embedded cluster's pure parts
+	$(PYTHON) -m pytest -n 2 tests/unit
+test-images: venv git-lfs ## seconds: the programs of the pods, with real git, git-lfs and servers on loopback
+	$(PYTHON) -m pytest -n 2 -m "not faults" images local/git-server
+test-properties: venv ## a minute: the plan over the whole space, and 10,000 random stack files
+	$(PYTHON) -m pytest tests/properties
+test-locks: venv ## the hash-pinned requirements of the images resolve for their Python and platform
+	$(PYTHON) -m pytest tests/locks
+test-cluster: venv ## minutes: real engine, API server and operator; simulated GPU nodes
+	$(PYTHON) -m local build
+	$(PYTHON) -m pytest tests/cluster
+test-serving: venv ## minutes: make dev's path with real pods, and the answer
+	$(PYTHON) -m pytest -s tests/serving
+test-faults: venv git-lfs ## minutes: downloads killed, cut, stalled, damaged and out of space (root)
+	$(PYTHON) -m pytest -m faults
+
+.PHONY: git-lfs
+git-lfs:
+	@command -v git-lfs > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends git-lfs)
+
+.PHONY: lock reference
+reference: venv ## write docs/stack-file.md and its JSON schema from planning/sections
+	$(PYTHON) -m planning.reference
+lock: venv ## write the hash-pinned requirements from the .in files
+	$(PYTHON) -m local.locks
+
+.PHONY: bench bench-weights
+bench: venv ## benchmarks, into bench/results.json: preview_ratio
+	$(PYTHON) -m local build
+	$(PYTHON) -m bench.preview
+bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/weights.json
+	$(PYTHON) -m bench.weights

@@ -1,0 +1,54 @@
+"""The real engine, API server, scheduler and KubeRay operator; four nodes with eight A100s each, simulated.
+
+On simulated nodes the pods of Jobs complete at once, and the supervisor's pod stays. Real pods are in tests/serving.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pulumi import automation
+
+from local import stack
+from local.api_server import ApiServer
+from local.simulated import RunningCluster, simulated_cluster
+
+NAMESPACE = "deepseek"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RunningCluster]:
+    with simulated_cluster() as running:
+        running.api_server.apply(
+            f"/api/v1/namespaces/{NAMESPACE}",
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        )
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(cluster: RunningCluster) -> ApiServer:
+    return cluster.api_server
+
+
+@pytest.fixture(scope="session")
+def article() -> dict[str, Any]:
+    """The configuration of the article's stack, as committed."""
+    return stack.configuration("a100-bf16")
+
+
+Configure = Callable[..., automation.Stack]
+
+
+@pytest.fixture(scope="session")
+def configured(cluster: RunningCluster, article: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Configure:
+    """Return the article's stack with some keys changed: `configured(hardware={"nodes": 2})`."""
+
+    folder = tmp_path_factory.mktemp("pulumi")
+
+    def configure(**changes: dict[str, Any]) -> automation.Stack:
+        storage = article["deepseek:storage"] | {"storageClass": "local"} | changes.pop("storage", {})
+        overrides = {f"deepseek:{key}": article.get(f"deepseek:{key}", {}) | value for key, value in changes.items()}
+        return stack.select("a100-bf16", cluster.kubeconfig, overrides | {"deepseek:storage": storage}, folder)
+
+    return configure

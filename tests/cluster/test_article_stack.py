@@ -1,0 +1,159 @@
+"""The life of the article's stack: preview, up, nothing to do, a change, destroy. One stack; the tests run in order."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi import automation
+
+from local import stack
+from local.api_server import ApiServer
+from tests.cluster.conftest import NAMESPACE, Configure
+
+KINDS = {
+    "/api/v1": ("configmaps", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services"),
+    "/apis/batch/v1": ("jobs",),
+    "/apis/networking.k8s.io/v1": ("networkpolicies",),
+    "/apis/policy/v1": ("poddisruptionbudgets",),
+    "/apis/ray.io/v1": ("rayclusters",),
+    "/apis/rbac.authorization.k8s.io/v1": ("roles", "rolebindings"),
+}
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+NOWHERE = """
+apiVersion: v1
+kind: Config
+current-context: nowhere
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+clusters: [{name: nowhere, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: nobody, user: {}}]
+"""
+OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
+
+
+def objects(api: ApiServer) -> dict[tuple[str, str], Any]:
+    """Return all objects of the namespace by kind and name, without those that every namespace has."""
+    found = {
+        (kind, item["metadata"]["name"]): item
+        for group, kinds in KINDS.items()
+        for kind in kinds
+        for item in api.request("GET", f"{group}/namespaces/{NAMESPACE}/{kind}")["items"]
+    }
+    return {key: item for key, item in found.items() if key not in OF_EVERY_NAMESPACE}
+
+
+def uids(api: ApiServer, kind: str) -> dict[str, str]:
+    return {name: item["metadata"]["uid"] for (of, name), item in objects(api).items() if of == kind}
+
+
+def changed(result: automation.PreviewResult | automation.UpResult) -> dict[str, int]:
+    summary = result.change_summary if isinstance(result, automation.PreviewResult) else result.summary.resource_changes
+    return {
+        str(getattr(kind, "value", kind)): count for kind, count in (summary or {}).items() if "same" not in str(kind)
+    }
+
+
+def test_a_refused_stack_creates_nothing(configured: Configure, api: ApiServer) -> None:
+    with pytest.raises(automation.CommandError, match=r"hardware\.nodes"):
+        configured(hardware={"nodes": -1}).up()
+    assert objects(api) == {}
+
+
+def test_the_preview_shows_what_will_be_there(configured: Configure) -> None:
+    assert changed(configured().preview()).keys() == {"create"}
+
+
+def test_it_goes_up_on_four_nodes_with_eight_gpus(configured: Configure, api: ApiServer) -> None:
+    outputs = configured().up().outputs
+    assert outputs["endpoint"].value == f"http://deepseek.{NAMESPACE}:8000"
+    assert outputs["servedModels"].value == ["/mnt/models/DeepSeek-V3-bf16", "DeepSeek-V3-bf16"]
+    pods = [
+        item
+        for (kind, _), item in objects(api).items()
+        if kind == "pods" and "ray.io/cluster" in item["metadata"]["labels"]
+    ]
+    assert sorted(pod["spec"]["nodeName"] for pod in pods) == ["gpu-0", "gpu-1", "gpu-2", "gpu-3"]
+    assert objects(api)["rayclusters", "deepseek"]["status"]["desiredGPU"] == "32"
+
+
+def test_a_second_preview_is_empty(configured: Configure) -> None:
+    assert changed(configured().preview(expect_no_changes=True)) == {}
+
+
+def test_a_refresh_finds_nothing_either(configured: Configure) -> None:
+    selected = configured()
+    selected.refresh()
+    assert changed(selected.preview(expect_no_changes=True)) == {}
+
+
+def test_a_changed_flag_replaces_the_serving_job_and_its_gate_only(configured: Configure, api: ApiServer) -> None:
+    before = {kind: uids(api, kind) for kind in ("rayclusters", "jobs", "pods")}
+    configured(serving={"maxModelLen": 8192}).up()
+    assert uids(api, "rayclusters") == before["rayclusters"]
+    jobs = uids(api, "jobs")
+    assert {name.rsplit("-", 1)[0] for name in jobs} == {"build-fetch", "build-ray-vllm", "download", "serve", "gate"}
+    new = {name.rsplit("-", 1)[0] for name, uid in jobs.items() if uid not in before["jobs"].values()}
+    assert new == {"serve", "gate"}
+
+
+def test_fewer_nodes_replace_the_cluster_and_what_serves_on_it(configured: Configure, api: ApiServer) -> None:
+    before = uids(api, "rayclusters"), uids(api, "jobs"), uids(api, "persistentvolumeclaims")
+    configured(
+        hardware={"nodes": 2}, serving={"maxModelLen": 8192, "gpuMemoryUtilization": 0.95}, model={"precision": "fp8"}
+    ).up()
+    assert uids(api, "rayclusters") != before[0]
+    assert objects(api)["rayclusters", "deepseek"]["status"]["desiredGPU"] == "16"
+    kept = {name.rsplit("-", 1)[0] for name, uid in uids(api, "jobs").items() if uid in before[1].values()}
+    assert kept == {"build-fetch", "build-ray-vllm", "download"}
+    assert uids(api, "persistentvolumeclaims") == before[2]
+
+
+def test_destroy_leaves_the_weights_and_nothing_else(configured: Configure, api: ApiServer) -> None:
+    configured().destroy()
+    assert list(objects(api)) == [("persistentvolumeclaims", "weights-local-rwx")]
+
+
+def test_the_next_up_takes_the_kept_claim_over(configured: Configure, api: ApiServer) -> None:
+    before = uids(api, "persistentvolumeclaims")
+    selected = configured()
+    selected.up()
+    assert uids(api, "persistentvolumeclaims") == before
+    selected.destroy()
+
+
+def test_gpus_of_another_product_than_planned_are_told_in_the_preview(configured: Configure) -> None:
+    preview = configured(hardware={"gpu": "NVIDIA-H100-80GB-HBM3"}).preview()
+    assert "4 nodes of NVIDIA-H100-80GB-HBM3 are planned; the cluster has 4 of NVIDIA-A100-SXM4-80GB" in preview.stdout
+
+
+def _wait_until_unknown(api: ApiServer, resource: str) -> None:
+    """The API server goes on telling for a moment that it knows what was deleted."""
+    deadline = time.monotonic() + 60
+    while any(known["name"] == resource for known in api.request("GET", "/apis/ray.io/v1")["resources"]):
+        assert time.monotonic() < deadline, f"{resource} are still known"
+        time.sleep(0.5)
+
+
+def test_a_cluster_without_what_the_stack_needs_is_refused_with_all_that_is_missing(
+    configured: Configure, api: ApiServer
+) -> None:
+    api.delete(f"{DEFINITIONS}/rayclusters.ray.io")
+    _wait_until_unknown(api, "rayclusters")
+    with pytest.raises(automation.CommandError) as refused:
+        configured(storage={"storageClass": "absent"}, image={"pushSecret": "absent-too"}).preview()
+    for told in ("KubeRay is not installed", "helm install", "StorageClass 'absent'", "one of: local", "'absent-too'"):
+        assert told in str(refused.value)
+
+
+def test_without_a_reachable_cluster_a_preview_warns_and_an_up_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = tmp_path / "kubeconfig"
+    nowhere.write_text(NOWHERE)
+    monkeypatch.setenv("KUBECONFIG", str(nowhere))
+    selected = stack.select("a100-bf16", nowhere, folder=tmp_path / "pulumi")
+    preview = selected.preview()
+    assert "cannot be reached" in preview.stdout
+    assert "KV tokens" in preview.stdout
+    with pytest.raises(automation.CommandError, match="cannot be reached"):
+        selected.up()

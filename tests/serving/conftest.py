@@ -1,0 +1,36 @@
+"""`make dev`'s path with real pods. A cluster that is up is used and stays up; otherwise it goes when the tests end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pulumi import automation
+
+from local import cluster, conversation, dev, stack
+
+
+@dataclass(frozen=True)
+class Served:
+    """The dev stack, serving."""
+
+    stack: automation.Stack
+    outputs: dict[str, Any]
+    stays: bool
+    """Whether it was up before the tests, and so stays up."""
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    was_up = cluster.is_up()
+    dev.up()
+    selected = stack.select(dev.STACK, cluster.KUBECONFIG)
+    yield Served(selected, {key: output.value for key, output in selected.outputs().items()}, was_up)
+    if not was_up:
+        dev.down()
+
+
+@pytest.fixture
+def url(served: Served) -> Iterator[str]:
+    with conversation.forwarded(cluster.KUBECONFIG, dev.NAMESPACE, served.outputs["service"]) as base:
+        yield base

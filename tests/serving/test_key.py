@@ -1,0 +1,56 @@
+"""With `authentication: key` the cluster is replaced, and no path that generates is open without the key."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from local import builds, cluster, dev, stack
+from tests.serving.conftest import Served
+
+OPEN_PATHS = {"/health", "/metrics"}
+HTTP_UNAUTHORIZED = 401
+
+
+@pytest.fixture(scope="module")
+def closed(served: Served) -> Iterator[None]:
+    """The dev stack asks for a key in this module; where it stays up, it is then as it was."""
+    serving = stack.configuration(dev.STACK)["deepseek:serving"] | {"authentication": "key"}
+    stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:serving": serving}).up(on_output=stack.show)
+    yield
+    if served.stays:
+        stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
+
+
+@pytest.mark.usefixtures("closed")
+def test_every_path_but_health_and_metrics_wants_the_key(url: str) -> None:
+    paths = json.loads(_get(f"{url}/openapi.json", _api_key()))["paths"]
+    assert "/v1/chat/completions" in paths
+    operations = [(path, method) for path, methods in paths.items() for method in methods]
+    answered = {path for path, method in operations if _status(url + path, method) != HTTP_UNAUTHORIZED}
+    assert answered == OPEN_PATHS & paths.keys()
+    assert _status(f"{url}/invocations", "post") == HTTP_UNAUTHORIZED
+
+
+def _api_key() -> str:
+    kubectl = [str(builds.program("kubectl")), f"--kubeconfig={cluster.KUBECONFIG}", f"--namespace={dev.NAMESPACE}"]
+    output = ["get", "secret", "api-key", "-o", "go-template={{.data.key | base64decode}}"]
+    return subprocess.run([*kubectl, *output], check=True, capture_output=True, text=True).stdout
+
+
+def _get(url: str, key: str) -> bytes:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return response.read()
+
+
+def _status(url: str, method: str) -> int:
+    request = urllib.request.Request(url.replace("{", "").replace("}", ""), method=method.upper())
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
