@@ -1,8 +1,8 @@
-"""The embedded cluster with one real node: up, down, status.
+"""The embedded cluster with one real node: the steps that bring it up, its status, its removal.
 
-`up` makes sure of each part in turn and starts what is missing, so it is also the repair after a crash or a reboot.
-`down` removes everything but the caches and the logs: processes, mounts, cgroups, network, packet filter rules, kernel
-settings, and the state folder with the volumes in it.
+The steps make sure of each part in turn and start what is missing, so they are also the repair after a crash or a
+reboot. `down` removes everything but the caches and the logs: processes, mounts, cgroups, network, packet filter rules,
+kernel settings, and the state folder with the volumes in it.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from local.kernel_settings import KernelSettings
 from local.node import Node
 from local.processes import Supervisor
 from local.ray_operator import RayOperator
-from local.steps import Step, StepLog, run_steps
+from local.steps import Step, StepLog
 from local.storage import Storage
 
 FOLDER = paths.STATE / "cluster"
@@ -31,7 +31,6 @@ RAY_OPERATOR = RayOperator(
     folder=FOLDER / "control-plane", api_server=CONTROL_PLANE.api_server, kubeconfig=CONTROL_PLANE.kubeconfig
 )
 SETTINGS = KernelSettings(FOLDER / "kernel-settings.json")
-AGAIN = "python -m local up"
 
 
 class Remains(Exception):
@@ -67,11 +66,6 @@ def find_problems() -> list[str]:
             "use that cluster instead, or stop it and remove its rules."
         )
     return problems
-
-
-def up() -> None:
-    """Bring the cluster up, or verify that it is. Raises StepsFailed."""
-    run_steps(steps(), logs=paths.LOGS, again=AGAIN)
 
 
 def wanted_ports() -> dict[int, str]:
