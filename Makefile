@@ -30,6 +30,7 @@ plan: venv ## the plan of STACK=a100-bf16 and of other GPUs for its model; needs
 preview up destroy: venv ## run the program on STACK=dev without a language host
 	@$(PYTHON) -m local.stack $@ $(STACK)
 
+SAMPLED = "not faults or sample"
 KINDS = test-unit test-images test-properties test-locks test-cluster test-serving
 .PHONY: test lint test-faults $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
@@ -40,18 +41,20 @@ lint: venv ## ruff, and types in strict mode
 test-unit: venv ## seconds: components against a mocked engine, the plan, the embedded cluster's pure parts
 	$(PYTHON) -m pytest -n 2 tests/unit
 test-images: venv git-lfs ## seconds: the programs of the pods, with real git, git-lfs and servers on loopback
-	$(PYTHON) -m pytest -n 2 -m "not faults" images local/git-server
+	$(PYTHON) -m pytest -n 2 -m $(SAMPLED) images local/git-server
 test-properties: venv ## a minute: the plan over the whole space, and 10,000 random stack files
 	$(PYTHON) -m pytest tests/properties
 test-locks: venv ## the hash-pinned requirements of the images resolve for their Python and platform
 	$(PYTHON) -m pytest tests/locks
 test-cluster: venv ## minutes: real engine, API server and operator; simulated GPU nodes
 	$(PYTHON) -m local build
-	$(PYTHON) -m pytest tests/cluster
+	$(PYTHON) -m pytest -m $(SAMPLED) tests/cluster
 test-serving: venv ## minutes: make dev's path with real pods, and the answer
-	$(PYTHON) -m pytest -s tests/serving
-test-faults: venv git-lfs ## minutes: downloads killed, cut, stalled, damaged and out of space (root)
-	$(PYTHON) -m pytest -m faults
+	$(PYTHON) -m pytest -s -m $(SAMPLED) tests/serving
+test-faults: venv git-lfs ## over an hour: every change, failure and interruption, of which make test runs a sample (root)
+	$(PYTHON) -m local build
+	$(PYTHON) -m pytest -m faults images tests/cluster
+	$(PYTHON) -m pytest -s -m faults tests/serving
 
 .PHONY: git-lfs
 git-lfs:

@@ -6,7 +6,6 @@ The shortest is a program with the same imports and provider and one ConfigMap. 
 against one simulated cluster; the figure is the median of the ratios pair by pair. Written to bench/results.json.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -15,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import results
 from local import stack
 from local.paths import CHECKOUT
 from local.simulated import simulated_cluster
 
-RESULTS = CHECKOUT / "bench" / "results.json"
 STACK = "a100-bf16"
 
 
@@ -41,8 +40,7 @@ def main() -> None:
     for program, measured in counted.items():
         print(f"{program:10} {min(measured):6.2f} {statistics.median(measured):6.2f} {max(measured):6.2f} s")
     print(f"{'ratio':10} {ratio:13.2f}")
-    found: dict[str, float] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(found | {"preview_ratio": round(ratio, 3)}, indent=1, sort_keys=True))
+    results.add({"preview_ratio": round(ratio, 3)})
 
 
 def _seconds(program: str, kubeconfig: Path, folder: str) -> float:
