@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -32,14 +32,35 @@ class JobArgs:
     """Bound of the whole Job; none for one that never completes."""
 
 
+ONCE: Mapping[str, Any] = {
+    "backoffLimit": 0,
+    "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
+}
+"""In a Job's spec: its pod's failure is the Job's, unless the pod only had to leave its node."""
+
+
 def job(name: str, args: JobArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
     """Create a Job called `<name>-<hash of its spec and annotations>`.
 
     A change is a new Job with a new name, so its work is done before anything that depends on the old one is touched.
     The annotations are part of the name because Pulumi updates a changed annotation in place, on a Job that is done.
     """
+    return k8s.batch.v1.Job(
+        name,
+        metadata=metadata(job_name(name, args), args.component, args.annotations),
+        spec=cast("Any", _spec(args)),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(custom_timeouts=_timeouts(args))),
+    )
+
+
+def job_name(name: str, args: JobArgs) -> pulumi.Output[str]:
+    """Return how `job` calls it; unlike the Job's own metadata this does not wait for its work."""
+    return pulumi.Output.from_input([_spec(args), args.annotations]).apply(lambda content: f"{name}-{digest(content)}")
+
+
+def _spec(args: JobArgs) -> dict[str, Any]:
     bound = {} if args.timeout_seconds is None else {"activeDeadlineSeconds": args.timeout_seconds}
-    spec: Any = {
+    return {
         **args.spec,
         **bound,
         "template": {
@@ -47,13 +68,6 @@ def job(name: str, args: JobArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.
             "spec": {"restartPolicy": "Never", "enableServiceLinks": False, **args.pod},
         },
     }
-    job_name = pulumi.Output.from_input([spec, args.annotations]).apply(lambda content: f"{name}-{digest(content)}")
-    return k8s.batch.v1.Job(
-        name,
-        metadata=metadata(job_name, args.component, args.annotations),
-        spec=spec,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(custom_timeouts=_timeouts(args))),
-    )
 
 
 def _timeouts(args: JobArgs) -> pulumi.CustomTimeouts | None:

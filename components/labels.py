@@ -8,6 +8,9 @@ import pulumi_kubernetes as k8s
 IMAGE = "deepseek-on-kubernetes/image"
 """Annotation of a build Job: the reference that it pushes."""
 
+CLAIM = "deepseek-on-kubernetes/claim"
+"""Annotation of a mount Job: the claim that it has mounted."""
+
 MODEL_PATH = "deepseek-on-kubernetes/model-path"
 """Annotation of a download Job: where the pods that serve find the model."""
 

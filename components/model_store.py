@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.claim import VOLUME, MountArgs, claim, mounted
 from components.content import programs
 from components.jobs import JobArgs, job
 from components.labels import MODEL_FOLDER, MODEL_PATH, metadata
@@ -21,9 +22,6 @@ from planning.settings import Model, Storage
 
 MODELS = "/mnt/models"
 """Where the pods that serve find models, as in the article."""
-
-VOLUME = "/volume"
-"""Where the download Job mounts the whole claim."""
 
 TOKEN = "token"  # noqa: S105  a Secret's key
 EVENTS = k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create", "patch"])
@@ -46,11 +44,13 @@ class ModelStoreArgs:
 class ModelStore(pulumi.ComponentResource):
     """Puts one model at one revision on a claim, every byte verified.
 
-    Creates: a PersistentVolumeClaim (unless an existing one is named); an Indexed Job with a ConfigMap of its programs
-    and an account that may write Events, as which it shows progress; a Secret when a token is given. Waits for: the
-    Job, at most `storage.download_timeout` seconds. Gives: `claim_name`, `model_path` (where serving pods see the
-    model) and `model_folder` (where it lies on the volume), known in the preview and resolved when the weights are
-    verified. Leaves alone: the claim at a destroy, unless `storage.keep` is false; other folders of the volume.
+    Creates: a PersistentVolumeClaim (unless an existing one is named); two Jobs that mount it or tell why that fails;
+    an Indexed Job that downloads, with a ConfigMap of its programs and an account that may write Events, as which it
+    shows progress; a Secret when a token is given. Waits for: the mounted claim, at most `storage.mount_timeout`
+    seconds, then the download, at most `storage.download_timeout`. Gives: `claim_name`, `model_path` (where serving
+    pods see the model) and `model_folder` (where it lies on the volume), known in the preview; the last two resolve
+    when the weights are verified. Leaves alone: the claim at a destroy, unless `storage.keep` is false; other folders
+    of the volume.
     """
 
     claim_name: pulumi.Output[str]
@@ -60,7 +60,15 @@ class ModelStore(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:ModelStore", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        claim = _claim(args.storage, child)
+        self.claim_name = claim(args.storage, child)
+        config_map = programs_config_map("download", "weights", programs("shared/*.py", "fetch/*.py"), child)
+        mount = MountArgs(
+            claim=self.claim_name,
+            image=args.image,
+            pull_secret=args.pull_secret,
+            programs=config_map.metadata["name"],
+            timeout_seconds=args.storage.mount_timeout,
+        )
         download = job(
             "download",
             JobArgs(
@@ -80,12 +88,11 @@ class ModelStore(pulumi.ComponentResource):
                         "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
                     },
                 },
-                pod=_download_pod(args, claim, child),
+                pod=_download_pod(args, mount.programs, mounted(mount, child), child),
                 timeout_seconds=args.storage.download_timeout,
             ),
             child,
         )
-        self.claim_name = claim
         self.model_path = download.metadata["annotations"][MODEL_PATH]
         self.model_folder = download.metadata["annotations"][MODEL_FOLDER]
         self.register_outputs(
@@ -93,35 +100,14 @@ class ModelStore(pulumi.ComponentResource):
         )
 
 
-def claim_name(storage: Storage) -> str:
-    """Return the name of the stack's claim: one for each class and access mode, which a kept claim cannot change."""
-    mode = {"ReadWriteMany": "rwx", "ReadWriteOnce": "rwo"}[storage.access_mode]
-    return "-".join(part for part in ("weights", storage.storage_class, mode) if part)
-
-
 def model_folder(model: Model) -> str:
     """Return the folder of the volume for a model's revision, one path segment each."""
     return f"{model.short_name}/{model.revision.replace('/', '-')}"
 
 
-def _claim(storage: Storage, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    if storage.existing_claim:
-        return pulumi.Output.from_input(storage.existing_claim)
-    claim = k8s.core.v1.PersistentVolumeClaim(
-        "weights",
-        metadata=metadata(claim_name(storage), "weights"),
-        spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
-            access_modes=[storage.access_mode],
-            storage_class_name=storage.storage_class,
-            resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage.size or ""}),
-        ),
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=storage.keep)),
-    )
-    return claim.metadata["name"]
-
-
-def _download_pod(args: ModelStoreArgs, claim: pulumi.Output[str], opts: pulumi.ResourceOptions) -> Manifest:
-    config_map = programs_config_map("download", "weights", programs("shared/*.py", "fetch/*.py"), opts)
+def _download_pod(
+    args: ModelStoreArgs, config_map: pulumi.Input[str], claim: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> Manifest:
     settings = {
         "MODEL_REPOSITORY": args.model.repository,
         "MODEL_REVISION": args.model.revision,
@@ -134,7 +120,7 @@ def _download_pod(args: ModelStoreArgs, claim: pulumi.Output[str], opts: pulumi.
         "fetch",
         image=args.image,
         pull_secret=args.pull_secret,
-        config_map=config_map.metadata["name"],
+        config_map=config_map,
         service_account=service_account("download", "weights", [EVENTS], opts),
         variables=[
             *environment(settings),

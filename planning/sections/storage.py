@@ -59,6 +59,11 @@ class Storage(Section):
         examples=["10Gbit"],
         json_schema_extra=PLAN_ONLY,
     )
+    mount_timeout: Duration = Field(
+        default=15 * 60,
+        description="Bound of the wait until the claim has its volume and a pod has mounted it.",
+        json_schema_extra=BOUNDS_ONLY,
+    )
     download_timeout: Duration = Field(
         default=24 * 3600, description="Bound of the download.", json_schema_extra=BOUNDS_ONLY
     )

@@ -3,6 +3,7 @@
 On simulated nodes the pods of Jobs complete at once, and the supervisor's pod stays. Real pods are in tests/serving.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,8 +13,12 @@ from pulumi import automation
 from local import stack
 from local.api_server import ApiServer
 from local.simulated import RunningCluster, simulated_cluster
+from tests.cluster.stack_objects import NAMESPACE
 
-NAMESPACE = "deepseek"
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave it to Pulumi that its Automation API drops sockets, event loop and coroutine of an `up` that failed."""
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +57,29 @@ def configured(cluster: RunningCluster, article: dict[str, Any], tmp_path_factor
         return stack.select("a100-bf16", cluster.kubeconfig, overrides | {"deepseek:storage": storage}, folder)
 
     return configure
+
+
+class Nodes:
+    """The simulated nodes; while they are closed, pods wait, and a Job takes as long as a test wants."""
+
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+
+    def close(self) -> None:
+        self._set(unschedulable=True)
+
+    def open(self) -> None:
+        self._set(unschedulable=False)
+
+    def _set(self, *, unschedulable: bool) -> None:
+        body = json.dumps({"spec": {"unschedulable": unschedulable}})
+        for node in self._api.request("GET", "/api/v1/nodes")["items"]:
+            path = f"/api/v1/nodes/{node['metadata']['name']}"
+            self._api.request("PATCH", path, body, "application/merge-patch+json")
+
+
+@pytest.fixture
+def nodes(api: ApiServer) -> Iterator[Nodes]:
+    nodes = Nodes(api)
+    yield nodes
+    nodes.open()

@@ -16,7 +16,7 @@ from pulumi import automation
 
 from local import paths, stack
 from local.simulated import simulated_cluster
-from tests.cluster.conftest import NAMESPACE
+from tests.cluster.stack_objects import NAMESPACE
 
 FOLDER = paths.CHECKOUT / "tests" / "unit" / "planning" / "previews"
 STACK = "a100-bf16"

@@ -1,25 +1,18 @@
 """The life of the article's stack: preview, up, nothing to do, a change, destroy. One stack; the tests run in order."""
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pulumi import automation
 
 from local import stack
 from local.api_server import ApiServer
-from tests.cluster.conftest import NAMESPACE, Configure
+from tests.cluster.conftest import Configure
+from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
 
-KINDS = {
-    "/api/v1": ("configmaps", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services"),
-    "/apis/batch/v1": ("jobs",),
-    "/apis/networking.k8s.io/v1": ("networkpolicies",),
-    "/apis/policy/v1": ("poddisruptionbudgets",),
-    "/apis/ray.io/v1": ("rayclusters",),
-    "/apis/rbac.authorization.k8s.io/v1": ("roles", "rolebindings"),
-}
-DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rayclusters.ray.io"
 NOWHERE = """
 apiVersion: v1
 kind: Config
@@ -28,29 +21,7 @@ contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
 clusters: [{name: nowhere, cluster: {server: "https://127.0.0.1:1"}}]
 users: [{name: nobody, user: {}}]
 """
-OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
-
-
-def objects(api: ApiServer) -> dict[tuple[str, str], Any]:
-    """Return all objects of the namespace by kind and name, without those that every namespace has."""
-    found = {
-        (kind, item["metadata"]["name"]): item
-        for group, kinds in KINDS.items()
-        for kind in kinds
-        for item in api.request("GET", f"{group}/namespaces/{NAMESPACE}/{kind}")["items"]
-    }
-    return {key: item for key, item in found.items() if key not in OF_EVERY_NAMESPACE}
-
-
-def uids(api: ApiServer, kind: str) -> dict[str, str]:
-    return {name: item["metadata"]["uid"] for (of, name), item in objects(api).items() if of == kind}
-
-
-def changed(result: automation.PreviewResult | automation.UpResult) -> dict[str, int]:
-    summary = result.change_summary if isinstance(result, automation.PreviewResult) else result.summary.resource_changes
-    return {
-        str(getattr(kind, "value", kind)): count for kind, count in (summary or {}).items() if "same" not in str(kind)
-    }
+BEFORE_SERVING = {"build-fetch", "build-ray-vllm", "mount", "claim", "download"}
 
 
 def test_a_refused_stack_creates_nothing(configured: Configure, api: ApiServer) -> None:
@@ -91,7 +62,7 @@ def test_a_changed_flag_replaces_the_serving_job_and_its_gate_only(configured: C
     configured(serving={"maxModelLen": 8192}).up()
     assert uids(api, "rayclusters") == before["rayclusters"]
     jobs = uids(api, "jobs")
-    assert {name.rsplit("-", 1)[0] for name in jobs} == {"build-fetch", "build-ray-vllm", "download", "serve", "gate"}
+    assert {name.rsplit("-", 1)[0] for name in jobs} == BEFORE_SERVING | {"serve", "gate"}
     new = {name.rsplit("-", 1)[0] for name, uid in jobs.items() if uid not in before["jobs"].values()}
     assert new == {"serve", "gate"}
 
@@ -104,7 +75,7 @@ def test_fewer_nodes_replace_the_cluster_and_what_serves_on_it(configured: Confi
     assert uids(api, "rayclusters") != before[0]
     assert objects(api)["rayclusters", "deepseek"]["status"]["desiredGPU"] == "16"
     kept = {name.rsplit("-", 1)[0] for name, uid in uids(api, "jobs").items() if uid in before[1].values()}
-    assert kept == {"build-fetch", "build-ray-vllm", "download"}
+    assert kept == BEFORE_SERVING
     assert uids(api, "persistentvolumeclaims") == before[2]
 
 
@@ -126,19 +97,36 @@ def test_gpus_of_another_product_than_planned_are_told_in_the_preview(configured
     assert "4 nodes of NVIDIA-H100-80GB-HBM3 are planned; the cluster has 4 of NVIDIA-A100-SXM4-80GB" in preview.stdout
 
 
-def _wait_until_unknown(api: ApiServer, resource: str) -> None:
-    """The API server goes on telling for a moment that it knows what was deleted."""
-    deadline = time.monotonic() + 60
-    while any(known["name"] == resource for known in api.request("GET", "/apis/ray.io/v1")["resources"]):
-        assert time.monotonic() < deadline, f"{resource} are still known"
-        time.sleep(0.5)
+@pytest.fixture
+def no_kuberay(api: ApiServer) -> Iterator[None]:
+    """Take KubeRay's definition of a RayCluster away, and bring it back."""
+    definition = api.request("GET", DEFINITION)
+    api.delete(DEFINITION)
+    wait_until(lambda: not knows_ray_clusters(api) and api.get(DEFINITION) is None)
+    yield
+    kept = {key: definition["metadata"].get(key, {}) for key in ("name", "annotations", "labels")}
+    api.apply(
+        DEFINITION,
+        {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+        | {"metadata": kept, "spec": definition["spec"]},
+    )
+    wait_until(lambda: knows_ray_clusters(api))
 
 
-def test_a_cluster_without_what_the_stack_needs_is_refused_with_all_that_is_missing(
-    configured: Configure, api: ApiServer
-) -> None:
-    api.delete(f"{DEFINITIONS}/rayclusters.ray.io")
-    _wait_until_unknown(api, "rayclusters")
+def knows_ray_clusters(api: ApiServer) -> bool:
+    known = api.get("/apis/ray.io/v1") or {"resources": []}
+    return "rayclusters" in {resource["name"] for resource in known["resources"]}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+@pytest.mark.usefixtures("no_kuberay")
+def test_a_cluster_without_what_the_stack_needs_is_refused_with_all_that_is_missing(configured: Configure) -> None:
     with pytest.raises(automation.CommandError) as refused:
         configured(storage={"storageClass": "absent"}, image={"pushSecret": "absent-too"}).preview()
     for told in ("KubeRay is not installed", "helm install", "StorageClass 'absent'", "one of: local", "'absent-too'"):

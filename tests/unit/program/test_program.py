@@ -166,3 +166,20 @@ def test_names_of_jobs_follow_their_content() -> None:
     after = run(config).one("Job", "serve").inputs["metadata"]["name"]
     assert before != after
     assert re.fullmatch(r"serve-[0-9a-f]{12}", after)
+
+
+def test_the_download_begins_when_a_pod_has_mounted_the_claim_and_another_tells_why_not() -> None:
+    stack = program("a100-bf16")
+    mount, check, download = (stack.one("Job", name) for name in ("mount", "claim", "download"))
+    assert mount.urn in download.request.dependencies
+    assert mount.urn not in check.request.dependencies, "it would look at a mount that has ended"
+    claim = stack.one("PersistentVolumeClaim", "weights").inputs["metadata"]["name"]
+    variables = {item["name"]: item.get("value") for item in pod_of(check.inputs)["containers"][0]["env"]}
+    assert variables["CLAIM"] == claim
+    assert variables["MOUNT_JOB"] == mount.inputs["metadata"]["name"]
+    assert not [volume for volume in pod_of(check.inputs)["volumes"] if "persistentVolumeClaim" in volume]
+    for item in (mount, check):
+        assert item.inputs["spec"]["activeDeadlineSeconds"] > float(variables["TIMEOUT_SECONDS"])
+    for item in (mount, download):
+        claims = [volume.get("persistentVolumeClaim") for volume in pod_of(item.inputs)["volumes"]]
+        assert {"claimName": claim} in claims

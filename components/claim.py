@@ -1,0 +1,117 @@
+"""The claim of the weights, and two Jobs before the long one: the first mounts the claim, the second tells why not."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.jobs import ONCE, JobArgs, job, job_name
+from components.labels import CLAIM, metadata
+from components.pods import Manifest, environment, program_pod
+from components.service_account import service_account
+from planning.settings import Storage
+
+VOLUME = "/volume"
+"""Where the Jobs of the store mount the whole claim."""
+
+MARGIN_SECONDS = 120
+"""How much longer the Jobs may take than the program that tells why, whose pod has to start first."""
+
+RULES = [
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["persistentvolumeclaims"], verbs=["get"]),
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountArgs:
+    """Which claim is mounted, with what, and how long that may take."""
+
+    claim: pulumi.Input[str]
+    image: pulumi.Input[str]
+    pull_secret: str | None
+    programs: pulumi.Input[str]
+    """The ConfigMap of the programs."""
+
+    timeout_seconds: int
+
+
+def claim(storage: Storage, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Create the claim, unless an existing one is named; return its name at once, whether it is bound or not."""
+    if storage.existing_claim:
+        return pulumi.Output.from_input(storage.existing_claim)
+    created = k8s.core.v1.PersistentVolumeClaim(
+        "weights",
+        # The provider would wait 5 minutes and give no reason; `mounted` waits as long as configured and tells why.
+        metadata=metadata(claim_name(storage), "weights", {"pulumi.com/skipAwait": "true"}),
+        spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+            access_modes=[storage.access_mode],
+            storage_class_name=storage.storage_class,
+            resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage.size or ""}),
+        ),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=storage.keep)),
+    )
+    return created.metadata["name"]
+
+
+def claim_name(storage: Storage) -> str:
+    """Return the name of the stack's claim: one for each class and access mode, which a kept claim cannot change."""
+    mode = {"ReadWriteMany": "rwx", "ReadWriteOnce": "rwo"}[storage.access_mode]
+    return "-".join(part for part in ("weights", storage.storage_class, mode) if part)
+
+
+def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Return the claim's name once a pod has mounted it and may write there.
+
+    It takes a pod: a class that waits for its first consumer makes no volume before there is one.
+    """
+    mount = JobArgs(
+        component="weights",
+        annotations={CLAIM: args.claim, "pulumi.com/replaceUnready": "true"},
+        spec=ONCE,
+        pod=_mount_pod(args),
+        timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
+    )
+    job(
+        "claim",
+        JobArgs(
+            component="weights",
+            annotations={"pulumi.com/replaceUnready": "true"},
+            spec=ONCE,
+            pod=_claim_pod(args, job_name("mount", mount), service_account("claim", "weights", RULES, opts)),
+            timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
+        ),
+        opts,
+    )
+    return job("mount", mount, opts).metadata["annotations"][CLAIM]
+
+
+def _mount_pod(args: MountArgs) -> Manifest:
+    pod = program_pod(
+        "mount",
+        image=args.image,
+        pull_secret=args.pull_secret,
+        config_map=args.programs,
+        service_account="default",
+        variables=environment({"VOLUME": VOLUME}),
+    )
+    pod["automountServiceAccountToken"] = False
+    pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": VOLUME})
+    pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": args.claim}})
+    return pod
+
+
+def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], account: pulumi.Input[str]) -> Manifest:
+    variables: dict[str, pulumi.Input[str]] = {
+        "CLAIM": args.claim,
+        "MOUNT_JOB": mount_job,
+        "TIMEOUT_SECONDS": str(args.timeout_seconds),
+    }
+    return program_pod(
+        "claim",
+        image=args.image,
+        pull_secret=args.pull_secret,
+        config_map=args.programs,
+        service_account=account,
+        variables=environment(variables),
+    )

@@ -1,0 +1,193 @@
+"""Waits until a pod has mounted the claim; fails in bounded time with which claim it is, why not, and what to do.
+
+    python3 -m claim
+
+A pod that waits for its volume cannot tell why. This one mounts nothing, and reads what the claim, the pods and their
+Job's events say. Environment: CLAIM, MOUNT_JOB (whose pod mounts it), POD_NAMESPACE,
+TIMEOUT_SECONDS. Its service account gets claims and lists pods and events in its namespace.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import failure
+import in_cluster
+from failure import Failed
+from progress import duration
+
+log = logging.getLogger(__name__)
+
+KubeObject = dict[str, Any]
+POLL_SECONDS = 3.0
+MOST_EVENTS = 3
+MESSAGE_CHARACTERS = 500
+NOT_FOUND = 404
+PREPARING = ("", "ContainerCreating", "PodInitializing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimCheck:
+    """Which claim is looked at, who mounts it, and for how long."""
+
+    claim: str
+    mount_job: str
+    namespace: str
+    timeout_seconds: float
+
+    def wait(self) -> None:
+        """Return once a pod has the volume. Raises Failed after `timeout_seconds`."""
+        end = time.monotonic() + self.timeout_seconds
+        said = ""
+        while True:
+            try:
+                look = self.look()
+                if look.is_mounted:
+                    log.info("claim %s is mounted", self.claim)
+                    return
+                text = look.explanation()
+            except in_cluster.ApiError as error:
+                text = f"could not be looked at: {error}"
+            if text != said:
+                said = text
+                log.info("%s", text)
+            if time.monotonic() > end:
+                waited = duration(self.timeout_seconds)
+                raise Failed(f"claim {self.claim} could not be mounted within {waited} (storage.mountTimeout): {text}")
+            time.sleep(POLL_SECONDS)
+
+    def look(self) -> "Look":
+        """Return what the API server knows now. Raises in_cluster.ApiError."""
+        core = f"/api/v1/namespaces/{self.namespace}"
+        query = f"labelSelector=batch.kubernetes.io/job-name={self.mount_job}"
+        pods = in_cluster.request("GET", f"{core}/pods?{query}")["items"]
+        events = [event for event in in_cluster.request("GET", f"{core}/events")["items"] if self._is_about_us(event)]
+        try:
+            claim = in_cluster.request("GET", f"{core}/persistentvolumeclaims/{self.claim}")
+        except in_cluster.ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            claim = None
+        return Look(claim, pods, sorted(events, key=_seen))
+
+    def _is_about_us(self, event: KubeObject) -> bool:
+        about = event["involvedObject"]
+        if about.get("kind") == "PersistentVolumeClaim":
+            return about.get("name") == self.claim
+        ours = about.get("kind") in ("Pod", "Job") and str(about.get("name")).startswith(self.mount_job)
+        return ours and event.get("type") == "Warning"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Claim, pods and events at one moment; `claim` is None where there is none."""
+
+    claim: KubeObject | None
+    pods: Sequence[KubeObject]
+    events: Sequence[KubeObject]
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether a pod runs, or has run: the kubelet starts no container before its volumes are mounted."""
+        return any(
+            "running" in state or "terminated" in state
+            for pod in self.pods
+            for container in pod.get("status", {}).get("containerStatuses", ())
+            for state in (container.get("state", {}),)
+        )
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the claim has a volume."""
+        return self.claim is not None and self.claim.get("status", {}).get("phase") == "Bound"
+
+    def explanation(self) -> str:
+        """Return the claim's state, what was said of it and of its pods, and what to do."""
+        told = [_told(event) for event in _latest(self.events)] + self._waiting()
+        return "; ".join([self._state(), *(told or ["nobody has said anything about it"]), self._advice()])
+
+    def _state(self) -> str:
+        if self.claim is None:
+            return "there is no such claim"
+        spec = self.claim["spec"]
+        modes, size = (
+            "/".join(spec.get("accessModes", ())),
+            spec.get("resources", {}).get("requests", {}).get("storage"),
+        )
+        kind = f"class {spec.get('storageClassName') or 'of the cluster'}, {modes}, {size}"
+        return f"it is {self.claim.get('status', {}).get('phase', 'new')} ({kind})"
+
+    def _waiting(self) -> list[str]:
+        reasons = [
+            container["state"]["waiting"]
+            for pod in self.pods
+            for container in pod.get("status", {}).get("containerStatuses", ())
+            if "waiting" in container.get("state", {})
+        ]
+        return [
+            f"container: {reason['reason']}: {_short(reason.get('message'))}"
+            for reason in reasons
+            if reason.get("reason", "") not in PREPARING
+        ]
+
+    def _advice(self) -> str:
+        if self.claim is None:
+            return "create it, or take deepseek:storage.existingClaim out of the stack file"
+        if self.is_bound:
+            return "the volume is there: what the pod waits for is with the nodes, the image, or mounting itself"
+        name, namespace = self.claim["metadata"]["name"], self.claim["metadata"]["namespace"]
+        return (
+            f"set deepseek:storage.storageClass to a class that gives {_modes(self.claim)}, or see to it that the "
+            "provisioner of this one runs; the claim without a volume goes by "
+            f"kubectl -n {namespace} delete persistentvolumeclaim {name}"
+        )
+
+
+def _modes(claim: KubeObject) -> str:
+    return "/".join(claim["spec"].get("accessModes", ()))
+
+
+def _latest(events: Sequence[KubeObject]) -> list[KubeObject]:
+    """Return the last event of each reason, the latest of them."""
+    by_reason = {(event["involvedObject"].get("kind"), event.get("reason")): event for event in events}
+    return sorted(by_reason.values(), key=_seen)[-MOST_EVENTS:]
+
+
+def _told(event: KubeObject) -> str:
+    kind = {"PersistentVolumeClaim": "claim", "Pod": "pod", "Job": "Job"}[event["involvedObject"]["kind"]]
+    return f"{kind}: {event.get('reason')}: {_short(event.get('message'))}"
+
+
+def _seen(event: KubeObject) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "")
+
+
+def _short(text: object) -> str:
+    one_line = " ".join(str(text or "no message").split()).rstrip(".")
+    return one_line if len(one_line) <= MESSAGE_CHARACTERS else one_line[: MESSAGE_CHARACTERS - 1] + "…"
+
+
+def main() -> int:
+    """Return the exit code; the reason of a failure is in the log and in the termination message."""
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stdout)
+    check = ClaimCheck(
+        claim=os.environ["CLAIM"],
+        mount_job=os.environ["MOUNT_JOB"],
+        namespace=in_cluster.namespace(),
+        timeout_seconds=float(os.environ["TIMEOUT_SECONDS"]),
+    )
+    try:
+        check.wait()
+    except Failed as reason:
+        log.critical("%s", reason)
+        failure.write_termination_message(str(reason))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

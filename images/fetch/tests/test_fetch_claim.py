@@ -1,0 +1,149 @@
+"""What is told when the claim cannot be mounted, against a stand-in for the API server."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import claim
+import in_cluster
+import mount
+import pytest
+from claim import ClaimCheck
+from failure import Failed
+
+
+def event(kind: str, name: str, reason: str, message: str, type_: str = "Warning", seen: str = "1") -> dict[str, Any]:
+    return {
+        "involvedObject": {"kind": kind, "name": name},
+        "type": type_,
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": seen,
+    }
+
+
+def pod(state: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": "mount-1-abc"}, "status": {"containerStatuses": [{"name": "m", "state": state}]}}
+
+
+class ApiServer:
+    """A claim, pods and events."""
+
+    def __init__(self) -> None:
+        self.claim: dict[str, Any] | None = {
+            "metadata": {"name": "weights-nfs-rwx", "namespace": "models"},
+            "spec": {
+                "storageClassName": "nfs",
+                "accessModes": ["ReadWriteMany"],
+                "resources": {"requests": {"storage": "3Ti"}},
+            },
+            "status": {"phase": "Pending"},
+        }
+        self.pods: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.status = 404
+
+    def request(self, _: str, path: str) -> dict[str, Any]:
+        if path.endswith("/events"):
+            return {"items": self.events}
+        if path.endswith("/pods?labelSelector=batch.kubernetes.io/job-name=mount-1"):
+            return {"items": self.pods}
+        if path.endswith("/persistentvolumeclaims/weights-nfs-rwx") and self.claim:
+            return self.claim
+        raise in_cluster.ApiError(self.status, f"no {path}")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> ApiServer:
+    server = ApiServer()
+    monkeypatch.setattr(in_cluster, "request", server.request)
+    monkeypatch.setattr(claim, "POLL_SECONDS", 0.01)
+    return server
+
+
+def wait() -> None:
+    ClaimCheck(claim="weights-nfs-rwx", mount_job="mount-1", namespace="models", timeout_seconds=0.05).wait()
+
+
+@pytest.mark.parametrize("state", [{"running": {}}, {"terminated": {"exitCode": 1}}])
+def test_a_pod_that_runs_or_has_run_had_the_volume(server: ApiServer, state: dict[str, Any]) -> None:
+    server.pods = [pod(state)]
+    wait()
+
+
+def test_a_silent_provisioner_is_named_with_the_claim_and_what_to_do(server: ApiServer) -> None:
+    said = "Waiting for a volume to be created either by the external provisioner 'nfs.example.com'"
+    server.events = [event("PersistentVolumeClaim", "weights-nfs-rwx", "ExternalProvisioning", said, "Normal")]
+    with pytest.raises(Failed) as failed:
+        wait()
+    for told in (
+        "claim weights-nfs-rwx could not be mounted within 0 s (storage.mountTimeout)",
+        "Pending (class nfs, ReadWriteMany, 3Ti)",
+        "external provisioner 'nfs.example.com'",
+        "set deepseek:storage.storageClass to a class that gives ReadWriteMany",
+        "kubectl -n models delete persistentvolumeclaim weights-nfs-rwx",
+    ):
+        assert told in str(failed.value)
+
+
+def test_what_the_provisioner_and_the_scheduler_said_last_is_told_and_nothing_of_others(server: ApiServer) -> None:
+    server.events = [
+        event("PersistentVolumeClaim", "weights-nfs-rwx", "ProvisioningFailed", "second", seen="3"),
+        event("PersistentVolumeClaim", "weights-nfs-rwx", "ProvisioningFailed", "first", seen="2"),
+        event("PersistentVolumeClaim", "another", "ProvisioningFailed", "of another claim"),
+        event("Pod", "mount-1-abc", "FailedScheduling", "0/4 nodes are available"),
+        event("Pod", "mount-1-abc", "Scheduled", "assigned", "Normal"),
+        event("Pod", "head", "FailedMount", "of another pod"),
+    ]
+    with pytest.raises(Failed) as failed:
+        wait()
+    assert "claim: ProvisioningFailed: second" in str(failed.value)
+    assert "pod: FailedScheduling: 0/4 nodes are available" in str(failed.value)
+    for other in ("first", "another claim", "another pod", "assigned"):
+        assert other not in str(failed.value)
+
+
+def test_a_bound_claim_is_not_blamed_for_an_image_that_cannot_be_pulled(server: ApiServer) -> None:
+    assert server.claim
+    server.claim["status"]["phase"] = "Bound"
+    server.pods = [pod({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}})]
+    with pytest.raises(Failed, match=r"ImagePullBackOff: not found; the volume is there") as failed:
+        wait()
+    assert "delete persistentvolumeclaim" not in str(failed.value)
+
+
+def test_a_claim_that_does_not_exist_is_told(server: ApiServer) -> None:
+    server.claim = None
+    with pytest.raises(Failed, match=r"no such claim.*existingClaim"):
+        wait()
+
+
+def test_an_api_server_that_refuses_is_told_in_bounded_time(server: ApiServer) -> None:
+    server.claim, server.status = None, 403
+    with pytest.raises(Failed, match="could not be looked at"):
+        wait()
+
+
+def test_the_mount_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VOLUME", str(tmp_path))
+    caplog.set_level("INFO")
+    assert mount.main() == 0
+    assert "mounted and writable" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 0), (errno.EACCES, 1), (errno.EIO, 1)])
+def test_a_full_volume_may_hold_the_weights_but_one_that_refuses_does_not_do(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError(number, "refused")
+
+    message = tmp_path / "termination-log"
+    monkeypatch.setenv("VOLUME", str(tmp_path))
+    monkeypatch.setenv("TERMINATION_LOG", str(message))
+    monkeypatch.setattr(mount.tempfile, "NamedTemporaryFile", refuse)
+    assert mount.main() == code
+    assert message.exists() == bool(code)
