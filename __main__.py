@@ -9,6 +9,7 @@ from components.image_build import ImageBuild, ImageBuildArgs
 from components.images import fetch_build_args, serving_build_args
 from components.model_store import ModelStore, ModelStoreArgs
 from components.ray_cluster import RayCluster, RayClusterArgs
+from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.stack_config import cluster_provider, read_stack_config
 from components.vllm_server import VllmServer, VllmServerArgs
 
@@ -80,6 +81,18 @@ server = VllmServer(
     ),
     opts,
 )
+if settings.storage.other_revisions == "remove":
+    RevisionCleanup(
+        "revisions",
+        RevisionCleanupArgs(
+            image=fetch_image.reference,
+            pull_secret=settings.image.pull_secret,
+            claim_name=store.claim_name,
+            model_folder=store.model_folder,
+            endpoint=server.endpoint,
+        ),
+        opts,
+    )
 
 pulumi.export("endpoint", server.endpoint)
 pulumi.export("service", server.service_name)

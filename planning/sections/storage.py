@@ -37,6 +37,14 @@ class Storage(Section):
         description="The claim, and with it the weights, outlives `pulumi destroy`.",
         json_schema_extra=changing("decides what the next destroy does, nothing now"),
     )
+    other_revisions: Literal["keep", "remove"] = Field(
+        default="keep",
+        description=(
+            "What becomes of the model's revisions that are not configured, once the configured one has answered: "
+            "they stay for a quick way back, or their folders are removed from the volume."
+        ),
+        json_schema_extra=changing("removes them at the next up, or no longer does; nothing that serves is touched"),
+    )
     verify: Literal["marker", "full"] = Field(
         default="marker",
         description=(

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
-from tests.unit.program.registrations import Program, run, stack_file
+from tests.unit.program.registrations import CHECKOUT, Program, run, stack_file
 
 STACKS = ("dev", "a100-bf16", "h200-fp8")
 
@@ -183,3 +183,19 @@ def test_the_download_begins_when_a_pod_has_mounted_the_claim_and_another_tells_
     for item in (mount, download):
         claims = [volume.get("persistentVolumeClaim") for volume in pod_of(item.inputs)["volumes"]]
         assert {"claimName": claim} in claims
+
+
+def test_other_revisions_are_removed_only_if_told_and_only_after_the_answer() -> None:
+    assert not [item for item in program("a100-bf16").kubernetes() if item.name == "remove"]
+    config = stack_file("a100-bf16")
+    config["deepseek:storage"]["otherRevisions"] = "remove"
+    stack = run(config)
+    remove = stack.one("Job", "remove")
+    assert stack.one("Job", "gate").urn in remove.request.dependencies
+    container = pod_of(remove.inputs)["containers"][0]
+    assert {"name": "weights", "mountPath": "/model", "subPath": "DeepSeek-V3-bf16"} in container["volumeMounts"]
+    assert {"name": "CURRENT", "value": "main"} in container["env"]
+    modules = stack.one("ConfigMap", "remove-programs").inputs["data"]
+    imported = set(re.findall(r"^(?:import|from) (\w+)", "\n".join(modules.values()), re.MULTILINE))
+    own = {path.stem for path in (CHECKOUT / "images").glob("*/*.py")}
+    assert imported & own <= {name.removesuffix(".py") for name in modules}
