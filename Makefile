@@ -67,8 +67,9 @@ lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.locks
 
 .PHONY: bench bench-weights
-bench: venv ## benchmarks, into bench/results.json: preview_ratio
+bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
+	$(PYTHON) -m bench.scale
 bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/weights.json
 	$(PYTHON) -m bench.weights

@@ -3,6 +3,7 @@
 Every listener is on the loopback address except the API server's, which pods must reach too.
 """
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from local.processes import Daemon, Supervisor
 ETCD = "/usr/bin/etcd"
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 LOOPBACK = "127.0.0.1"
+AUDIT_POLICY = json.dumps(
+    {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata"}],
+    }
+)
+"""One entry for each request when it was answered, a second one when a watch ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +40,8 @@ class ControlPlane:
     etcd_peer_port: int = addresses.ETCD_PEER_PORT
     controller_manager_port: int = addresses.CONTROLLER_MANAGER_PORT
     scheduler_port: int = addresses.SCHEDULER_PORT
+    audit_log: Path | None = None
+    """Where the API server writes who asked for what, if anywhere; one that is there goes on growing."""
 
     def with_free_ports(self) -> "ControlPlane":
         """The same on ports of which nobody uses any."""
@@ -90,6 +102,8 @@ class ControlPlane:
 
     def _api_server(self) -> Daemon:
         certificates = self.certificates
+        policy = self.folder / "audit-policy.json"
+        audit = (f"--audit-log-path={self.audit_log}", f"--audit-policy-file={policy}") if self.audit_log else ()
         return Daemon(
             name="kube-apiserver",
             command=(
@@ -114,7 +128,9 @@ class ControlPlane:
                 f"--service-account-signing-key-file={certificates.api_server_key}",
                 "--authorization-mode=Node,RBAC",
                 "--allow-privileged=true",
+                *audit,
             ),
+            files={policy: AUDIT_POLICY} if self.audit_log else {},
             ready=self.api_server.ready,
         )
 

@@ -42,15 +42,18 @@ def simulated_cluster(
     gpus_per_node: int = 8,
     product: str = "NVIDIA-A100-SXM4-80GB",
     more_stages: Sequence[Mapping[str, object]] = (),
+    audit_log: Path | None = None,
 ) -> Generator[RunningCluster]:
     """Have a cluster of `nodes` GPU nodes within this context; kwok's `more_stages` add to what pods do there.
 
-    Raises InUse if another process has it. What a test run that was killed left is removed first.
+    The API server writes every request into `audit_log`, if one is given. Raises InUse if another process has the
+    cluster. What a test run that was killed left is removed first.
     """
     with exclusive():
         remove()
         try:
-            yield _start([gpu_node(f"gpu-{n}", product=product, gpus=gpus_per_node) for n in range(nodes)], more_stages)
+            gpu_nodes = [gpu_node(f"gpu-{n}", product=product, gpus=gpus_per_node) for n in range(nodes)]
+            yield _start(gpu_nodes, more_stages, audit_log)
         finally:
             remove()
 
@@ -69,9 +72,13 @@ def remove_abandoned() -> None:
         remove()
 
 
-def _start(nodes: Sequence[dict[str, object]], more_stages: Sequence[Mapping[str, object]]) -> RunningCluster:
+def _start(
+    nodes: Sequence[dict[str, object]], more_stages: Sequence[Mapping[str, object]], audit_log: Path | None
+) -> RunningCluster:
     daemons = Supervisor(FOLDER / "processes", LOGS)
-    control_plane = ControlPlane(name="simulated", folder=FOLDER, address=LOOPBACK).with_free_ports()
+    control_plane = ControlPlane(
+        name="simulated", folder=FOLDER, address=LOOPBACK, audit_log=audit_log
+    ).with_free_ports()
     control_plane.ensure(daemons)
     api_server, kubeconfig = control_plane.api_server, control_plane.kubeconfig
     health_port, metrics_port, kwok_port = probes.free_ports(3)
