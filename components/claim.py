@@ -15,12 +15,7 @@ VOLUME = "/volume"
 """Where the Jobs of the store mount the whole claim."""
 
 MARGIN_SECONDS = 120
-"""How much longer the Jobs may take than the program that tells why, whose pod has to start first."""
-
-RULES = [
-    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["persistentvolumeclaims"], verbs=["get"]),
-    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
-]
+"""How much longer the Jobs may take than the program that tells why: its pod has to start first; then it ends both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +55,8 @@ def claim_name(storage: Storage) -> str:
     return "-".join(part for part in ("weights", storage.storage_class, mode) if part)
 
 
-def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Return the claim's name once a pod has mounted it and may write there.
+def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
+    """Create the Job that hands on the claim's name once a pod has mounted it and may write there.
 
     It takes a pod: a class that waits for its first consumer makes no volume before there is one.
     """
@@ -72,18 +67,29 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]
         pod=_mount_pod(args),
         timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
     )
+    mount_job = job_name("mount", mount)
     job(
         "claim",
         JobArgs(
             component="weights",
             annotations={"pulumi.com/replaceUnready": "true"},
             spec=ONCE,
-            pod=_claim_pod(args, job_name("mount", mount), service_account("claim", "weights", RULES, opts)),
+            pod=_claim_pod(args, mount_job, service_account("claim", "weights", _rules(mount_job), opts)),
             timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
         ),
         opts,
     )
-    return job("mount", mount, opts).metadata["annotations"][CLAIM]
+    return job("mount", mount, opts)
+
+
+def _rules(mount_job: pulumi.Input[str]) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+    return [
+        k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["persistentvolumeclaims"], verbs=["get"]),
+        k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
+        k8s.rbac.v1.PolicyRuleArgs(
+            api_groups=["batch"], resources=["jobs"], resource_names=[mount_job], verbs=["patch"]
+        ),
+    ]
 
 
 def _mount_pod(args: MountArgs) -> Manifest:

@@ -2,9 +2,10 @@
 
     python3 -m claim
 
-A pod that waits for its volume cannot tell why. This one mounts nothing, and reads what the claim, the pods and their
-Job's events say. Environment: CLAIM, MOUNT_JOB (whose pod mounts it), POD_NAMESPACE,
-TIMEOUT_SECONDS. Its service account gets claims and lists pods and events in its namespace.
+A pod that waits for its volume cannot tell why. This one mounts nothing, reads what the claim, the pods and their
+Job's events say, and in the end stops that Job, for which `up` would wait longer. Environment: CLAIM, MOUNT_JOB (whose
+pod mounts it), POD_NAMESPACE, TIMEOUT_SECONDS. Its service account gets claims, lists pods and events in its namespace,
+and patches MOUNT_JOB.
 """
 
 import logging
@@ -59,6 +60,15 @@ class ClaimCheck:
                 waited = duration(self.timeout_seconds)
                 raise Failed(f"claim {self.claim} could not be mounted within {waited} (storage.mountTimeout): {text}")
             time.sleep(POLL_SECONDS)
+
+    def stop_mounting(self) -> None:
+        """Let the Job that mounts reach its bound. It would by itself, later than this program had time."""
+        job = f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.mount_job}"
+        bound = {"spec": {"activeDeadlineSeconds": 1}}
+        try:
+            in_cluster.request("PATCH", job, bound, content_type="application/merge-patch+json")
+        except in_cluster.ApiError as error:
+            log.warning("%s goes on until its own bound: %s", self.mount_job, error)
 
     def look(self) -> "Look":
         """Return what the API server knows now. Raises in_cluster.ApiError."""
@@ -185,6 +195,7 @@ def main() -> int:
     except Failed as reason:
         log.critical("%s", reason)
         failure.write_termination_message(str(reason))
+        check.stop_mounting()
         return 1
     return 0
 

@@ -1,10 +1,10 @@
 """One at a time, over the pods of one Job, of two Jobs, and over nodes: a file that its holder keeps writing to.
 
 File locks are not used, because network file systems have them only sometimes. No clocks are compared either: whoever
-waits watches whether the content changes. A holder that was killed is recognised at once by a process of its own host
-(a container that was started again), and otherwise by STALE_SECONDS without a beat. There can be two holders when one
-was suspended for longer than that: the work under a lease is such that this costs time and no correctness, because
-files appear by renames and only with the right digest.
+waits watches whether the content changes. A holder that was killed is recognised at once by the pod that comes in its
+place, and otherwise by STALE_SECONDS without a beat. There can be two holders when one was suspended for longer than
+that: the work under a lease is such that this costs time and no correctness, because files appear by renames and only
+with the right digest.
 """
 
 import logging
@@ -32,7 +32,6 @@ def hold(path: Path) -> Generator["Lease"]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lease = Lease(path)
     if not lease.take():
-        log.info("Waiting for %s, which another pod holds", path.name)
         lease.wait()
     try:
         yield lease
@@ -45,7 +44,7 @@ class Lease:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.owner = f"{socket.gethostname()} {os.getpid()} {started(os.getpid())} {secrets.token_hex(8)}"
+        self.owner = f"{place()} {os.getpid()} {started(os.getpid())} {secrets.token_hex(8)}"
         self._descriptor = -1
         self._lost, self._released = threading.Event(), threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
@@ -68,6 +67,8 @@ class Lease:
     def wait(self) -> None:
         """Take the lease as soon as it is free, or its holder gives no more signs of life."""
         seen, since = self._content(), time.monotonic()
+        if not is_dead(seen):
+            log.info("Waiting for %s, which another pod holds", self.path.name)
         while not self.take():
             content = self._content()
             if content != seen:
@@ -112,12 +113,21 @@ class Lease:
 
 
 def is_dead(content: str) -> bool:
-    """Whether the lease was written by a process of this host that is gone."""
+    """Whether the lease was written by a process of this place that is gone."""
     match content.split():
-        case [host, process, start, *_]:
-            return host == socket.gethostname() and started(int(process)) != start
+        case [where, process, start, *_]:
+            return where == place() and started(int(process)) != start
         case _:
             return False
+
+
+def place() -> str:
+    """Return what pods have in common of which a Job starts one only after the one before has ended.
+
+    The name of the host alone is not enough: an equal Job of another stack, or of another cluster, gives it to its pods
+    too, and both may mount one shared file system.
+    """
+    return f"{os.environ.get('JOB_UID', '')}/{socket.gethostname()}"
 
 
 def started(process: int) -> str:

@@ -94,21 +94,21 @@ class FaultyHandler(Handler):
 
 
 class FaultyServer(LfsServer):
-    def __init__(self, root: Path) -> None:
-        super().__init__(("127.0.0.1", 0), root, handler=FaultyHandler)
-        self.faults = Faults()
+    def __init__(self, root: Path, host: str) -> None:
+        super().__init__((host, 0), root, handler=FaultyHandler)
+        self.host, self.faults = host, Faults()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that are killed in the middle are what the tests are about."""
 
     def url(self, name: str = "model.git") -> str:
-        return f"http://127.0.0.1:{self.server_port}/{name}"
+        return f"http://{self.host}:{self.server_port}/{name}"
 
 
 @contextmanager
-def serving(root: Path) -> Generator[FaultyServer]:
+def serving(root: Path, host: str = "127.0.0.1") -> Generator[FaultyServer]:
     """Serve the repositories below a folder."""
-    with FaultyServer(root) as server:
+    with FaultyServer(root, host) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield server
         server.shutdown()

@@ -1,5 +1,6 @@
 """Small repositories, volumes, and pods: the program as a process of its own, around the real git and git-lfs."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -113,13 +114,17 @@ class Volume:
                 self.kill(pod)
 
     def content(self) -> dict[str, bytes]:
-        """Every file that a server would find, hidden ones of Git left out."""
-        files = (path for path in self.directory.rglob("*") if path.is_file())
-        return {
-            str(path.relative_to(self.directory)): path.read_bytes()
-            for path in files
-            if not path.relative_to(self.directory).parts[0].startswith(".git")
-        }
+        return content_of(self.directory)
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    """Every file that a server would find, hidden ones of Git left out."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if not path.relative_to(folder).parts[0].startswith(".git")
+    }
 
 
 def make_repository(root: Path, large: Mapping[str, int]) -> Repository:
@@ -133,6 +138,21 @@ def make_repository(root: Path, large: Mapping[str, int]) -> Repository:
     commit = lfs_repository.commit(root / "model.git", files)
     shutil.rmtree(files)
     return Repository(root, commit, content)
+
+
+def flip_bit(path: Path, position: int = 1000) -> None:
+    with path.open("r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 1]))
+
+
+def fill(path: Path) -> None:
+    """Write until the volume has no space left."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:

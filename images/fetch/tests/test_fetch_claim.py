@@ -42,8 +42,12 @@ class ApiServer:
         self.pods: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.status = 404
+        self.patched: dict[str, Any] = {}
 
-    def request(self, _: str, path: str) -> dict[str, Any]:
+    def request(self, method: str, path: str, body: Any = None, **_: Any) -> dict[str, Any]:
+        if method == "PATCH" and path in self.patched:
+            self.patched[path] = body
+            return {}
         if path.endswith("/events"):
             return {"items": self.events}
         if path.endswith("/pods?labelSelector=batch.kubernetes.io/job-name=mount-1"):
@@ -122,6 +126,21 @@ def test_an_api_server_that_refuses_is_told_in_bounded_time(server: ApiServer) -
     server.claim, server.status = None, 403
     with pytest.raises(Failed, match="could not be looked at"):
         wait()
+
+
+@pytest.mark.parametrize("may_patch", [True, False])
+def test_when_it_gives_up_it_stops_the_job_that_mounts(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, may_patch: bool
+) -> None:
+    job = "/apis/batch/v1/namespaces/models/jobs/mount-1"
+    server.patched = {job: None} if may_patch else {}
+    message = tmp_path / "termination-log"
+    variables = {"CLAIM": "weights-nfs-rwx", "MOUNT_JOB": "mount-1", "POD_NAMESPACE": "models", "TIMEOUT_SECONDS": "0"}
+    for name, value in (variables | {"TERMINATION_LOG": str(message)}).items():
+        monkeypatch.setenv(name, value)
+    assert claim.main() == 1
+    assert "weights-nfs-rwx could not be mounted" in message.read_text()
+    assert server.patched == ({job: {"spec": {"activeDeadlineSeconds": 1}}} if may_patch else {})
 
 
 def test_the_mount_leaves_nothing_behind(

@@ -76,6 +76,18 @@ def test_a_lease_of_a_dead_process_is_taken_at_once(tmp_path: Path) -> None:
         assert time.monotonic() - start < 1
 
 
+def test_a_lease_of_an_equal_pod_of_another_job_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_UID", "theirs")
+    theirs = Lease(tmp_path / "lease")
+    theirs.owner = f"{theirs.owner.split()[0]} {os.getpid()} 1 token"
+    assert theirs.take()
+    content = (tmp_path / "lease").read_text()
+    assert lease.is_dead(content)
+    monkeypatch.setenv("JOB_UID", "ours")
+    assert not lease.is_dead(content)
+    theirs.release()
+
+
 def test_a_lease_of_another_host_is_taken_when_its_beat_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "STALE_SECONDS", 0.6)
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.1)

@@ -1,0 +1,194 @@
+"""A stack of the weights alone, in a namespace of its own on the embedded cluster, and what happens to its pods."""
+
+import contextlib
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from fetch_pods import wait_until
+from pulumi import automation
+
+from components.image_build import ImageBuild, ImageBuildArgs
+from components.images import fetch_build_args
+from components.model_store import ModelStore, ModelStoreArgs
+from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
+from components.stack_config import cluster_provider, read_stack_config
+from local import cluster, dev, namespace, stack, volumes
+from local.api_server import ApiError
+from tests.cluster.played_kubelet import Up
+
+API = cluster.CONTROL_PLANE.api_server
+ANSWERED_AT = "http://deepseek.example.com:8000"
+POD_SECONDS = 120.0
+"""A pod is there within that time: the longest back-off of a Job that is waited for is 40 s."""
+UP_SECONDS = 300.0
+
+
+def image_program() -> None:
+    """Build the fetch image as `__main__` does."""
+    config = read_stack_config()
+    settings, opts = config.settings.image, pulumi.ResourceOptions(provider=cluster_provider(config))
+    args = ImageBuildArgs(folder="fetch", build_args=fetch_build_args(settings), settings=settings)
+    pulumi.export("image", ImageBuild("fetch", args, opts).reference)
+
+
+def weights_program() -> None:
+    """Put the weights onto the volume as `__main__` does, and clean up as if they had answered."""
+    config = read_stack_config()
+    settings, opts = config.settings, pulumi.ResourceOptions(provider=cluster_provider(config))
+    image, pull_secret = settings.image.fetch_reference or "", settings.image.pull_secret
+    store = ModelStore(
+        "store",
+        ModelStoreArgs(image=image, model=settings.model, storage=settings.storage, pull_secret=pull_secret),
+        opts,
+    )
+    if settings.storage.other_revisions == "remove":
+        cleanup = RevisionCleanupArgs(
+            image=image,
+            pull_secret=pull_secret,
+            claim_name=store.claim_name,
+            model_folder=store.model_folder,
+            endpoint=ANSWERED_AT,
+        )
+        RevisionCleanup("revisions", cleanup, opts)
+
+
+class Namespace:
+    """A namespace with the registry's Secrets and one stack."""
+
+    def __init__(self, folder: Path, image: str = "") -> None:
+        self.name = f"weights-{secrets.token_hex(3)}"
+        self.folder, self.image = folder, image
+        self.core, self.jobs = f"/api/v1/namespaces/{self.name}", f"/apis/batch/v1/namespaces/{self.name}/jobs"
+        namespace.ensure_namespace(API, self.name)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it, and the volume and the class that were made for it."""
+        API.delete(f"/api/v1/namespaces/{self.name}")
+        API.delete(f"{volumes.VOLUMES}/{self.name}")
+        API.delete(f"{volumes.CLASSES}/{self.name}")
+
+    def stack(self, program: Callable[[], None], **sections: dict[str, Any]) -> automation.Stack:
+        """Return the dev stack with `program` and with some keys changed: `stack(program, storage={"keep": False})`."""
+        if self.image:
+            sections["image"] = {"fetchReference": self.image}
+        committed = stack.configuration(dev.STACK)
+        overrides = {f"deepseek:{key}": committed[f"deepseek:{key}"] | value for key, value in sections.items()}
+        overrides["kubernetes:namespace"] = self.name
+        return stack.select(dev.STACK, cluster.KUBECONFIG, overrides, self.folder, program)
+
+    def start(self, repository: str, **sections: dict[str, Any]) -> Up:
+        """Start an `up` of the weights alone."""
+        model = {"repository": repository} | sections.pop("model", {})
+        up = Up(self.stack(weights_program, model=model, **sections))
+        up.start()
+        return up
+
+    def up(self, repository: str, **sections: dict[str, Any]) -> str:
+        """Run an `up` of the weights alone to its end; return its error, if any."""
+        return error_of(self.start(repository, **sections))
+
+    def volume(self) -> Path:
+        """Return where the volume of the stack's own claim is on this machine."""
+        claim = API.request("GET", f"{self.core}/persistentvolumeclaims/weights-{volumes.STORAGE_CLASS}-rwx")
+        bound = API.request("GET", f"{volumes.VOLUMES}/{claim['spec']['volumeName']}")
+        return Path(bound["spec"]["hostPath"]["path"])
+
+    def make_volume(self, folder: Path, claim: str, storage_class: str = "") -> None:
+        """Make a volume of a folder of this machine, reserved for a claim of this namespace."""
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": self.name},
+            "spec": {
+                "storageClassName": storage_class,
+                "accessModes": ["ReadWriteMany"],
+                "capacity": {"storage": "1Gi"},
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": {"path": str(folder)},
+                "claimRef": {"namespace": self.name, "name": claim},
+            },
+        }
+        API.apply(f"{volumes.VOLUMES}/{self.name}", manifest)
+
+    def make_class(self, provisioner: str) -> str:
+        """Make a storage class; return its name."""
+        manifest = volumes.storage_class() | {"metadata": {"name": self.name}, "provisioner": provisioner}
+        API.apply(f"{volumes.CLASSES}/{self.name}", manifest)
+        return self.name
+
+    def make_claim(self, name: str) -> None:
+        """Make a claim for such a volume."""
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name},
+            "spec": {
+                "storageClassName": "",
+                "accessModes": ["ReadWriteMany"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }
+        API.create(f"{self.core}/persistentvolumeclaims", manifest)
+
+    def logs(self, prefix: str) -> str:
+        """Return the logs of the pods of Jobs whose names begin so, as far as they have begun."""
+        told: list[str] = []
+        for pod in API.request("GET", f"{self.core}/pods")["items"]:
+            if pod["metadata"]["name"].startswith(prefix):
+                with contextlib.suppress(ApiError):  # its container is still to come
+                    told.append(API.text(f"{self.core}/pods/{pod['metadata']['name']}/log"))
+        return "".join(told)
+
+    def kill_download(self, after_seconds: float = 0.0) -> None:
+        """Let the next pod of the download run for so long, then kill all that runs in it."""
+        wait_until(lambda: bool(self.downloading()), POD_SECONDS)
+        time.sleep(after_seconds)
+        killed = self.downloading()
+        assert killed, "the download was over before it could be killed"
+        for process in killed:
+            with contextlib.suppress(ProcessLookupError):  # it went with the pod's first process
+                os.kill(process, signal.SIGKILL)
+        wait_until(lambda: not self.downloading())
+
+    def evict_download(self) -> None:
+        """Let the pod of the download leave its node, as when that is drained."""
+        [name] = [
+            pod["metadata"]["name"]
+            for pod in API.request("GET", f"{self.core}/pods")["items"]
+            if pod["metadata"]["name"].startswith("download-") and pod["status"]["phase"] == "Running"
+        ]
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": self.name}}
+        API.create(f"{self.core}/pods/{name}/eviction", eviction)
+        wait_until(lambda: not self.downloading(), POD_SECONDS)
+
+    def downloading(self) -> list[int]:
+        """Return the processes on this machine that have the environment of a download's pod."""
+        found: list[int] = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):  # it has ended
+                variables = path.read_text(errors="replace").split("\0")
+                is_ours = f"POD_NAMESPACE={self.name}" in variables
+                if is_ours and any(variable.startswith("JOB_NAME=download-") for variable in variables):
+                    found.append(int(path.parent.name))
+        return found
+
+
+def error_of(up: Up) -> str:
+    """Wait for the end of an `up`; return its error, if any."""
+    up.join(UP_SECONDS)
+    assert not up.is_alive(), "up did not end"
+    return up.error
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder that pods may write to."""
+    path.mkdir()
+    os.chown(path, volumes.OWNER, volumes.OWNER)
+    path.chmod(0o2775)
+    return path
