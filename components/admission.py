@@ -1,11 +1,18 @@
 """Admission: a stack that cannot run is refused here, with every reason at once, before anything is created."""
 
-import pulumi
+from collections.abc import Iterator
 
-from components.prerequisites import Cluster, UnreachableError, missing, unplanned_nodes
+import pulumi
+from kubernetes import client
+
+from components.cluster_api import UnreachableError, connected
+from components.gpu_nodes import missing_gpus
+from components.pod_refusals import has_ray_cluster, refusals
+from components.prerequisites import missing
 from components.stack_config import StackConfig
 from planning.plan import Plan, make_plan
-from planning.problems import Refused
+from planning.problems import Problem, Refused
+from planning.settings import StackSettings
 
 
 def admit(config: StackConfig) -> Plan:
@@ -19,10 +26,11 @@ def admit(config: StackConfig) -> Plan:
     for warning in plan.warnings:
         pulumi.warn(warning)
     try:
-        cluster = Cluster(config.kubeconfig, config.context, config.namespace)
-        problems += missing(cluster, config.settings)
-        if odd := unplanned_nodes(cluster, config.settings):
-            pulumi.warn(odd)
+        with connected(config.kubeconfig, config.context) as api:
+            problems += missing(api, config.namespace, config.settings)
+            problems += _refused_pods(api, config.namespace, config.settings)
+            if lacking := missing_gpus(api, config.settings):
+                pulumi.warn(lacking)
     except UnreachableError as reason:
         if not pulumi.runtime.is_dry_run():
             raise pulumi.RunError(f"the cluster cannot be reached: {reason}") from None
@@ -30,3 +38,16 @@ def admit(config: StackConfig) -> Plan:
     if problems:
         raise pulumi.RunError(str(Refused(problems)))
     return plan
+
+
+def _refused_pods(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[Problem]:
+    """Return why an `up` would wait for pods in vain; warn where it may not, because a stack runs or others may end."""
+    found = list(refusals(api, namespace, settings))
+    runs = bool(found) and has_ray_cluster(api, namespace)
+    for refusal in found:
+        if refusal.lasting and not runs:
+            yield refusal.problem
+        elif refusal.lasting or (pulumi.runtime.is_dry_run() and not runs):
+            pulumi.warn(str(refusal.problem))
+        elif not runs:
+            yield refusal.problem

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.content import IMAGES, build_context, digest
-from components.jobs import JobArgs, job
+from components.jobs import JobArgs, handed_on, job
 from components.labels import IMAGE, metadata
 from components.versions import BUILDKIT
 from planning.settings import Image
@@ -87,7 +87,7 @@ class ImageBuild(pulumi.ComponentResource):
             ),
             child,
         )
-        return build.metadata["annotations"][IMAGE]
+        return handed_on(build, IMAGE)
 
 
 def buildkit_configuration(settings: Image) -> str:

@@ -36,6 +36,11 @@ PROGRAMS_MOUNT = {"name": "programs", "mountPath": "/programs", "readOnly": True
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  an emptyDir of the pod's own
 TMP_VOLUME: Manifest = {"name": "tmp", "emptyDir": {}}
 
+KEY = "key"
+"""Under which the Secret of the API key has it."""
+
+KEY_MOUNT = {"name": "api-key", "mountPath": "/api-key", "readOnly": True}
+
 
 def programs_volume(config_map: pulumi.Input[str]) -> Manifest:
     """Return the volume of `PROGRAMS_MOUNT`, from the ConfigMap of that name."""
@@ -93,6 +98,14 @@ def environment(values: Mapping[str, pulumi.Input[str]]) -> list[Manifest]:
 def secret_variable(name: str, secret: pulumi.Input[str], key: str) -> Manifest:
     """Return an `env` entry whose value comes from a Secret, so that it never stands in spec, state or preview."""
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def mount_key(pod: Manifest, secret: pulumi.Input[str]) -> None:
+    """Let a pod's container find the API key in the file API_KEY_FILE, where the kubelet renews it when it changes."""
+    [container] = pod["containers"]
+    container["env"].append({"name": "API_KEY_FILE", "value": f"{KEY_MOUNT['mountPath']}/{KEY}"})
+    container["volumeMounts"].append(KEY_MOUNT)
+    pod["volumes"].append({"name": KEY_MOUNT["name"], "secret": {"secretName": secret}})
 
 
 def field_variable(name: str, path: str) -> Manifest:

@@ -1,7 +1,7 @@
 """Nodes with GPUs that exist in the API only: kwok plays their kubelets.
 
 The real scheduler places pods on them by their GPU counts and labels. What a pod does there is decided by stages: it is
-running and ready at once; a Job's pod completes, unless it serves.
+running and ready at once; a Job's pod completes, unless it serves or has an image of `PLAYED`: its end a test decides.
 """
 
 import json
@@ -25,7 +25,10 @@ STAGES = (
 """Of kwok's own; its stage for the end of a Job's pod knows no Job that stays."""
 LEASE_SECONDS = 40
 COMPONENT = '.metadata.labels["app.kubernetes.io/component"]'
+IMAGE = ".spec.containers.[].image"
 SERVING = "serving"
+PLAYED = "played.example.com/"
+"""How images begin whose program somebody else plays."""
 GPU_MEMORY_MIB = 81920
 
 _COMPLETED_STATUS = """\
@@ -45,12 +48,13 @@ containerStatuses:
 
 
 def complete_jobs() -> Object:
-    """The stage that ends the running pods of every Job but the serving one, with success."""
+    """The stage that ends running pods of Jobs with success, but not the serving one's and those played elsewhere."""
     conditions: Sequence[tuple[str, str, list[str]]] = (
         (".metadata.deletionTimestamp", "DoesNotExist", []),
         (".status.phase", "In", ["Running"]),
         (".metadata.ownerReferences.[].kind", "In", ["Job"]),
         (COMPONENT, "NotIn", [SERVING]),
+        (f'{IMAGE} | startswith("{PLAYED}")', "NotIn", ["true"]),
     )
     return {
         "apiVersion": "kwok.x-k8s.io/v1alpha1",

@@ -1,0 +1,177 @@
+"""Whether the namespace would take the stack's pods: its quotas, and a server-side dry run of one pod of each kind.
+
+The controllers of Jobs and RayClusters try again and again with pods that are refused, and tell their events only:
+without this an `up` would learn it after the hours that a build or a download may take. What this person may not ask
+counts as allowed.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# The Kubernetes client's errors have no types.
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, cast
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from kubernetes.utils.quantity import parse_quantity
+
+from components.cluster_api import ABSENT, TIMEOUT_SECONDS, read
+from components.image_build import ImageBuildArgs, build_pod
+from components.labels import labels
+from components.pods import Manifest, program_pod
+from components.ray_cluster import RayClusterArgs
+from components.ray_pods import group, resources
+from planning.problems import Problem
+from planning.settings import StackSettings
+
+KEY = "kubernetes:namespace"
+REFUSED = (400, 403, 422)
+"""How admission answers: webhooks as they like, Kubernetes itself with 403, its policies with 422."""
+
+NOT_ABOUT_THE_POD = (
+    'cannot create resource "pods"',  # this person's rights, not the controllers'
+    "dry run",  # a webhook that has none
+    "exceeded quota",  # `_over_quota` counts all pods and not one
+    "looking up service account",  # a namespace so new that it has none yet
+)
+PODS_BESIDE_RAY = 2
+"""The supervisor's, and one of a Job that runs to its end."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the API server would refuse pods; one that is not `lasting` may be over when others have ended."""
+
+    problem: Problem
+    lasting: bool = True
+
+
+def refusals(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[Refusal]:
+    """Return why pods of a stack that does not run yet would be refused."""
+    core = client.CoreV1Api(api)
+    yield from _over_quota(core, namespace, settings)
+    for kind, pod, advice in _pods(settings):
+        if why := _refused(core, namespace, pod):
+            yield Refusal(Problem(KEY, f"'{namespace}' would refuse {kind}: {why}", advice))
+
+
+def has_ray_cluster(api: client.ApiClient, namespace: str) -> bool:
+    """Return whether a stack runs, or has begun to; then it may need none of the pods that would be refused."""
+    ray = client.CustomObjectsApi(api)
+    found = read(
+        lambda: ray.list_namespaced_custom_object(
+            "ray.io", "v1", namespace, "rayclusters", _request_timeout=TIMEOUT_SECONDS
+        )
+    )
+    if found is ABSENT:
+        return False  # nor is there KubeRay
+    return found is None or bool(cast("Manifest", found)["items"])
+
+
+def _over_quota(core: client.CoreV1Api, namespace: str, settings: StackSettings) -> Iterator[Refusal]:
+    found = read(lambda: core.list_namespaced_resource_quota(namespace, _request_timeout=TIMEOUT_SECONDS))
+    quotas = found.items if isinstance(found, client.V1ResourceQuotaList) else []
+    wanted = _wanted(settings)
+    for quota in quotas:
+        if not quota.metadata or not quota.spec or quota.spec.scopes or quota.spec.scope_selector:
+            continue
+        used = (quota.status and quota.status.used) or {}
+        for resource, hard in sorted((quota.spec.hard or {}).items()):
+            if resource not in wanted:
+                continue
+            limit, taken = parse_quantity(hard), parse_quantity(used.get(resource, "0"))
+            if wanted[resource] + taken > limit:
+                text = f"quota '{quota.metadata.name}' of '{namespace}' allows {hard} {resource}"
+                text += f", {used[resource]} of them in use" if taken else ""
+                text += f"; the stack needs {wanted[resource].normalize():f}"
+                yield Refusal(Problem(KEY, text, "a larger quota, or fewer hardware.nodes"), wanted[resource] > limit)
+
+
+def _wanted(settings: StackSettings) -> dict[str, Decimal]:
+    """Return what the stack takes of each resource that a quota may limit, at its most."""
+    nodes = settings.hardware.nodes
+    pod = resources(settings.hardware, settings.network)
+    requests = {name: nodes * parse_quantity(amount) for name, amount in pod["requests"].items()}
+    limits = {f"limits.{name}": nodes * parse_quantity(amount) for name, amount in pod["limits"].items()}
+    named = {f"requests.{name}": amount for name, amount in requests.items()}
+    return {"pods": Decimal(nodes + PODS_BESIDE_RAY), **requests, **named, **limits}
+
+
+def _refused(core: client.CoreV1Api, namespace: str, pod: Manifest) -> str:
+    try:
+        core.create_namespaced_pod(namespace, cast("Any", pod), dry_run="All", _request_timeout=TIMEOUT_SECONDS)
+    except ApiException as error:
+        return refusal(error)
+    return ""
+
+
+def refusal(error: ApiException) -> str:
+    """Return what admission has against a pod; nothing where the error is about something else."""
+    said = _message(error)
+    about_the_pod = error.status in REFUSED and not any(text in said for text in NOT_ABOUT_THE_POD)
+    return said if about_the_pod else ""
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(str(error.body))["message"])  # pyright: ignore[reportUnknownArgumentType]
+    except (ValueError, KeyError):
+        return str(error.reason)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
+    """Return a pod of each kind, without what only decides what its program does; and what to do if it is refused."""
+    image = settings.image
+    allow = "an exception for this namespace in that policy, or another namespace"
+    if not (image.reference and image.fetch_reference):
+        build = build_pod(
+            ImageBuildArgs(folder="fetch", settings=image), f"{image.push}/fetch:1", {"name": "context", "emptyDir": {}}
+        )
+        advice = f"image.reference and image.fetchReference (images built elsewhere), or {allow}"
+        yield "the pods that build images", _pod("image", build, "build"), advice
+    fetch = program_pod(
+        "fetch",
+        image=image.fetch_reference or f"{image.push}/fetch:1",
+        pull_secret=image.pull_secret,
+        config_map="programs",
+        service_account="default",
+        variables=[],
+    )
+    yield "the pods of its Jobs", _pod("weights", fetch, "download"), allow
+    template = group(
+        RayClusterArgs(
+            image=image.reference or f"{image.push}/ray-vllm:1",
+            pull_secret=image.pull_secret,
+            claim_name="weights",
+            model_path="/mnt/models/model",
+            model_folder="model",
+            api_key_secret=None,
+            hardware=settings.hardware,
+            scheduling=settings.scheduling,
+            network=settings.network,
+        ),
+        "deepseek",
+        "programs",
+    )["template"]
+    ray: Manifest = template["spec"]
+    [container] = ray["containers"]
+    del container["env"]
+    container["resources"] = {
+        kind: {name: str(amount) for name, amount in amounts.items()}
+        for kind, amounts in container["resources"].items()
+    }
+    yield "the Ray pods", _pod("ray", ray, "ray"), allow
+
+
+def _pod(component: str, spec: Manifest, owner: str) -> Manifest:
+    # Some policies require an owner, which every pod of a Job or a RayCluster has.
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": owner, "controller": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": f"{owner}-", "labels": labels(component), "ownerReferences": [reference]},
+        "spec": {"restartPolicy": "Never", **spec},
+    }
