@@ -7,6 +7,7 @@ seen to answer with empty strings.
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from direct_http import NoAnswer, fetch
 
@@ -32,11 +33,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Model:
-    """Where a model is asked (`http://host:port`), under which name, and with which key, if any."""
+    """Where a model is asked (`http://host:port`), under which name, and in which file its key is, if it has one."""
 
     endpoint: str
     name: str
-    key: str = ""
+    key_file: str = ""
 
     def ask(self, question: str, max_tokens: int, timeout: float) -> Answer:
         """Return the answer to one question, or the problem when none comes within `timeout` seconds."""
@@ -47,7 +48,7 @@ class Model:
             "temperature": 0,
         }
         try:
-            text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=self.key, timeout=timeout)
+            text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=self._key(), timeout=timeout)
         except NoAnswer as error:
             busy = error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE)
             return Answer(problem=f"no answer within {timeout:g} s" if error.timed_out else str(error), busy=busy)
@@ -56,10 +57,17 @@ class Model:
     def generated_tokens(self, timeout: float) -> float | None:
         """Return the tokens generated since vLLM started, over all its engines; None when it does not say."""
         try:
-            text = fetch("GET", f"{self.endpoint}/metrics", token=self.key, timeout=timeout)
+            text = fetch("GET", f"{self.endpoint}/metrics", token=self._key(), timeout=timeout)
         except NoAnswer:
             return None
         return sum_of_counter(text, GENERATED_TOKENS)
+
+    def _key(self) -> str:
+        """Read the key again for each question: it may be another one by now."""
+        try:
+            return Path(self.key_file).read_text().strip() if self.key_file else ""
+        except OSError:
+            return ""
 
 
 def sum_of_counter(metrics: str, name: str) -> float | None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import job_events
 from cluster_state import KubeObject, State, part, parts
 from supervisor_log import Event
 
@@ -33,7 +34,7 @@ NOT_CREATED_REASONS = (  # of the Job controller; of KubeRay's events
     "InvalidRayClusterMetadata",
 )
 MOST_FAILED_SUPERVISORS = 3
-SAID_BY_PODS = ("FailedScheduling", "BackOff", "Unhealthy", "Failed")
+SAID_ELSEWHERE = ("FailedScheduling", "BackOff", "Unhealthy", "Failed", job_events.FAILED)  # by pods, and the log
 MESSAGE_CHARACTERS = 600
 MOST_NAMES = 4
 _POD_ID = re.compile(r" pod=\S+")
@@ -84,7 +85,7 @@ def told(found: Iterable[Finding]) -> list[str]:
 
 def progress(state: State, plan: Plan) -> str:
     """Return in one line how far it has got."""
-    placed = sum(1 for pod in state.ray_pods if part(pod, "spec").get("nodeName"))
+    placed = _placed(state)
     running = sum(1 for pod in state.ray_pods if part(pod, "status").get("phase") == "Running")
     gpus = f"{placed * plan.gpus_per_node} of {plan.ray_nodes * plan.gpus_per_node} GPUs"
     line = f"of {plan.ray_nodes} Ray pods {placed} are placed ({gpus}) and {running} run"
@@ -96,11 +97,23 @@ def progress(state: State, plan: Plan) -> str:
     return f"{line}; supervisor: {last.name} {_short(detail)}" if detail else f"{line}; supervisor: {last.name}"
 
 
+def missing_gpus(state: State, plan: Plan) -> str:
+    """Return how many GPUs the Ray pods wait for, nothing when they have theirs or there are no pods at all."""
+    placed = _placed(state)
+    if not state.ray_pods or placed >= plan.ray_nodes:
+        return ""
+    return f"{(plan.ray_nodes - placed) * plan.gpus_per_node} of {plan.ray_nodes * plan.gpus_per_node} GPUs are missing"
+
+
 def have_joined(story: Sequence[Event]) -> bool:
     """Tell whether the planned Ray nodes are there: the supervisor has got past waiting for them."""
     names = ("started", "waiting", "joined", "submitted", "took_over", "loading", "serving", "failed")
     last = next((event for event in reversed(story) if event.name in names), None)
     return last is not None and last.name not in ("started", "waiting") and last.fields.get("kind") != "nodes"
+
+
+def _placed(state: State) -> int:
+    return sum(1 for pod in state.ray_pods if part(pod, "spec").get("nodeName"))
 
 
 def _joined(state: State, plan: Plan) -> str:
@@ -125,11 +138,14 @@ def _of_cluster(state: State) -> Iterable[Finding]:
         return
     status = part(state.cluster, "status")
     if not status and not any(event["involvedObject"].get("kind") == "RayCluster" for event in state.warnings):
-        text = "the KubeRay operator has not touched the RayCluster: not installed, not running, or not watching here"
+        text = "KubeRay's operator does not react to the RayCluster: it is down, or does not watch this namespace"
+        text += " (kubectl get pods -A -l app.kubernetes.io/name=kuberay-operator)"
         yield Finding("operator", text, MISSING_SECONDS)
     for condition in parts(status, "conditions"):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            text = f"RayCluster: {condition.get('reason')}: {_short(condition.get('message'))}"
+            reason = str(condition.get("reason"))
+            said = _short(condition.get("message")).removeprefix(reason).lstrip()  # KubeRay begins with it
+            text = f"RayCluster: {reason}: {said}"
             yield Finding("replicas", text, NOT_CREATED_SECONDS)
     if status.get("reason"):
         yield Finding("cluster status", f"RayCluster {status.get('state', '')}: {_short(status['reason'])}")
@@ -179,7 +195,7 @@ def _of_warnings(state: State, plan: Plan) -> Iterable[Finding]:
     pods_lack = len(state.ray_pods) < plan.ray_nodes or state.supervisor_pod is None
     for event in reversed(state.warnings):
         about, reason = event["involvedObject"], str(event.get("reason", ""))
-        if reason not in SAID_BY_PODS and about.get("uid") not in running:
+        if reason not in SAID_ELSEWHERE and about.get("uid") not in running:
             patience = NOT_CREATED_SECONDS if reason in NOT_CREATED_REASONS and pods_lack else UNLIMITED
             text = f"{about.get('kind')} {about.get('name')}: {reason}: {_short(event.get('message'))}"
             yield Finding(f"{about.get('uid')} {reason}", text, patience)
@@ -192,7 +208,8 @@ def _wish(pod: KubeObject) -> str:
     labels = [f"{name}={value}" for name, value in part(pod, "spec", "nodeSelector").items()]
     if not gpus and not labels:
         return ""
-    return f" (it wants {', '.join(gpus) or 'room'}{' on a node with ' + ', '.join(labels) if labels else ''})"
+    wish = f"{', '.join(gpus) or 'room'}{' on a node with ' + ', '.join(labels) if labels else ''}"
+    return f" (it wants {wish}: add or free one, or change deepseek:hardware)"
 
 
 def _exits(status: KubeObject) -> str:

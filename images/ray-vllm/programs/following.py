@@ -1,7 +1,8 @@
 """Follows a running vLLM until it ends or has to be ended: its output, its Ray job, the Ray nodes, its answers."""
 
+import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,8 +11,9 @@ from direct_http import NoAnswer
 from engine_watch import EngineWatch
 from failures import Failed
 from joining import Wanted, look
-from last_words import last_words
+from last_words import last_words, named_errors
 from log_follower import LogFollower
+from own_job import Bounds
 from ray_api import Job, RayApi
 from supervisor_log import say
 from vllm_job import stop_if_reachable
@@ -25,14 +27,6 @@ LINGER_SECONDS = 3.0  # for the last lines of a log
 MOST_EMPTY_ANSWERS = 5
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """How long the model may take to serve after its submission, and how long it may give no token, in seconds."""
-
-    load: float
-    hang: float
-
-
 class Following:
     """One vLLM. When it first answers with text, a file and a line in the log declare it serving: it has `served`."""
 
@@ -42,14 +36,17 @@ class Following:
         self._head_answered = self._nodes_complete = self._nodes_looked_at = self._reported = time.monotonic()
         self.served = False
 
-    def until_end(self, log: LogFollower) -> NoReturn:
-        """Raise `Failed` with the reason when this vLLM does not serve any more; by then it has ended or is stopped."""
+    def until_end(self, log: LogFollower, announce: Callable[[], None]) -> NoReturn:
+        """Raise `Failed` with the reason when this vLLM does not serve any more; by then it has ended or is stopped.
+
+        `announce` is called when it has first answered.
+        """
         try:
             while True:
                 time.sleep(POLL_SECONDS)
                 if self._head_knows_job(log):
                     self._check_nodes()
-                    self._check_answers(log)
+                    self._check_answers(log, announce)
         finally:
             SERVING_FILE.unlink(missing_ok=True)
             self._watch.close()
@@ -82,7 +79,7 @@ class Following:
         elif now - self._nodes_complete > PATIENCE_SECONDS:
             self._stop(Failed("nodes", f"vLLM cannot go on: {missing}"))
 
-    def _check_answers(self, log: LogFollower) -> None:
+    def _check_answers(self, log: LogFollower, announce: Callable[[], None]) -> None:
         watch, age = self._watch, time.time() - self._job.started
         if self.served:
             if silence := watch.hung_for():
@@ -91,6 +88,7 @@ class Following:
             self.served = True
             SERVING_FILE.touch()
             say("serving", job=self._job.submission_id, after=int(age), answer=watch.first_answer)
+            announce()
         elif watch.empty_answers >= MOST_EMPTY_ANSWERS:
             self._stop(Failed("empty", f"{watch.empty_answers} chat completions without text: damaged weights?"))
         elif age > self._bounds.load:
@@ -109,5 +107,12 @@ def _end_of(job: Job, log: LogFollower) -> Failed:
     log.close(LINGER_SECONDS)
     if job.status == "STOPPED":
         return Failed("stopped", "the Ray job was stopped, and not by this supervisor")
+    if job.exit_code is not None and job.exit_code < 0:
+        return Failed("exit", _killed(signal.Signals(-job.exit_code), named_errors(log.lines())))
     code = "" if job.exit_code is None else f" with exit code {job.exit_code}"
     return Failed("exit", f"vLLM ended{code}: {last_words(log.lines()) or job.message}")
+
+
+def _killed(by: signal.Signals, errors: str) -> str:
+    why = errors or ("by somebody, or for want of memory" if by is signal.SIGKILL else "it named no error")
+    return f"vLLM was ended by {by.name}: {why}"

@@ -7,7 +7,7 @@ useless: vLLM has ended twice for the same reason, answers without text or did n
 pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster. The reason goes to the termination
 message, the most telling part first.
 
-Environment: ENDPOINT (the Service), SERVED_MODEL, VLLM_API_KEY (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
+Environment: ENDPOINT (the Service), SERVED_MODEL, API_KEY_FILE (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
 GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional). Its service account gets and lists pods,
 pods/log, events, jobs and rayclusters in its namespace. Exit code 0, 1 after a failure, 143 after SIGTERM.
 """
@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from cluster_state import Reader, State
 from completion import QUESTION, QUESTION_TOKENS, Model
-from diagnosis import Finding, Plan, findings, have_joined, progress, told
+from diagnosis import Finding, Plan, findings, have_joined, missing_gpus, progress, told
 from supervisor_log import Event
 
 TERMINATION_MESSAGE = Path("/dev/termination-log")
@@ -59,7 +59,8 @@ class Gate:
                 found = findings(state, self._plan)
                 self._say("; ".join([progress(state, self._plan), *told(found)[:2]]))
                 if verdict := self._verdict(state, found):
-                    lines = [f"{self._model.name} is not served: {verdict}", progress(state, self._plan)]
+                    causes = [text for text in (missing_gpus(state, self._plan), verdict) if text]
+                    lines = [f"{self._model.name} is not served: {': '.join(causes)}", progress(state, self._plan)]
                     lines += [f"- {text}" for text in told(found) if text not in verdict]
                     lines.append(f"{self._model.endpoint}: {answer.problem}")
                     return clip("\n".join(lines), TERMINATION_BYTES)
@@ -69,9 +70,9 @@ class Gate:
         """Return why it is time to give up, nothing as long as it is not."""
         elapsed = self._elapsed()
         if elapsed > self._timeout:
-            return f"no answer within {self._timeout:.0f} s"
+            return f"no answer within {self._timeout:.0f} s (scheduling.joinTimeout and serving.loadTimeout)"
         if elapsed > self._plan.join_timeout and not have_joined(state.story):
-            return f"the Ray nodes have not joined within {self._plan.join_timeout:.0f} s"
+            return f"the Ray nodes have not joined within {self._plan.join_timeout:.0f} s (scheduling.joinTimeout)"
         over = self._patience.over(found, time.monotonic())
         if why := useless(state.story, elapsed) or over:
             return f"waiting on is useless, after {elapsed:.0f} s: {why}"
@@ -121,7 +122,7 @@ def from_environment(env: Mapping[str, str]) -> Gate:
     timeout = float(env["TIMEOUT_SECONDS"])
     join_timeout = float(env.get("JOIN_TIMEOUT_SECONDS", timeout))
     return Gate(
-        model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("VLLM_API_KEY", "")),
+        model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),
         plan=Plan(int(env["RAY_NODES"]), int(env["GPUS_PER_NODE"]), join_timeout),
         reader=Reader(env["POD_NAMESPACE"], env["RAY_CLUSTER"], env["SERVING_JOB"]),
         timeout=timeout,

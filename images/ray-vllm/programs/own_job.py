@@ -1,11 +1,38 @@
-"""Why this pod is being ended: because its Kubernetes Job ends, or only because the pod has to leave its node."""
+"""The Kubernetes Job of this pod: why the pod is being ended, and how long things may take.
 
+The bounds are annotations of the Job, not part of the pod, so that longer ones restart nothing.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import in_cluster
 
 ENDED_CONDITIONS = ("Complete", "SuccessCriteriaMet", "Failed", "FailureTarget")
 TIMEOUT_SECONDS = 5.0
+JOIN_TIMEOUT = "deepseek-on-kubernetes/join-timeout-seconds"
+LOAD_TIMEOUT = "deepseek-on-kubernetes/load-timeout-seconds"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long the Ray nodes may take to join, the model to serve after its submission, and a token, in seconds."""
+
+    join: float
+    load: float
+    hang: float
+
+
+def bounds_now(job_name: str, known: Bounds) -> Bounds:
+    """Return the bounds that the Job states now; those that it does not, or when it cannot be read, are as `known`."""
+    if not job_name:
+        return known
+    try:
+        stated: dict[str, str] = _job(job_name)["metadata"].get("annotations") or {}
+        join, load = stated.get(JOIN_TIMEOUT, known.join), stated.get(LOAD_TIMEOUT, known.load)
+        return replace(known, join=float(join), load=float(load))
+    except (in_cluster.ApiError, ValueError):
+        return known
 
 
 def will_start_another_pod(job_name: str) -> bool:
@@ -17,10 +44,14 @@ def will_start_another_pod(job_name: str) -> bool:
     if not job_name:
         return False
     try:
-        path = f"/apis/batch/v1/namespaces/{in_cluster.namespace()}/jobs/{job_name}"
-        job = in_cluster.request("GET", path, timeout=TIMEOUT_SECONDS)
+        job = _job(job_name)
     except in_cluster.ApiError:
         return False
     conditions: list[dict[str, Any]] = job.get("status", {}).get("conditions", [])
     ended = any(item["type"] in ENDED_CONDITIONS and item["status"] == "True" for item in conditions)
     return not (ended or job["metadata"].get("deletionTimestamp") or job["spec"].get("suspend"))
+
+
+def _job(name: str) -> dict[str, Any]:
+    path = f"/apis/batch/v1/namespaces/{in_cluster.namespace()}/jobs/{name}"
+    return in_cluster.request("GET", path, timeout=TIMEOUT_SECONDS)

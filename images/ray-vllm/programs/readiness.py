@@ -4,7 +4,7 @@ It asks for a one-token completion. A busy engine answers late and must not lose
 come in time is forgiven as long as the probe or any request has got a token within the last minute. No server, or one
 that refuses, is unready at once. It ends by itself within 9 seconds, so that probes do not pile up.
 
-Environment: SERVED_MODEL, VLLM_API_KEY (optional).
+Environment: SERVED_MODEL, API_KEY_FILE (optional).
 """
 
 import json
@@ -56,7 +56,7 @@ def _write(state: Path, life: Life) -> None:
 def main() -> None:
     """Probe once."""
     signal.alarm(LIMIT_SECONDS)
-    model = Model(ENDPOINT, os.environ["SERVED_MODEL"], os.environ.get("VLLM_API_KEY", ""))
+    model = Model(ENDPOINT, os.environ["SERVED_MODEL"], os.environ.get("API_KEY_FILE", ""))
     if problem := check(model, STATE, time.time()):
         sys.exit(f"{model.name} is not ready: {problem}")
 

@@ -1,13 +1,15 @@
 """ASGI middleware for vLLM (`--middleware require_key.RequireKey`): nothing without the key but /health and /metrics.
 
-vLLM's own `--api-key` guards /v1 and leaves other paths that generate open, /invocations among them. The key is
-VLLM_API_KEY, sent as `Authorization: Bearer KEY`. CORS preflights (OPTIONS) pass: browsers send them without the key.
+vLLM's own `--api-key` guards /v1 and leaves other paths that generate open, /invocations among them. The key is in the
+file API_KEY_FILE and is sent as `Authorization: Bearer KEY`; another key in the file holds from the next request on.
+CORS preflights (OPTIONS) pass: browsers send them without the key.
 """
 
 import hmac
 import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 OPEN_PATHS = frozenset({"/health", "/metrics"})
@@ -32,9 +34,9 @@ class RequireKey:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._key = os.environ.get("VLLM_API_KEY", "").encode()
-        if not self._key:
-            raise RuntimeError("VLLM_API_KEY is empty: set it to the key that clients have to send")
+        self._file = Path(os.environ.get("API_KEY_FILE", ""))
+        if not self._file.is_file() or not self._key():
+            raise RuntimeError(f"API_KEY_FILE ({self._file}) is no file with the key that clients have to send")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one connection (ASGI 3)."""
@@ -50,7 +52,10 @@ class RequireKey:
 
     def _is_key(self, header: bytes) -> bool:
         scheme, _, key = header.partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key)
+        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key())
+
+    def _key(self) -> bytes:
+        return self._file.read_bytes().strip()
 
 
 def _is_open(scope: Message) -> bool:

@@ -9,9 +9,11 @@ On SIGTERM it stops vLLM, waits at most 60 s until that has ended, and exits wit
 Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job will start another one.
 
 Environment: RAY_JOBS_ADDRESS, RAY_AUTH_TOKEN (optional), RAY_NODES, GPUS_PER_NODE, GPU_PRODUCT (empty on CPUs),
-JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS, HANG_TIMEOUT_SECONDS (optional, 180), VLLM_ARGUMENTS (a JSON list: what
-follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, VLLM_API_KEY (optional), SERVING_JOB (optional: the name of its
-Kubernetes Job, which its service account may get), POD_NAMESPACE (with SERVING_JOB).
+VLLM_ARGUMENTS (a JSON list: what follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, API_KEY_FILE (optional),
+HANG_TIMEOUT_SECONDS (optional, 180), SERVING_JOB (optional: the name of its Kubernetes Job, which its service account
+may get), POD_NAMESPACE (with SERVING_JOB). With SERVING_JOB it also makes an Event on that Job when vLLM has failed and
+when it serves. How long nodes may take to join and the model to load, the Job's annotations say at the beginning of
+each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS (1800, 7200) hold where they say nothing.
 """
 
 import json
@@ -28,10 +30,11 @@ from typing import NoReturn
 from completion import Model
 from direct_http import NoAnswer
 from failures import HOPELESS_REPETITIONS, Failed, FailureHistory
-from following import SERVING_FILE, Bounds, Following
+from following import SERVING_FILE, Following
+from job_events import FAILED, SERVING, tell
 from joining import Wanted, wait_for_nodes
 from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
-from own_job import will_start_another_pod
+from own_job import Bounds, bounds_now, will_start_another_pod
 from ray_api import Job, RayApi
 from supervisor_log import say
 from vllm_job import VllmJobs
@@ -52,7 +55,6 @@ class Settings:
     model: Model
     wanted: Wanted
     jobs: VllmJobs
-    join_timeout: float
     bounds: Bounds
     serving_job: str
 
@@ -60,14 +62,17 @@ class Settings:
     def read(env: Mapping[str, str]) -> "Settings":
         """Return the settings; raise KeyError for a variable that is not set, ValueError for one that is no number."""
         ray = RayApi(env["RAY_JOBS_ADDRESS"].rstrip("/"), env.get("RAY_AUTH_TOKEN", ""))
-        command = shlex.join(["exec", "vllm", *json.loads(env["VLLM_ARGUMENTS"])])
+        command = shlex.join(["vllm", *json.loads(env["VLLM_ARGUMENTS"])])
         return Settings(
             ray=ray,
-            model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("VLLM_API_KEY", "")),
+            model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),
             wanted=Wanted(int(env["RAY_NODES"]), int(env["GPUS_PER_NODE"]), env.get("GPU_PRODUCT", "")),
             jobs=VllmJobs(ray, env["SUBMISSION_ID"], command),
-            join_timeout=float(env["JOIN_TIMEOUT_SECONDS"]),
-            bounds=Bounds(float(env["LOAD_TIMEOUT_SECONDS"]), float(env.get("HANG_TIMEOUT_SECONDS", "180"))),
+            bounds=Bounds(
+                join=float(env.get("JOIN_TIMEOUT_SECONDS", "1800")),
+                load=float(env.get("LOAD_TIMEOUT_SECONDS", "7200")),
+                hang=float(env.get("HANG_TIMEOUT_SECONDS", "180")),
+            ),
             serving_job=env.get("SERVING_JOB", ""),
         )
 
@@ -77,6 +82,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._bounds = settings.bounds
         self._failures = FailureHistory()
 
     def run(self) -> NoReturn:
@@ -113,9 +119,10 @@ class Supervisor:
 
     def serve(self) -> NoReturn:
         """Make one attempt: raise `Failed` when it has ended."""
+        self._bounds = bounds_now(self._settings.serving_job, self._bounds)
         job = self._running()
         if job is None:
-            wait_for_nodes(self._settings.ray, self._settings.wanted, self._settings.join_timeout)
+            wait_for_nodes(self._settings.ray, self._settings.wanted, self._bounds.join)
             job = self._running()
         if job is None:
             self._follow(self._submit(), WHOLE_LOG)
@@ -136,9 +143,11 @@ class Supervisor:
 
     def _follow(self, job: Job, lines: int) -> NoReturn:
         settings = self._settings
-        following = Following(settings.ray, job, settings.model, settings.wanted, settings.bounds)
+        following = Following(settings.ray, job, settings.model, settings.wanted, self._bounds)
         try:
-            following.until_end(LogFollower(settings.ray, job.submission_id, lines))
+            log = LogFollower(settings.ray, job.submission_id, lines)
+            serves = f"a chat completion was answered by Ray job {job.submission_id}"
+            following.until_end(log, lambda: tell(settings.serving_job, SERVING, serves))
         finally:
             if following.served:
                 self._failures.clear()
@@ -148,6 +157,7 @@ class Supervisor:
         delay = self._failures.add(failure)
         same = self._failures.same
         say("failed", kind=failure.kind, same=same, after=int(lasted), retry_in=delay, reason=failure.reason)
+        tell(self._settings.serving_job, FAILED, f"{failure.reason}; tried again in {delay} s")
         if same >= HOPELESS_REPETITIONS:
             say("hopeless", same=same, reason="the same again and again: it will hardly go away without a change")
         time.sleep(delay)

@@ -11,7 +11,12 @@ from supervisor_log import say
 SUBMITTED_BY = {"submitted-by": "vllm-supervisor"}
 POLL_SECONDS = 1.0
 STOP_SECONDS = 60.0
-STOP_GRACE_SECONDS = 30  # between SIGTERM and SIGKILL to vLLM
+STOP_GRACE_SECONDS = 10
+"""Between SIGTERM and SIGKILL to vLLM: it aborts all requests at once, and then waits for their clients to go."""
+
+ENGINE_GRACE_SECONDS = 10
+"""The same for the processes that an ended vLLM has left behind."""
+
 FREE_GPUS_SECONDS = 60.0
 
 
@@ -47,7 +52,7 @@ class VllmJobs:
         attempt = 1 + max(map(self.attempt_of, self.ray.jobs()), default=0)
         job_id = f"{self.prefix}-{attempt}"
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_GRACE_SECONDS)}
-        self.ray.submit(job_id, self.command, environment, SUBMITTED_BY)
+        self.ray.submit(job_id, entrypoint(self.command), environment, SUBMITTED_BY)
         say("submitted", attempt=attempt, job=job_id)
         return Job(job_id, "PENDING", started=time.time())
 
@@ -66,6 +71,16 @@ class VllmJobs:
             if time.monotonic() > deadline:
                 raise Failed("submit", f"GPUs are still held by Ray placement group {', '.join(groups)}")
             time.sleep(POLL_SECONDS)
+
+
+def entrypoint(command: str) -> str:
+    """Return the shell command of a job: `command`, and beside it what ends the rest of its process group after it.
+
+    An API server that is killed leaves the process of its engine behind, which holds the GPUs (vLLM 0.32), and Ray ends
+    the children of a job only when the job is stopped (Ray 2.60, job_supervisor.py).
+    """
+    kill_group = f"trap '' TERM; kill -TERM -$$; sleep {ENGINE_GRACE_SECONDS}; kill -KILL -$$"
+    return f"(while kill -0 $$; do sleep 1; done; {kill_group}) 2>/dev/null & exec {command}"
 
 
 def stop(ray: RayApi, job: Job, why: str) -> bool:

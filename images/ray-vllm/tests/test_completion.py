@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from completion import Model, sum_of_counter
 from stub_servers import StubModel, StubServer
@@ -29,9 +31,12 @@ def test_a_model_that_only_reasons_has_answered(server: StubServer, field: str) 
     assert Model(server.url, "m").ask("?", 5, 2).text == "hmm"
 
 
-def test_the_key_is_sent(model: StubModel) -> None:
-    Model(model.url, "m", "secret").ask("?", 5, 2)
-    assert model.tokens == ["Bearer secret"]
+def test_the_key_is_sent_as_it_is_now(model: StubModel, tmp_path: Path) -> None:
+    asked = Model(model.url, "m", str(tmp_path / "key"))
+    for key in ("secret", "another"):
+        (tmp_path / "key").write_text(key)
+        asked.ask("?", 5, 2)
+    assert model.tokens == ["Bearer secret", "Bearer another"]
 
 
 @pytest.mark.parametrize(("status", "busy"), [(500, False), (401, False), (404, False), (429, True), (503, True)])

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from cluster_state import KubeObject, State
-from diagnosis import UNLIMITED, Finding, Plan, findings, have_joined, progress, told
+from diagnosis import UNLIMITED, Finding, Plan, findings, have_joined, missing_gpus, progress, told
 from supervisor_log import Event
 
 PLAN = Plan(ray_nodes=4, gpus_per_node=8, join_timeout=1800)
@@ -47,7 +47,8 @@ def test_a_pod_that_no_node_can_take() -> None:
     found = only(ray_pods=[pod(conditions=[condition])])
     assert found.text == (
         f"not scheduled: {UNSCHEDULABLE}"
-        " (it wants 8 nvidia.com/gpu on a node with nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB)"
+        " (it wants 8 nvidia.com/gpu on a node with nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB:"
+        " add or free one, or change deepseek:hardware)"
     )
     assert found.patience == PLAN.join_timeout, "an autoscaler may still bring the node"
 
@@ -90,13 +91,14 @@ def test_a_pod_that_has_failed(status: KubeObject, text: str) -> None:
 
 def test_no_operator() -> None:
     found = only(cluster={"metadata": {}})
-    assert "KubeRay operator has not touched the RayCluster" in found.text
+    assert "KubeRay's operator does not react to the RayCluster: it is down" in found.text
     assert found.patience == 120
 
 
 def test_pods_that_may_not_be_created() -> None:
     quota = 'pods "head" is forbidden: exceeded quota: compute'
-    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreateHeadPod", "message": quota}
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreateHeadPod"}
+    condition["message"] = f"FailedCreateHeadPod {quota}"
     found = only(cluster={"status": {"conditions": [condition]}})
     assert found.text == f"RayCluster: FailedCreateHeadPod: {quota}"
     assert found.patience == 180
@@ -167,6 +169,14 @@ def test_progress_counts_pods_and_nodes() -> None:
         "of 4 Ray pods 1 are placed (8 of 32 GPUs) and 1 run; Ray nodes joined: 1 of 4; "
         "supervisor: waiting 3 of 4 Ray nodes have not joined"
     )
+
+
+def test_missing_gpus_are_those_of_the_pods_that_wait() -> None:
+    placed = pod(phase="Running")
+    placed["spec"]["nodeName"] = "node-1"
+    assert missing_gpus(state(ray_pods=[placed, pod("w-2")]), PLAN) == "24 of 32 GPUs are missing"
+    assert missing_gpus(state(ray_pods=[placed] * 4), PLAN) == ""
+    assert missing_gpus(state(), PLAN) == "", "who makes no pods has not looked for GPUs"
 
 
 def test_progress_of_nothing() -> None:

@@ -104,7 +104,7 @@ def test_an_empty_answer_is_not(wait: Wait, model: StubModel) -> None:
 def test_a_time_out_tells_how_far_it_got(wait: Wait, model: StubModel) -> None:
     model.status = 503
     reason = wait()
-    assert reason.startswith("m is not served: no answer within 0 s\n")
+    assert reason.startswith("m is not served: no answer within 0 s (scheduling.joinTimeout and serving.loadTimeout)\n")
     assert "\nof 2 Ray pods 2 are placed (2 of 2 GPUs) and 2 run; Ray nodes joined: 1 of 2" in reason
     assert "HTTP 503" in reason
 

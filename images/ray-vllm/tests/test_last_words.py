@@ -22,6 +22,12 @@ RANK_DIED = """\x1b[36m(RayWorkerProc pid=8, ip=198.18.9.2)\x1b[0m (Worker_TP1 p
 (APIServer pid=18652) ERROR 11-24 23:40:17 [async_llm.py:906] vllm.v1.engine.exceptions.EngineDeadError: Core
 INFO:     Finished server process [18652]""".splitlines()
 
+ENGINE_KILLED = """INFO:     127.0.0.1:35998 - "POST /v1/chat/completions HTTP/1.1" 200 OK
+(APIServer pid=3) WARNING 11-25 01:53:13 [core.py:8] [shutdown] MPClient: engine core exited unexpectedly; cleanup
+(APIServer pid=3) ERROR 11-25 01:53:13 [async_llm.py:906] vllm.v1.engine.exceptions.EngineDeadError: Core
+(APIServer pid=530) ERROR 11-25 01:53:13 [serving.py:500] Error in chat completion stream generator.
+INFO:     127.0.0.1:35998 - "POST /v1/chat/completions HTTP/1.1" 500 Internal Server Error""".splitlines()
+
 INVALID = """(APIServer pid=7) pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig
 (APIServer pid=7)   Value error, User-specified max_model_len (9) is greater than the derived max_model_len
 (APIServer pid=7)     For further information visit the documentation""".splitlines()
@@ -62,6 +68,14 @@ def test_the_last_three_of_many() -> None:
 def test_what_native_code_says() -> None:
     lines = ["terminate called after throwing an instance of 'c10::Error'", "  what():  CUDA error: misaligned address"]
     assert last_words(lines) == " | ".join(line.strip() for line in lines)
+
+
+def test_an_engine_that_was_killed() -> None:
+    assert last_words(ENGINE_KILLED) == "[shutdown] MPClient: engine core exited unexpectedly; cleanup"
+
+
+def test_requests_are_no_last_words() -> None:
+    assert last_words(["the last thing", *ENGINE_KILLED[:1]]) == "the last thing"
 
 
 def test_an_error_without_words() -> None:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import following
 import in_cluster
+import own_job
 import pytest
 import supervisor
 from cluster_state import KubeObject
@@ -22,6 +23,7 @@ Serve: TypeAlias = Callable[..., Failed]
 Sigterm: TypeAlias = Callable[..., object]
 
 pytestmark = pytest.mark.usefixtures("fast")
+NAMED = {"name": "serve", "namespace": "n", "uid": "u"}
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_serving_is_declared_after_an_answer_and_taken_back_at_the_end(
     output = capsys.readouterr().out
     assert [event.name for event in events(output)] == ["joined", "submitted", "serving"]
     assert "\nloading weights\n" in output
-    assert ray.jobs["abc-1"]["entrypoint"] == "exec vllm serve '/m x' '--flag=a b'"
+    assert ray.jobs["abc-1"]["entrypoint"].endswith(" exec vllm serve '/m x' '--flag=a b'")
 
 
 def test_a_refused_flag_is_told_in_vllms_words(ray: StubRay, serve: Serve) -> None:
@@ -94,6 +96,22 @@ def test_a_refused_flag_is_told_in_vllms_words(ray: StubRay, serve: Serve) -> No
 
     ray.on_submit = refuse
     assert serve().reason == "vLLM ended with exit code 2: vllm serve: error: unrecognized arguments: --nope"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "last_line", "reason"),
+    [
+        (-9, "the last line of many", "vLLM was ended by SIGKILL: by somebody, or for want of memory"),
+        (-6, "terminate called after throwing 'c10::Error'", "vLLM was ended by SIGABRT: terminate called after"),
+        (-11, "the last line of many", "vLLM was ended by SIGSEGV: it named no error"),
+    ],
+)
+def test_a_killed_vllm_is_told_by_its_signal(
+    exit_code: int, last_line: str, reason: str, ray: StubRay, serve: Serve
+) -> None:
+    ray.say(last_line)
+    when(is_serving, lambda: ray.end_job("abc-1", "FAILED", exit_code))
+    assert serve().reason.startswith(reason)
 
 
 def test_a_job_that_somebody_stopped_is_a_failure(ray: StubRay, serve: Serve) -> None:
@@ -249,7 +267,7 @@ def test_its_end_is_the_end_of_vllm(ray: StubRay, sigterm: Sigterm, capsys: pyte
 def test_an_evicted_pod_leaves_vllm_to_the_next(
     ray: StubRay, sigterm: Sigterm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job: KubeObject = {"metadata": {}, "spec": {}, "status": {"active": 1}}
+    job: KubeObject = {"metadata": NAMED, "spec": {}, "status": {"active": 1}}
 
     def request(*_: object, **__: object) -> KubeObject:
         return job
@@ -263,9 +281,9 @@ def test_an_evicted_pod_leaves_vllm_to_the_next(
 @pytest.mark.parametrize(
     "job",
     [
-        {"metadata": {"deletionTimestamp": "now"}, "spec": {}},
-        {"metadata": {}, "spec": {"suspend": True}},
-        {"metadata": {}, "spec": {}, "status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}},
+        {"metadata": NAMED | {"deletionTimestamp": "now"}, "spec": {}},
+        {"metadata": NAMED, "spec": {"suspend": True}},
+        {"metadata": NAMED, "spec": {}, "status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}},
         in_cluster.ApiError(404, "not found"),
         in_cluster.ApiError(403, "forbidden"),
     ],
@@ -281,6 +299,33 @@ def test_a_job_that_ends_or_cannot_be_read_takes_vllm_with_it(
     monkeypatch.setattr(in_cluster, "request", request)
     assert sigterm(SERVING_JOB="serve", POD_NAMESPACE="n") == 143
     assert ray.stopped == ["abc-1"]
+
+
+def test_the_jobs_annotations_bound_the_next_attempt(
+    ray: StubRay, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They change in place, while the supervisor runs; one that is not there, or cannot be read, stays as it was."""
+    ray.nodes = []
+    annotations = {own_job.JOIN_TIMEOUT: "0.05"}
+    answers: list[KubeObject | Exception] = [
+        {"metadata": {"annotations": annotations}, "spec": {}},
+        in_cluster.ApiError(0, "no answer"),
+        {"metadata": {"annotations": {own_job.LOAD_TIMEOUT: "7"}}, "spec": {}},
+    ]
+
+    def request(*_: object, **__: object) -> KubeObject:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(in_cluster, "request", request)
+    monkeypatch.setenv("POD_NAMESPACE", "n")
+    tries = Supervisor(Settings.read(environment | {"JOIN_TIMEOUT_SECONDS": "20", "SERVING_JOB": "serve"}))
+    for _ in range(3):
+        with pytest.raises(Failed, match="have not joined, after 0 s"):
+            tries.serve()
+    assert answers == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("RAY_NODES", None), ("RAY_NODES", "two"), ("VLLM_ARGUMENTS", "serve")])

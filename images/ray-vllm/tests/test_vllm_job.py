@@ -1,3 +1,8 @@
+import os
+import shlex
+import subprocess
+import time
+
 import pytest
 import vllm_job
 from direct_http import NoAnswer
@@ -12,7 +17,7 @@ GROUP = {"placement_group_id": "pg1", "state": "CREATED", "bundles": [{"unit_res
 
 @pytest.fixture
 def jobs(ray: StubRay) -> VllmJobs:
-    return VllmJobs(RayApi(ray.url), "abc-def", "exec vllm serve /m")
+    return VllmJobs(RayApi(ray.url), "abc-def", "vllm serve /m")
 
 
 def running_id(jobs: VllmJobs) -> str:
@@ -25,8 +30,8 @@ def test_the_first_attempt(ray: StubRay, jobs: VllmJobs) -> None:
     job = jobs.submit()
     assert job.submission_id == "abc-def-1"
     submitted = ray.jobs["abc-def-1"]
-    assert submitted["entrypoint"] == "exec vllm serve /m"
-    assert submitted["runtime_env"] == {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "30"}}
+    assert submitted["entrypoint"].endswith(" & exec vllm serve /m")
+    assert submitted["runtime_env"] == {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "10"}}
     assert submitted["metadata"] == {"submitted-by": "vllm-supervisor"}
 
 
@@ -113,3 +118,27 @@ def test_the_job_of_a_head_that_is_gone(capsys: pytest.CaptureFixture[str]) -> N
         stop(head, job, "enough")
     stop_if_reachable(head, job, "enough")
     assert "stop_unknown job=abc-1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("engine", ["sleep 60", "trap '' TERM; while :; do sleep 1; done"])
+def test_what_a_killed_api_server_leaves_behind_is_ended(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_job, "ENGINE_GRACE_SECONDS", 1)
+    api_server = f"sh -c {shlex.quote(f'({engine}) & exec sleep 60')}"
+    with subprocess.Popen(["/bin/sh", "-c", vllm_job.entrypoint(api_server)], start_new_session=True) as leader:
+        time.sleep(1.5)
+        leader.kill()
+        leader.wait()
+        assert lives(leader.pid)
+        deadline = time.monotonic() + 30
+        while lives(leader.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def lives(group: int) -> bool:
+    """Tell whether a process group has a process."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
