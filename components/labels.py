@@ -20,6 +20,10 @@ MODEL_FOLDER = "deepseek-on-kubernetes/model-folder"
 ENDPOINT = "deepseek-on-kubernetes/endpoint"
 """Annotation of a gate Job: the base URL at which it got its answer."""
 
+JOIN_TIMEOUT = "deepseek-on-kubernetes/join-timeout-seconds"
+LOAD_TIMEOUT = "deepseek-on-kubernetes/load-timeout-seconds"
+"""Annotations of the serving Job, which its supervisor looks up (images/ray-vllm/programs/own_job.py)."""
+
 
 def labels(component: str) -> dict[str, str]:
     """Return the recommended labels of Kubernetes for an object of `component` in the current stack.
@@ -39,5 +43,16 @@ def labels(component: str) -> dict[str, str]:
 def metadata(
     name: pulumi.Input[str], component: str, annotations: Mapping[str, pulumi.Input[str]] | None = None
 ) -> k8s.meta.v1.ObjectMetaArgs:
-    """Return the metadata of an object of `component`: every object of a stack is named and labelled by this."""
-    return k8s.meta.v1.ObjectMetaArgs(name=name, labels=labels(component), annotations=annotations)
+    """Return the metadata of an object of `component`: every object of a stack is named and labelled by this.
+
+    Its fields belong to one manager, also where they had another. The provider would take a new name for each attempt
+    to create it, and the API server would not let the next `up` change what one that was killed had created and not
+    recorded.
+    """
+    manager = {
+        "pulumi.com/patchFieldManager": f"pulumi-{pulumi.get_project()}",
+        "pulumi.com/patchForce": "true",
+    }
+    return k8s.meta.v1.ObjectMetaArgs(
+        name=name, labels=labels(component), annotations={**manager, **(annotations or {})}
+    )

@@ -12,6 +12,7 @@ import os
 import runpy
 import secrets
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -123,10 +124,13 @@ def _embedded_cluster(stack: str) -> Path | None:
     return cluster.KUBECONFIG
 
 
-def main() -> int:
-    """Run one command on one stack; return the exit code."""
-    command, name = sys.argv[1:]
-    stack = select(name, _embedded_cluster(name))
+def run(stack: automation.Stack, command: str) -> int:
+    """Run one command on a stack; return the exit code.
+
+    Ctrl-C reaches the engine by itself. It then ends what it has begun and unlocks the state, for which it needs this
+    process until it is done.
+    """
+    signal.signal(signal.SIGINT, lambda _signal, _frame: None)
     commands: dict[str, Callable[[], object]] = {
         "preview": lambda: stack.preview(on_output=show, diff=False),
         "up": lambda: stack.up(on_output=show),
@@ -139,6 +143,12 @@ def main() -> int:
     except automation.CommandError:
         return 1  # the engine has printed what is wrong
     return 0
+
+
+def main() -> int:
+    """Run the command of the command line on the stack it names; return the exit code."""
+    command, name = sys.argv[1:]
+    return run(select(name, _embedded_cluster(name)), command)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,151 @@
+"""Runs that are cut off at each resource in turn: the next one ends what they began, and nothing is doubled."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pulumi import automation
+
+from local.api_server import ApiServer
+from local.simulated import RunningCluster
+from tests.cluster.interrupted_run import Place, Target, interrupted, places
+from tests.cluster.stack_objects import NAMESPACE, changed, objects
+from tests.sampling import swept
+
+RESOURCES = 31
+"""How many objects the stack makes."""
+
+CLAIM = ("persistentvolumeclaims", "weights-local-rwx")
+JOBS = {"build-fetch", "build-ray-vllm", "mount", "claim", "download", "serve", "gate"}
+FLAG: dict[str, Any] = {"deepseek:serving": {"maxModelLen": 8192}}
+NODES: dict[str, Any] = {
+    "deepseek:hardware": {"gpu": "NVIDIA-A100-SXM4-80GB", "gpusPerNode": 8, "nodes": 2},
+    "deepseek:model": {"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3", "revision": "main"},
+}
+MADE_BY_THE_STACK = {"app.kubernetes.io/instance": "a100-bf16", "app.kubernetes.io/managed-by": "pulumi"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_provider() -> Iterator[None]:
+    """Let the provider send its requests as they come, not five a second: more of them are in flight at each place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_K8S_CLIENT_QPS", "100")
+        patch.setenv("PULUMI_K8S_CLIENT_BURST", "200")
+        yield
+
+
+@pytest.fixture(scope="module")
+def target(
+    cluster: RunningCluster, article: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    storage = {"deepseek:storage": article["deepseek:storage"] | {"storageClass": "local"}}
+    target = Target(str(cluster.kubeconfig), str(tmp_path_factory.mktemp("interrupted")), storage)
+    yield target
+    unlock(target)
+    target.select().destroy()
+
+
+def with_changes(target: Target, changes: dict[str, Any]) -> Target:
+    return Target(target.kubeconfig, target.folder, target.overrides | changes)
+
+
+def unlock(target: Target) -> None:
+    if target.locks():
+        target.select().cancel()
+
+
+def finish(target: Target, api: ApiServer) -> None:
+    """Bring the stack up after an interruption, and see that what is there is what one `up` makes."""
+    unlock(target)
+    selected = target.select()
+    selected.up()
+    found = objects(api)
+    of_jobs = Counter(name.rsplit("-", 1)[0] for kind, name in found if kind == "jobs")
+    assert of_jobs == dict.fromkeys(JOBS, 1)
+    assert [key for key in found if key[0] == "persistentvolumeclaims"] == [CLAIM]
+    assert [key for key in found if key[0] == "rayclusters"] == [("rayclusters", "deepseek")]
+    assert unaccounted(api, selected) == set()
+    assert changed(selected.preview(refresh=True, expect_no_changes=True)) == {}
+
+
+def unaccounted(api: ApiServer, selected: automation.Stack) -> set[tuple[str, str]]:
+    """Return the objects that neither the state has nor another object owns."""
+    deployment = selected.export_stack().deployment or {}
+    recorded = {
+        item["outputs"]["metadata"]["uid"]
+        for item in deployment.get("resources", [])
+        if item["type"].startswith("kubernetes:")
+    }
+    found = objects(api)
+    owned_by = recorded | {item["metadata"]["uid"] for item in found.values()}
+    return {
+        key
+        for key, item in found.items()
+        if item["metadata"]["uid"] not in recorded
+        and not owned_by & {owner["uid"] for owner in item["metadata"].get("ownerReferences", ())}
+    }
+
+
+@pytest.mark.parametrize("place", swept(places(RESOURCES), sample=1))
+def test_an_up_and_a_destroy_that_were_cut_off_are_ended_by_the_next(
+    place: Place, target: Target, api: ApiServer
+) -> None:
+    assert len(interrupted(target, "up", place)) == place.number
+    finish(target, api)
+    assert len(interrupted(target, "destroy", place)) == place.number
+    unlock(target)
+    target.select().destroy()
+    assert list(objects(api)) == [CLAIM]
+
+
+@pytest.mark.parametrize("place", swept(places(9), sample=1))
+@pytest.mark.parametrize("changes", [pytest.param(FLAG, id="flag"), pytest.param(NODES, id="nodes")])
+def test_a_change_that_was_cut_off_leaves_one_server_on_one_cluster(
+    place: Place, changes: dict[str, Any], target: Target, api: ApiServer
+) -> None:
+    unlock(target)
+    target.select().up()
+    interrupted(with_changes(target, changes), "up", place)
+    finish(with_changes(target, changes), api)
+
+
+@pytest.mark.faults
+def test_a_change_that_was_cut_off_and_taken_back_leaves_one_server(target: Target, api: ApiServer) -> None:
+    unlock(target)
+    target.select().up()
+    begun = interrupted(with_changes(target, FLAG), "up", Place(4, "killed"))
+    assert begun[-1] == "creating batch/v1:Job serve"
+    finish(target, api)
+
+
+@pytest.mark.faults
+def test_a_destroy_that_was_cut_off_and_taken_back_serves_again(target: Target, api: ApiServer) -> None:
+    unlock(target)
+    target.select().up()
+    interrupted(target, "destroy", Place(6, "killed"))
+    unlock(target)
+    target.select().refresh()
+    finish(target, api)
+
+
+def test_a_locked_state_is_refused_with_the_command_that_unlocks_it(target: Target) -> None:
+    interrupted(target, "destroy", Place(1, "killed"))
+    assert target.locks()
+    with pytest.raises(automation.CommandError, match="pulumi cancel"):
+        target.select().up()
+    unlock(target)
+    target.select().destroy()
+
+
+@pytest.mark.faults
+def test_what_a_destroy_after_a_killed_up_cannot_know_is_found_by_its_label(target: Target, api: ApiServer) -> None:
+    interrupted(target, "up", Place(24, "killed"))
+    unlock(target)
+    target.select().destroy()
+    left = {
+        key: item for key, item in objects(api).items() if key != CLAIM and "ownerReferences" not in item["metadata"]
+    }
+    for (kind, name), item in left.items():
+        assert item["metadata"]["labels"].items() >= MADE_BY_THE_STACK.items(), f"{kind} {name} in {NAMESPACE}"
+    finish(target, api)
