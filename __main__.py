@@ -7,6 +7,7 @@ from components.api_key import ApiKey
 from components.commands import ask, forward_port, give_up_weights, show_key
 from components.image_build import ImageBuild, ImageBuildArgs
 from components.images import fetch_build_args, serving_build_args
+from components.jobs import after
 from components.model_store import ModelStore, ModelStoreArgs
 from components.ray_cluster import RayCluster, RayClusterArgs
 from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
@@ -50,7 +51,7 @@ store = ModelStore(
         pull_secret=settings.image.pull_secret,
         token=config.model_token,
     ),
-    opts,
+    after(opts, fetch_image),
 )
 cluster = RayCluster(
     "deepseek",
@@ -65,7 +66,7 @@ cluster = RayCluster(
         scheduling=settings.scheduling,
         network=settings.network,
     ),
-    opts,
+    after(opts, serving_image, store),
 )
 server = VllmServer(
     "deepseek",
@@ -79,7 +80,7 @@ server = VllmServer(
         settings=settings,
         plan=plan,
     ),
-    opts,
+    after(opts, fetch_image, cluster),
 )
 if settings.storage.other_revisions == "remove":
     RevisionCleanup(
@@ -91,7 +92,7 @@ if settings.storage.other_revisions == "remove":
             model_folder=store.model_folder,
             endpoint=server.endpoint,
         ),
-        opts,
+        after(opts, server),
     )
 
 pulumi.export("endpoint", server.endpoint)
@@ -101,5 +102,6 @@ pulumi.export("portForward", forward_port(config.namespace, server.service_name)
 pulumi.export("ask", ask(server.served_models, with_key=api_key is not None))
 if api_key:
     pulumi.export("showApiKey", show_key(config.namespace, api_key.secret_name))
-pulumi.export("keptClaim", store.claim_name)
-pulumi.export("giveUpWeights", give_up_weights(config.namespace, store.claim_name))
+if settings.storage.keeps_own_claim:
+    pulumi.export("keptClaim", store.claim_name)
+    pulumi.export("giveUpWeights", give_up_weights(config.namespace, store.claim_name))

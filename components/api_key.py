@@ -7,13 +7,14 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.labels import metadata
-from components.ray_pods import KEY
+from components.pods import KEY
 
 
 class ApiKey(pulumi.ComponentResource):
     """Keeps the API key in a Secret: the configured one, or one that is made once and kept.
 
-    Creates: a Secret with the key `key`. Gives: `secret_name`. The value never leaves the Secret: pods refer to it.
+    Creates: a Secret with the key `key`. Gives: `secret_name`. The value never leaves the Secret: pods mount it and
+    read it again whenever they need it, so that another key restarts nothing.
     """
 
     secret_name: pulumi.Output[str]

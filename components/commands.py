@@ -5,8 +5,8 @@ import shlex
 
 import pulumi
 
+from components.pods import KEY
 from components.ray_cluster import PORT
-from components.ray_pods import KEY
 
 
 def forward_port(namespace: str, service: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -1,6 +1,6 @@
-"""How a Job is made: named by its content, bounded, and with its last words in the error."""
+"""How a Job is made: named by its content, bounded, with its last words in the error, and what it hands on."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -28,6 +28,9 @@ class JobArgs:
     annotations: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """Values that the next resource reads back once the Job is complete, and Pulumi's own."""
 
+    looked_up: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    """Annotations that the pod's program looks up while it runs: they change in place, and its pod goes on."""
+
     timeout_seconds: int | None = None
     """Bound of the whole Job; none for one that never completes."""
 
@@ -39,16 +42,23 @@ ONCE: Mapping[str, Any] = {
 """In a Job's spec: its pod's failure is the Job's, unless the pod only had to leave its node."""
 
 
-def job(name: str, args: JobArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
-    """Create a Job called `<name>-<hash of its spec and annotations>`.
+def job(
+    name: str, args: JobArgs, opts: pulumi.ResourceOptions, owner: k8s.core.v1.ConfigMap | None = None
+) -> k8s.batch.v1.Job:
+    """Create a Job called `<name>-<hash of its spec and annotations>`, which ends when its `owner` is deleted.
 
     A change is a new Job with a new name, so its work is done before anything that depends on the old one is touched.
     The annotations are part of the name because Pulumi updates a changed annotation in place, on a Job that is done.
+    The bound is none: a longer time-out is updated in place and does no work again.
     """
+    annotations = {**args.annotations, **args.looked_up}
+    described = metadata(job_name(name, args), args.component, annotations)
+    if owner:
+        described.owner_references = [_reference(owner)]
     return k8s.batch.v1.Job(
         name,
-        metadata=metadata(job_name(name, args), args.component, args.annotations),
-        spec=cast("Any", _spec(args)),
+        metadata=described,
+        spec=cast("Any", {**_spec(args), **_bound(args)}),
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(custom_timeouts=_timeouts(args))),
     )
 
@@ -58,11 +68,50 @@ def job_name(name: str, args: JobArgs) -> pulumi.Output[str]:
     return pulumi.Output.from_input([_spec(args), args.annotations]).apply(lambda content: f"{name}-{digest(content)}")
 
 
+def handed_on(done: k8s.batch.v1.Job, annotation: str) -> pulumi.Output[str]:
+    """Return the value that a Job hands on: known in a preview, resolved when the Job is complete.
+
+    It carries the wait and no dependency. A Job that failed is made again under its name, deleted first; whatever the
+    engine knows to need its values would be deleted before that, and serving with it, hours before the work is done.
+    So who takes the value also depends on the Job by `depends_on`, or on its component by `after`.
+    """
+    value: pulumi.Output[str] = done.metadata["annotations"][annotation]
+    known, secret = _Later(value.is_known), _Later(value.is_secret)
+    return pulumi.Output(set(), cast("Awaitable[str]", value.future()), known, secret)
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Asks when it is awaited: a coroutine that never is, because the Job failed, would warn."""
+
+    ask: Callable[[], Awaitable[bool]]
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        return self.ask().__await__()
+
+
+def after(opts: pulumi.ResourceOptions, *components: pulumi.Resource) -> pulumi.ResourceOptions:
+    """Return the options of a component that takes what others' Jobs hand on: it is made after them and ends first."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=components))
+
+
+def _bound(args: JobArgs) -> dict[str, int]:
+    return {} if args.timeout_seconds is None else {"activeDeadlineSeconds": args.timeout_seconds}
+
+
+def _reference(owner: k8s.core.v1.ConfigMap) -> k8s.meta.v1.OwnerReferenceArgs:
+    return k8s.meta.v1.OwnerReferenceArgs(
+        api_version="v1",
+        kind="ConfigMap",
+        name=owner.metadata["name"],
+        uid=owner.metadata.uid,
+        block_owner_deletion=True,
+    )
+
+
 def _spec(args: JobArgs) -> dict[str, Any]:
-    bound = {} if args.timeout_seconds is None else {"activeDeadlineSeconds": args.timeout_seconds}
     return {
         **args.spec,
-        **bound,
         "template": {
             "metadata": {"labels": labels(args.component)},
             "spec": {"restartPolicy": "Never", "enableServiceLinks": False, **args.pod},

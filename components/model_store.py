@@ -7,8 +7,8 @@ import pulumi_kubernetes as k8s
 
 from components.claim import VOLUME, MountArgs, claim, mounted
 from components.content import programs
-from components.jobs import JobArgs, job
-from components.labels import MODEL_FOLDER, MODEL_PATH, metadata
+from components.jobs import JobArgs, handed_on, job
+from components.labels import CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
 from components.pods import (
     Manifest,
     environment,
@@ -69,6 +69,7 @@ class ModelStore(pulumi.ComponentResource):
             programs=config_map.metadata["name"],
             timeout_seconds=args.storage.mount_timeout,
         )
+        mount_job = mounted(mount, child)
         download = job(
             "download",
             JobArgs(
@@ -88,13 +89,13 @@ class ModelStore(pulumi.ComponentResource):
                         "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
                     },
                 },
-                pod=_download_pod(args, mount.programs, mounted(mount, child), child),
+                pod=_download_pod(args, mount.programs, handed_on(mount_job, CLAIM), child),
                 timeout_seconds=args.storage.download_timeout,
             ),
-            child,
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[mount_job])),
         )
-        self.model_path = download.metadata["annotations"][MODEL_PATH]
-        self.model_folder = download.metadata["annotations"][MODEL_FOLDER]
+        self.model_path = handed_on(download, MODEL_PATH)
+        self.model_folder = handed_on(download, MODEL_FOLDER)
         self.register_outputs(
             {"claim_name": self.claim_name, "model_path": self.model_path, "model_folder": self.model_folder}
         )

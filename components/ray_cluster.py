@@ -58,7 +58,8 @@ class RayCluster(pulumi.ComponentResource):
         k8s.policy.v1.PodDisruptionBudget(
             name,
             metadata=metadata(name, "ray"),
-            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(max_unavailable=0, selector=of_cluster),
+            # Not max_unavailable, for which Kubernetes would ask the RayCluster for a scale that it has not.
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(min_available=args.hardware.nodes, selector=of_cluster),
             opts=child,
         )
         _network_policy(name, of_cluster, child)

@@ -12,15 +12,15 @@ from components.pods import (
     Manifest,
     environment,
     field_variable,
+    mount_key,
     programs_volume,
-    secret_variable,
 )
 from planning.quantities import bytes_of
 from planning.settings import Hardware, Network, Scheduling
 
+GPU = "nvidia.com/gpu"
 GPU_LABEL = "nvidia.com/gpu.product"
 CACHES = "/var/cache/vllm"
-KEY = "key"
 
 CPUS_PER_GPU = 8
 MEMORY_GIB_PER_GPU = 96
@@ -97,7 +97,7 @@ def resources(hardware: Hardware, network: Network) -> dict[str, Manifest]:
     memory = hardware.memory or f"{MEMORY_GIB_PER_GPU * hardware.gpus_per_node}Gi"
     devices: Manifest = dict(network.rdma_resources)
     if hardware.on_gpus:
-        devices["nvidia.com/gpu"] = hardware.gpus_per_node
+        devices[GPU] = hardware.gpus_per_node
     cpu = hardware.cpu or str(CPUS_PER_GPU * hardware.gpus_per_node)
     return {"requests": {"cpu": cpu, "memory": memory, **devices}, "limits": {"memory": memory, **devices}}
 
@@ -133,6 +133,8 @@ def _pod(
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory(args.hardware)}},
         ],
     }
+    if readiness_probe and args.api_key_secret:
+        mount_key(pod, args.api_key_secret)
     return pod | _placement(args)
 
 
@@ -183,10 +185,9 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
     }
     if not args.hardware.on_gpus:
         variables |= CPU_VARIABLES
-    key = [secret_variable("VLLM_API_KEY", args.api_key_secret, KEY)] if args.api_key_secret else []
     # Without it a pod that has no default route takes 0.0.0.0 for its address, and vLLM hangs.
     address = field_variable("VLLM_HOST_IP", "status.podIP")
-    return [*environment(variables), address, *key]
+    return [*environment(variables), address]
 
 
 CPU_VARIABLES = {

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pulumi
 
 from components.content import digest
-from components.pods import Manifest, environment, field_variable, program_pod, secret_variable
+from components.labels import JOIN_TIMEOUT, LOAD_TIMEOUT
+from components.pods import Manifest, environment, field_variable, mount_key, program_pod, secret_variable
 from components.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
-from components.ray_pods import KEY
 from components.vllm_arguments import vllm_arguments
 from planning.plan import Plan
 from planning.settings import StackSettings
@@ -54,7 +54,6 @@ def supervisor_pod(
         "VLLM_ARGUMENTS": arguments,
         "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
         "GPU_PRODUCT": settings.hardware.gpu if settings.hardware.on_gpus else "",
-        "LOAD_TIMEOUT_SECONDS": str(settings.serving.load_timeout),
     }
     pod = program_pod(
         "supervisor",
@@ -70,6 +69,8 @@ def supervisor_pod(
         ],
     )
     serving_file = "/tmp/serving"  # noqa: S108  in the pod's own emptyDir
+    if args.api_key_secret:
+        mount_key(pod, args.api_key_secret)
     pod["containers"][0]["readinessProbe"] = {"exec": {"command": ["test", "-f", serving_file]}, "periodSeconds": 5}
     # Time to stop the Ray job and see it stopped: vLLM outlives the pod that submitted it.
     return pod | {"terminationGracePeriodSeconds": 120}
@@ -89,8 +90,9 @@ def gate_pod(
         "SERVING_JOB": serving_job,
         "RAY_CLUSTER": args.cluster.name,
         "TIMEOUT_SECONDS": str(gate_seconds(args.settings)),
+        "JOIN_TIMEOUT_SECONDS": str(args.settings.scheduling.join_timeout),
     }
-    return program_pod(
+    pod = program_pod(
         "gate",
         image=args.image,
         pull_secret=args.pull_secret,
@@ -98,6 +100,17 @@ def gate_pod(
         service_account=service_account,
         variables=[*environment(variables), *_shared_variables(args)],
     )
+    if args.api_key_secret:
+        mount_key(pod, args.api_key_secret)
+    return pod
+
+
+def supervisor_bounds(settings: StackSettings) -> dict[str, str]:
+    """Return the annotations with the supervisor's bounds: longer ones must not restart what serves."""
+    return {
+        JOIN_TIMEOUT: str(settings.scheduling.join_timeout),
+        LOAD_TIMEOUT: str(settings.serving.load_timeout),
+    }
 
 
 def gate_seconds(settings: StackSettings) -> int:
@@ -111,7 +124,5 @@ def _shared_variables(args: VllmServerArgs) -> list[Manifest]:
         "SERVED_MODEL": args.model_path,
         "RAY_NODES": str(hardware.nodes),
         "GPUS_PER_NODE": str(hardware.gpus_per_node),
-        "JOIN_TIMEOUT_SECONDS": str(args.settings.scheduling.join_timeout),
     }
-    key = [secret_variable("VLLM_API_KEY", args.api_key_secret, KEY)] if args.api_key_secret else []
-    return [*environment(variables), *key]
+    return environment(variables)

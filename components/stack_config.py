@@ -57,6 +57,7 @@ def cluster_provider(config: StackConfig) -> k8s.Provider:
 
     An object that exists is taken over: what an interrupted `up` created and did not record, and the claim that the
     last destroy kept. Providers since 4.29 refuse that unless they are told; the namespace belongs to one stack.
+    A Secret is updated in place: replaced, it would take down first what only refers to it by name.
     """
     return k8s.Provider(
         "cluster",
@@ -64,4 +65,5 @@ def cluster_provider(config: StackConfig) -> k8s.Provider:
         context=config.context,
         namespace=config.namespace,
         upsert_existing_objects=True,
+        enable_secret_mutable=True,
     )

@@ -4,12 +4,13 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.content import programs
-from components.jobs import JobArgs, job
+from components.endless_job import endless_job
+from components.jobs import JobArgs, handed_on, job, job_name
 from components.labels import ENDPOINT, metadata
 from components.pods import programs_config_map
 from components.ray_cluster import PORT
 from components.service_account import service_account
-from components.serving_pods import VllmServerArgs, gate_pod, gate_seconds, supervisor_pod
+from components.serving_pods import VllmServerArgs, gate_pod, gate_seconds, supervisor_bounds, supervisor_pod
 
 __all__ = ["VllmServer", "VllmServerArgs"]
 
@@ -18,8 +19,11 @@ GATE_MARGIN_SECONDS = 300
 
 MAX_INT32 = 2**31 - 1
 PROGRAMS = ("shared/*.py", "ray-vllm/programs/*.py")
-SUPERVISOR_RULES = [k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"])]
-"""With which it learns whether its pod only has to leave its node: then vLLM goes on."""
+SUPERVISOR_RULES = [
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create"]),
+]
+"""With which it learns whether its pod only has to leave its node, and tells on its Job when vLLM failed and serves."""
 
 GATE_RULES = [
     k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=["get", "list"])
@@ -52,15 +56,17 @@ class VllmServer(pulumi.ComponentResource):
         config_map = programs_config_map("serving", "serving", programs(*PROGRAMS), child)
         mounted = config_map.metadata["name"]
         supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, child)
-        serving = job(
+        serve = JobArgs(
+            component="serving",
+            annotations={"pulumi.com/skipAwait": "true"},
+            looked_up=supervisor_bounds(args.settings),
+            # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
+            spec={"backoffLimit": MAX_INT32},
+            pod=supervisor_pod(args, config_map=mounted, service_account=supervisor),
+        )
+        serving = endless_job(
             "serve",
-            JobArgs(
-                component="serving",
-                annotations={"pulumi.com/skipAwait": "true"},
-                # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
-                spec={"backoffLimit": MAX_INT32},
-                pod=supervisor_pod(args, config_map=mounted, service_account=supervisor),
-            ),
+            serve,
             pulumi.ResourceOptions.merge(
                 child,
                 pulumi.ResourceOptions(replace_with=[args.cluster.resource], delete_before_replace=True),
@@ -81,16 +87,18 @@ class VllmServer(pulumi.ComponentResource):
                     config_map=mounted,
                     service_account=account,
                     service=service.metadata["name"],
-                    serving_job=serving.metadata["name"],
+                    serving_job=job_name("serve", serve),
                 ),
                 timeout_seconds=gate_seconds(args.settings) + GATE_MARGIN_SECONDS,
             ),
             pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(replace_with=[serving], delete_before_replace=True)
+                child,
+                # Its name is known in every preview; what the Job's metadata say waits for its owner.
+                pulumi.ResourceOptions(depends_on=[serving], replace_with=[serving], delete_before_replace=True),
             ),
         )
         short_name = args.settings.model.short_name
-        self.endpoint = gate.metadata["annotations"][ENDPOINT]
+        self.endpoint = handed_on(gate, ENDPOINT)
         self.service_name = service.metadata["name"]
         self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])
         self.register_outputs(

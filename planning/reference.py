@@ -39,9 +39,17 @@ Scalars of their own, set by `pulumi config set --secret KEY`; in plain text the
 
 | key | what it does | a change |
 |---|---|---|
-| `deepseek:apiKey` | API key of the endpoint; a random one is made and kept if unset. | replaces the Ray cluster |
-| `deepseek:modelToken` | Token for the repository of the weights. | is used by the next download |
 """
+SECRET_KEYS = {
+    "apiKey": (
+        "API key of the endpoint; a random one is made if unset, and the last one stays when the key is taken out.",
+        "changes the Secret in place; the pods read the new key within about two minutes, and the old one ends then",
+    ),
+    "modelToken": (
+        "Token for the repository of the weights.",
+        "changes the Secret in place, for the next download; the first token runs the download Job again",
+    ),
+}
 
 
 def page() -> str:
@@ -51,7 +59,8 @@ def page() -> str:
     for name, model in schema["properties"].items():
         section = schema["$defs"][_reference(model)]
         parts.append(f"## {PROJECT}:{name}\n\n{section['description']}\n\n{_table(section, schema['$defs'])}")
-    return "\n".join([*parts, SECRETS_SECTION])
+    rows = [f"| `{PROJECT}:{key}` | {does} | {changing} |\n" for key, (does, changing) in SECRET_KEYS.items()]
+    return "\n".join([*parts, SECRETS_SECTION + "".join(rows)])
 
 
 def _table(section: Json, definitions: Json) -> str:

@@ -2,7 +2,8 @@
 
     python3 serve_tiny_model.py /srv/git --host 0.0.0.0 --port 8080
 
-Generates DeepSeek-V3-tiny.git below the folder first, if it is not there.
+Generates DeepSeek-V3-tiny.git below the folder first, if it is not there. Its branch `without-weights` has everything
+but the weights, for the tests of what goes wrong.
 """
 
 import sys
@@ -14,13 +15,19 @@ import lfs_server
 import tiny_model
 
 NAME = "DeepSeek-V3-tiny.git"
+WITHOUT_WEIGHTS = "without-weights"
 
 
 def generate(root: Path) -> str:
-    """Make the repository below `root`; returns its commit, the same one every time."""
+    """Make the repository below `root`; returns the commit of `main`, the same one every time."""
     with tempfile.TemporaryDirectory(dir=root) as folder:
-        tiny_model.write_model(Path(folder))
-        return lfs_repository.commit(root / NAME, Path(folder))
+        files = Path(folder)
+        tiny_model.write_model(files)
+        commit = lfs_repository.commit(root / NAME, files)
+        for path in files.glob("*.safetensors*"):
+            path.unlink()
+        lfs_repository.commit(root / NAME, files, WITHOUT_WEIGHTS)
+        return commit
 
 
 if __name__ == "__main__":

@@ -61,8 +61,12 @@ def changing(effect: str) -> dict[str, JsonValue]:
 
 
 REDOWNLOADS = changing("another folder on the volume: downloads first, then replaces the Ray cluster")
+ANOTHER_CLAIM = changing("downloads onto another claim first, then replaces the Ray cluster; the old claim stays")
 REPLACES_CLUSTER = changing("replaces the Ray cluster: serving stops until the model is loaded again")
 REPLACES_SERVING = changing("replaces the serving Job: serving stops until the model is loaded again")
-REBUILDS = changing("builds another image first, then replaces the Ray cluster")
+REBUILDS = changing("builds both images and checks the weights first, then replaces the Ray cluster")
+CHECKS_BUILDS = changing("runs the build Jobs again, which find their images in the registry")
+CHECKS_DOWNLOAD = changing("runs the download Job again, which finds the weights")
 BOUNDS_ONLY = changing("takes effect the next time that something has to be waited for")
+LATER_STARTS = changing("takes effect when vLLM starts the next time; what serves is not touched")
 PLAN_ONLY = changing("changes the plan only, nothing that runs")

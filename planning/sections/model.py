@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from planning.sections.base import PLAN_ONLY, REDOWNLOADS, Count, Section
+from planning.sections.base import PLAN_ONLY, REDOWNLOADS, Count, Section, changing
 
 ADDRESS = r"^(https?://|(ssh|git)://([A-Za-z0-9._-]+@)?)[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)+$"
 """Of a git repository, without a user's name or password in it: a token has its own key."""
@@ -42,7 +42,10 @@ class Model(Section):
     repository: Annotated[str, Field(pattern=ADDRESS)] = Field(
         description="Git address of the weights; Git LFS holds the large files.",
         examples=["https://huggingface.co/deepseek-ai/DeepSeek-V3-0324"],
-        json_schema_extra=REDOWNLOADS,
+        json_schema_extra=changing(
+            "downloads another model first, then replaces the Ray cluster: serving stops until it is loaded; of the "
+            "same one at another address only the commit is compared"
+        ),
     )
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)] = Field(
         default="main",

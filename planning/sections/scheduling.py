@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from planning.sections.base import REPLACES_CLUSTER, REPLACES_SERVING, Count, Duration, Name, Section
+from planning.sections.base import LATER_STARTS, REPLACES_CLUSTER, Count, Duration, Name, Section
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -36,7 +36,7 @@ class Scheduling(Section):
         default=None, description="PriorityClass of the Ray pods.", json_schema_extra=REPLACES_CLUSTER
     )
     join_timeout: Duration = Field(
-        default=30 * 60, description="Bound of the wait for every planned Ray node.", json_schema_extra=REPLACES_SERVING
+        default=30 * 60, description="Bound of the wait for every planned Ray node.", json_schema_extra=LATER_STARTS
     )
 
 

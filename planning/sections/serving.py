@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planning.sections.base import REPLACES_CLUSTER, REPLACES_SERVING, Count, Duration, Section
+from planning.sections.base import LATER_STARTS, REPLACES_CLUSTER, REPLACES_SERVING, Count, Duration, Section
 
 
 class Serving(Section):
@@ -60,5 +60,5 @@ class Serving(Section):
     load_timeout: Duration = Field(
         default=2 * 3600,
         description="Bound from the submission to the first answer.",
-        json_schema_extra=REPLACES_SERVING,
+        json_schema_extra=LATER_STARTS,
     )

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from planning.quantities import BANDWIDTH, bits_per_second_of, bytes_of
-from planning.sections.base import BOUNDS_ONLY, PLAN_ONLY, REDOWNLOADS, Duration, Name, Quantity, Section, changing
+from planning.sections.base import (
+    ANOTHER_CLAIM,
+    BOUNDS_ONLY,
+    CHECKS_DOWNLOAD,
+    PLAN_ONLY,
+    Duration,
+    Name,
+    Quantity,
+    Section,
+    changing,
+)
 
 
 class Storage(Section):
@@ -20,17 +30,17 @@ class Storage(Section):
     storage_class: Name | None = Field(
         default=None,
         description="StorageClass of the claim; the cluster's default if unset.",
-        json_schema_extra=changing("makes another claim and downloads again; the old one is kept"),
+        json_schema_extra=ANOTHER_CLAIM,
     )
     access_mode: Literal["ReadWriteMany", "ReadWriteOnce"] = Field(
         default="ReadWriteMany",
         description="Several nodes need ReadWriteMany.",
-        json_schema_extra=changing("makes another claim and downloads again; the old one is kept"),
+        json_schema_extra=ANOTHER_CLAIM,
     )
     existing_claim: Name | None = Field(
         default=None,
         description="Name of a claim in the namespace to use in place of one of the stack's own.",
-        json_schema_extra=REDOWNLOADS,
+        json_schema_extra=ANOTHER_CLAIM,
     )
     keep: bool = Field(
         default=True,
@@ -51,12 +61,12 @@ class Storage(Section):
             "What is checked of weights that are already there: the completion marker, or the SHA-256 of every "
             "file (reads all of them once)."
         ),
-        json_schema_extra=changing("runs the download Job again, which finds the weights"),
+        json_schema_extra=changing("runs the download Job again, which checks the weights so; serving goes on"),
     )
     download_pods: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1,
         description="Pods that download side by side; more than one needs ReadWriteMany.",
-        json_schema_extra=changing("runs the download Job again, which finds the weights"),
+        json_schema_extra=CHECKS_DOWNLOAD,
     )
     download_bandwidth: Annotated[str, Field(pattern=f"^{BANDWIDTH}$")] | None = Field(
         default=None,
@@ -75,6 +85,11 @@ class Storage(Section):
     download_timeout: Duration = Field(
         default=24 * 3600, description="Bound of the download.", json_schema_extra=BOUNDS_ONLY
     )
+
+    @property
+    def keeps_own_claim(self) -> bool:
+        """Whether a destroy leaves a claim that the stack has made."""
+        return self.keep and self.existing_claim is None
 
     @property
     def size_bytes(self) -> int | None:

@@ -3,6 +3,7 @@
 On simulated nodes the pods of Jobs complete at once, and the supervisor's pod stays. Real pods are in tests/serving.
 """
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from pulumi import automation
 from local import stack
 from local.api_server import ApiServer
 from local.simulated import RunningCluster, simulated_cluster
+from tests.cluster import image_pulls
 from tests.cluster.stack_objects import NAMESPACE
 
 
@@ -21,9 +23,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect what the Automation API has dropped, lest it is found in the midst of something else."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[RunningCluster]:
-    with simulated_cluster() as running:
+    with simulated_cluster(more_stages=image_pulls.STAGES) as running:
         running.api_server.apply(
             f"/api/v1/namespaces/{NAMESPACE}",
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},

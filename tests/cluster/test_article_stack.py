@@ -1,7 +1,6 @@
 """The life of the article's stack: preview, up, nothing to do, a change, destroy. One stack; the tests run in order."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,10 @@ from pulumi import automation
 
 from local import stack
 from local.api_server import ApiServer
+from tests.cluster import causes
 from tests.cluster.conftest import Configure
 from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
 
-DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rayclusters.ray.io"
 NOWHERE = """
 apiVersion: v1
 kind: Config
@@ -84,45 +83,16 @@ def test_destroy_leaves_the_weights_and_nothing_else(configured: Configure, api:
     assert list(objects(api)) == [("persistentvolumeclaims", "weights-local-rwx")]
 
 
-def test_the_next_up_takes_the_kept_claim_over(configured: Configure, api: ApiServer) -> None:
-    before = uids(api, "persistentvolumeclaims")
-    selected = configured()
-    selected.up()
-    assert uids(api, "persistentvolumeclaims") == before
-    selected.destroy()
-
-
 def test_gpus_of_another_product_than_planned_are_told_in_the_preview(configured: Configure) -> None:
     preview = configured(hardware={"gpu": "NVIDIA-H100-80GB-HBM3"}).preview()
-    assert "4 nodes of NVIDIA-H100-80GB-HBM3 are planned; the cluster has 4 of NVIDIA-A100-SXM4-80GB" in preview.stdout
+    assert "32 of 32 GPUs are missing: 4 nodes with 8 NVIDIA-H100-80GB-HBM3 are planned" in preview.stdout
+    assert "GPU nodes of the cluster: 4 with 8 NVIDIA-A100-SXM4-80GB" in preview.stdout
 
 
 @pytest.fixture
 def no_kuberay(api: ApiServer) -> Iterator[None]:
-    """Take KubeRay's definition of a RayCluster away, and bring it back."""
-    definition = api.request("GET", DEFINITION)
-    api.delete(DEFINITION)
-    wait_until(lambda: not knows_ray_clusters(api) and api.get(DEFINITION) is None)
-    yield
-    kept = {key: definition["metadata"].get(key, {}) for key in ("name", "annotations", "labels")}
-    api.apply(
-        DEFINITION,
-        {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
-        | {"metadata": kept, "spec": definition["spec"]},
-    )
-    wait_until(lambda: knows_ray_clusters(api))
-
-
-def knows_ray_clusters(api: ApiServer) -> bool:
-    known = api.get("/apis/ray.io/v1") or {"resources": []}
-    return "rayclusters" in {resource["name"] for resource in known["resources"]}
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    with causes.kuberay_is_absent(api):
+        yield
 
 
 @pytest.mark.usefixtures("no_kuberay")

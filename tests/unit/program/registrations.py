@@ -88,8 +88,9 @@ def run(config: Mapping[str, Any], secrets: Sequence[str] = ()) -> Program:
     )
 
     def program() -> pulumi.Output[None]:
-        runpy.run_path(str(CHECKOUT / "__main__.py"))
         exported: Any = pulumi.runtime.get_root_resource()
+        exported.outputs = dict[str, Any]()  # the mocks keep one stack for all runs of a process
+        runpy.run_path(str(CHECKOUT / "__main__.py"))
         return pulumi.Output.from_input(exported.outputs).apply(recorder.outputs.update)
 
     pulumi.runtime.test(program)()  # pyright: ignore[reportUnknownMemberType]

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
-from tests.unit.program.registrations import CHECKOUT, Program, run, stack_file
+from tests.unit.program.registrations import CHECKOUT, Program, Registration, run, stack_file
 
 STACKS = ("dev", "a100-bf16", "h200-fp8")
 
@@ -22,6 +22,23 @@ def program(name: str) -> Program:
 
 def pod_of(item: dict[str, Any]) -> dict[str, Any]:
     return item["spec"]["template"]["spec"]
+
+
+def waits_for(stack: Program, item: Registration, earlier: Registration) -> bool:
+    """Tell whether a resource, or the component that it belongs to, depends on another."""
+    of_component = [other for other in stack.registrations if other.urn == item.request.parent]
+    return any(earlier.urn in other.request.dependencies for other in (item, *of_component))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_job_that_is_made_again_takes_nothing_down_with_it(stack: str) -> None:
+    """A failed one is deleted before it is made again, and before that whatever has properties that depend on it."""
+    objects = program(stack).kubernetes()
+    jobs = {item.urn for item in objects if item.type.endswith(":Job")}
+    assert len(jobs) >= 6
+    for item in objects:
+        for name, dependencies in item.request.propertyDependencies.items():
+            assert not jobs & set(dependencies.urns), f"{item.urn}: {name}"
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -83,8 +100,8 @@ def test_one_image_reference_reaches_head_and_workers_and_depends_on_its_build()
         g["template"]["spec"]["containers"][0]["image"] for g in (spec["headGroupSpec"], *spec["workerGroupSpecs"])
     }
     assert len(images) == 1
-    assert stack.one("Job", "build-ray-vllm").urn in cluster.request.dependencies
-    assert stack.one("Job", "download").urn in cluster.request.dependencies
+    assert waits_for(stack, cluster, stack.one("Job", "build-ray-vllm"))
+    assert waits_for(stack, cluster, stack.one("Job", "download"))
 
 
 def test_a_changed_cluster_and_all_that_serves_on_it_are_replaced() -> None:
@@ -101,6 +118,14 @@ def test_weights_outlive_a_destroy_unless_told_otherwise() -> None:
     config = stack_file("a100-bf16")
     config["deepseek:storage"]["keep"] = False
     assert not run(config).one("PersistentVolumeClaim", "weights").request.retainOnDelete
+
+
+def test_what_a_destroy_keeps_is_told_beforehand_unless_it_keeps_nothing_of_the_stacks() -> None:
+    assert program("a100-bf16").outputs["keptClaim"] == "weights-rwx"
+    for changes in ({"keep": False}, {"existingClaim": "theirs"}):
+        config = stack_file("a100-bf16")
+        config["deepseek:storage"] |= changes
+        assert not {"keptClaim", "giveUpWeights"} & run(config).outputs.keys()
 
 
 def test_the_key_is_in_the_secret_and_nowhere_else() -> None:
@@ -191,7 +216,7 @@ def test_other_revisions_are_removed_only_if_told_and_only_after_the_answer() ->
     config["deepseek:storage"]["otherRevisions"] = "remove"
     stack = run(config)
     remove = stack.one("Job", "remove")
-    assert stack.one("Job", "gate").urn in remove.request.dependencies
+    assert waits_for(stack, remove, stack.one("Job", "gate"))
     container = pod_of(remove.inputs)["containers"][0]
     assert {"name": "weights", "mountPath": "/model", "subPath": "DeepSeek-V3-bf16"} in container["volumeMounts"]
     assert {"name": "CURRENT", "value": "main"} in container["env"]

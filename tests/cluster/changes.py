@@ -1,0 +1,148 @@
+"""One example change for every key of the stack file, each on a stack that serves.
+
+The changes of a route are made one after the other on one stack, so that each key is seen alone and nothing has to be
+changed back in between; a route begins where the plan allows its changes. Keys are written as in the reference page.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Keys = Mapping[str, Any]
+"""Values by key, over those of the article's stack. Secrets go by their own names."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is changed: a key, and with `along` those that have to change with it for a plan that fits."""
+
+    key: str
+    value: Any
+    along: Keys = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of the stack with the keys `before`."""
+
+    change: Change
+    before: Keys
+
+    def __str__(self) -> str:
+        return self.change.key
+
+    @property
+    def after(self) -> Keys:
+        return {**self.before, self.change.key: self.change.value, **self.change.along}
+
+
+@dataclass(frozen=True)
+class Route:
+    """Changes in the order in which they are made, from the article's stack with the keys of `start`."""
+
+    name: str
+    start: Keys
+    changes: tuple[Change, ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def steps(self) -> Iterator[Step]:
+        keys = self.start
+        for change in self.changes:
+            step = Step(change, keys)
+            yield step
+            keys = step.after
+
+
+CLAIM, QUEUE = "theirs", "inference"
+REGISTRY_SECRET, OTHER_REGISTRY_SECRET, PIP_SECRET = "registry", "registry-2", "package-mirror"
+H100, H200 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"
+RDMA = "rdma/hca"
+POOL = {"example.com/pool": "inference"}
+BASE = "registry.example.com/base/ray:2.60.0-py312-cu130"
+FINISHED = "registry.example.com/finished"
+
+OF_THE_PLAN = Route(
+    "plan",
+    {},
+    (
+        Change("hardware.gpuMemoryGiB", 79.0),
+        Change("hardware.pricePerGpuHour", 1.8),
+        Change("model.architecture", {"max_position_embeddings": 131072}),
+        Change("storage.downloadBandwidth", "10Gbit"),
+        Change("model.precision", "fp8"),
+        Change("serving.gpuMemoryUtilization", 0.95),
+        Change("hardware.nodes", 2),
+        Change("hardware.nodes", 4),
+        Change("hardware.gpusPerNode", 4),
+        Change("hardware.gpu", H100),
+    ),
+)
+OF_WHAT_RUNS = Route(
+    "what-runs",
+    {},
+    (
+        Change("hardware.cpu", "48"),
+        Change("hardware.memory", "700Gi"),
+        Change("hardware.sharedMemory", "128Gi"),
+        Change("scheduling.nodeSelector", POOL),
+        Change("scheduling.tolerations", [{"key": "nvidia.com/gpu", "operator": "Exists"}]),
+        Change("scheduling.priorityClassName", QUEUE),
+        Change("scheduling.joinTimeout", "45m"),
+        Change("network.interface", "eth1"),
+        Change("network.hostNetwork", value=True),
+        Change("network.rdmaResources", {RDMA: 8}),
+        Change("serving.dtype", "auto"),
+        Change("serving.maxModelLen", 65536),
+        Change("serving.maxNumBatchedTokens", 4096),
+        Change("serving.enforceEager", value=True),
+        Change("serving.extraArgs", ["--trust-remote-code", "--max-num-seqs=64"]),
+        Change("serving.tensorParallelSize", 16, along={"serving.pipelineParallelSize": 2}),
+        Change("serving.pipelineParallelSize", 4, along={"serving.tensorParallelSize": 8}),
+        Change("serving.loadTimeout", "3h"),
+        Change("apiKey", "one"),
+        Change("apiKey", "another"),
+        Change("serving.authentication", "none"),
+    ),
+)
+OF_IMAGES_AND_WEIGHTS = Route(
+    "images-and-weights",
+    {},
+    (
+        Change("image.buildTimeout", "3h"),
+        Change("image.pushSecret", REGISTRY_SECRET),
+        Change("image.pipSecret", PIP_SECRET),
+        Change("image.plainHttp", value=True),
+        Change("image.pullSecret", OTHER_REGISTRY_SECRET),
+        Change("image.mirror", "mirror.example.com"),
+        Change("image.base", BASE),
+        Change("image.push", "registry.example.com/other"),
+        Change("storage.verify", "full"),
+        Change("storage.downloadPods", 2),
+        Change("storage.mountTimeout", "30m"),
+        Change("storage.downloadTimeout", "36h"),
+        Change("modelToken", "one"),
+        Change("modelToken", "another"),
+        Change("model.repository", "https://git.example.com/opensourcerelease/DeepSeek-V3-bf16"),
+        Change("model.repository", "https://huggingface.co/opensourcerelease/DeepSeek-R1-bf16"),
+        Change("model.revision", "reviewed"),
+        Change("model.name", "deepseek"),
+        Change("image.fetchReference", f"{FINISHED}/fetch:1"),
+        Change("image.reference", f"{FINISHED}/ray-vllm:1"),
+        Change("storage.storageClass", "local"),
+        Change("storage.existingClaim", CLAIM),
+        Change("storage.otherRevisions", "remove"),
+    ),
+)
+ON_ONE_NODE = Route(
+    "one-node",
+    {"hardware.gpu": H200, "hardware.nodes": 1, "model.precision": "fp8"},
+    (
+        Change("storage.accessMode", "ReadWriteOnce"),
+        Change("storage.size", "4Ti"),
+        Change("storage.keep", value=False),
+    ),
+)
+ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE)
+STEPS = [step for route in ROUTES for step in route.steps()]

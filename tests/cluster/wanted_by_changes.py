@@ -1,0 +1,81 @@
+"""What the changes need of the cluster: Secrets, a claim, a priority, nodes of other products, RDMA devices."""
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from local.api_server import ApiServer
+from local.simulated_nodes import NODES, gpu_node
+from local.volumes import CLASSES, STORAGE_CLASS
+from tests.cluster.changes import (
+    CLAIM,
+    H100,
+    H200,
+    OTHER_REGISTRY_SECRET,
+    PIP_SECRET,
+    POOL,
+    QUEUE,
+    RDMA,
+    REGISTRY_SECRET,
+)
+from tests.cluster.played_kubelet import CORE
+
+MERGE = "application/merge-patch+json"
+OTHER_NODES = [
+    *(gpu_node(f"h100-{n}", product=H100, gpus=8) for n in range(4)),
+    gpu_node("h200-0", product=H200, gpus=8),
+]
+
+
+@contextmanager
+def wanted_by_changes(api: ApiServer) -> Generator[None]:
+    """Have all of it within this context; the objects of the namespace stay."""
+    for path, manifest in _objects().items():
+        api.apply(path, manifest)
+    for node in OTHER_NODES:
+        api.create(NODES, node)
+    devices = {RDMA: "8"}
+    for node in api.request("GET", NODES)["items"]:
+        path = f"{NODES}/{node['metadata']['name']}"
+        api.request("PATCH", path, json.dumps({"metadata": {"labels": POOL}}), MERGE)
+        api.update_status(path, {"capacity": devices, "allocatable": devices})
+    api.request("PATCH", f"{CLASSES}/{STORAGE_CLASS}", json.dumps({"allowVolumeExpansion": True}), MERGE)
+    yield
+    for node in OTHER_NODES:
+        api.delete(f"{NODES}/{node['metadata']['name']}")
+    api.request("PATCH", f"{CLASSES}/{STORAGE_CLASS}", json.dumps({"allowVolumeExpansion": None}), MERGE)
+
+
+def _objects() -> Mapping[str, dict[str, Any]]:
+    secrets = {
+        f"{CORE}/secrets/{name}": {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "type": kind,
+            "stringData": data,
+        }
+        for name, kind, data in (
+            (REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
+            (OTHER_REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
+            (PIP_SECRET, "Opaque", {"pip.conf": ""}),
+        )
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": CLAIM},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "3Ti"}}},
+    }
+    priority = {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": QUEUE},
+        "value": 1000,
+    }
+    return {
+        **secrets,
+        f"{CORE}/persistentvolumeclaims/{CLAIM}": claim,
+        f"/apis/scheduling.k8s.io/v1/priorityclasses/{QUEUE}": priority,
+    }
