@@ -13,6 +13,7 @@ def up() -> None:
     """Have everything and an answer; a second time, only ask. Raises CannotWork, StepsFailed, CommandError."""
     started = time.monotonic()
     boot.boot(NAMESPACE, again=AGAIN)
+    stack.unlock_abandoned(STACK)
     stack.select(STACK, cluster.KUBECONFIG).up(on_output=stack.show)
     ask(conversation.QUESTION)
     print(f"\n{AGAIN}: {time.monotonic() - started:.0f} s to the answer. What one wants next:\n")

@@ -54,7 +54,7 @@ def select(
     _write_stack_file(work_dir / f"Pulumi.{stack}.yaml", stack_file)
     environment = {
         "PATH": builds.search_path(),
-        "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE") or _passphrase(folder),
+        "PULUMI_CONFIG_PASSPHRASE": _passphrase(folder),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_HOME": str(folder / "home"),
     }
@@ -82,9 +82,17 @@ def configuration(stack: str) -> dict[str, Any]:
 
 def forget(stack: str, folder: Path = FOLDER) -> None:
     """Remove what is known of a stack whose cluster is gone."""
-    shutil.rmtree(folder / "projects" / stack, ignore_errors=True)
+    for known in (folder / "projects" / stack, _locks(stack, folder)):
+        shutil.rmtree(known, ignore_errors=True)
     for path in (folder / "state" / ".pulumi").glob(f"*/{PROJECT}/{stack}*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def unlock_abandoned(stack: str, folder: Path = FOLDER) -> None:
+    """Remove the locks of engines that were killed; that of one still at work stays."""
+    for lock in _locks(stack, folder).glob("*.json"):
+        if not _is_engine(int(json.loads(lock.read_text())["pid"])):
+            lock.unlink()
 
 
 def run_program() -> None:
@@ -114,6 +122,17 @@ def _passphrase(folder: Path) -> str:
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(24))
     return path.read_text()
+
+
+def _locks(stack: str, folder: Path) -> Path:
+    return folder / "state" / ".pulumi" / "locks" / "organization" / PROJECT / stack
+
+
+def _is_engine(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip() == "pulumi"
+    except FileNotFoundError:
+        return False
 
 
 def _embedded_cluster(stack: str) -> Path | None:
@@ -148,6 +167,7 @@ def run(stack: automation.Stack, command: str) -> int:
 def main() -> int:
     """Run the command of the command line on the stack it names; return the exit code."""
     command, name = sys.argv[1:]
+    unlock_abandoned(name)
     return run(select(name, _embedded_cluster(name)), command)
 
 
