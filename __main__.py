@@ -2,13 +2,13 @@
 
 import pulumi
 
+from components import images
 from components.admission import admit
 from components.api_key import ApiKey
-from components.commands import ask, forward_port, give_up_weights, show_key
-from components.image_build import ImageBuild, ImageBuildArgs
-from components.images import fetch_build_args, serving_build_args
+from components.image_build import ImageBuild
 from components.jobs import after
 from components.model_store import ModelStore, ModelStoreArgs
+from components.outputs import outputs
 from components.ray_cluster import RayCluster, RayClusterArgs
 from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.stack_config import cluster_provider, read_stack_config
@@ -22,26 +22,8 @@ pulumi.export("plan", plan.summary())
 opts = pulumi.ResourceOptions(provider=cluster_provider(config))
 api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None
 
-fetch_image = ImageBuild(
-    "fetch",
-    ImageBuildArgs(
-        folder="fetch",
-        build_args=fetch_build_args(settings.image),
-        settings=settings.image,
-        reference=settings.image.fetch_reference,
-    ),
-    opts,
-)
-serving_image = ImageBuild(
-    "serving",
-    ImageBuildArgs(
-        folder="ray-vllm",
-        build_args=serving_build_args(settings.image, settings.hardware),
-        settings=settings.image,
-        reference=settings.image.reference,
-    ),
-    opts,
-)
+fetch_image = ImageBuild("fetch", images.fetch_image(settings.image), opts)
+serving_image = ImageBuild("serving", images.serving_image(settings.image, settings.hardware), opts)
 store = ModelStore(
     "store",
     ModelStoreArgs(
@@ -72,7 +54,6 @@ server = VllmServer(
     "deepseek",
     VllmServerArgs(
         image=fetch_image.reference,
-        pull_secret=settings.image.pull_secret,
         namespace=config.namespace,
         cluster=cluster,
         model_path=store.model_path,
@@ -95,13 +76,5 @@ if settings.storage.other_revisions == "remove":
         after(opts, server),
     )
 
-pulumi.export("endpoint", server.endpoint)
-pulumi.export("service", server.service_name)
-pulumi.export("servedModels", server.served_models)
-pulumi.export("portForward", forward_port(config.namespace, server.service_name))
-pulumi.export("ask", ask(server.served_models, with_key=api_key is not None))
-if api_key:
-    pulumi.export("showApiKey", show_key(config.namespace, api_key.secret_name))
-if settings.storage.keeps_own_claim:
-    pulumi.export("keptClaim", store.claim_name)
-    pulumi.export("giveUpWeights", give_up_weights(config.namespace, store.claim_name))
+for name, output in outputs(config, store, server, api_key).items():
+    pulumi.export(name, output)

@@ -1,32 +1,55 @@
-"""Commands ready to paste, as stack outputs: they name what was really created."""
+"""The outputs of a stack: where it answers, what it keeps, and commands ready to paste that name what is there."""
 
 import json
 import shlex
 
 import pulumi
 
+from components.api_key import ApiKey
+from components.model_store import ModelStore
 from components.pods import KEY
 from components.ray_cluster import PORT
+from components.stack_config import StackConfig
+from components.vllm_server import VllmServer
 
 
-def forward_port(namespace: str, service: pulumi.Input[str]) -> pulumi.Output[str]:
+def outputs(
+    config: StackConfig, store: ModelStore, server: VllmServer, api_key: ApiKey | None
+) -> dict[str, pulumi.Output[str] | pulumi.Output[list[str]]]:
+    """Return what the stack exports beside its plan, by name."""
+    found: dict[str, pulumi.Output[str] | pulumi.Output[list[str]]] = {
+        "endpoint": server.endpoint,
+        "service": server.service_name,
+        "servedModels": server.served_models,
+        "portForward": _forward_port(config.namespace, server.service_name),
+        "ask": _ask(server.served_models, with_key=api_key is not None),
+    }
+    if api_key:
+        found["showApiKey"] = _show_key(config.namespace, api_key.secret_name)
+    if config.settings.storage.keeps_own_claim:
+        found["keptClaim"] = store.claim_name
+        found["giveUpWeights"] = _give_up_weights(config.namespace, store.claim_name)
+    return found
+
+
+def _forward_port(namespace: str, service: pulumi.Input[str]) -> pulumi.Output[str]:
     """Return the command that brings the Service to localhost."""
     return pulumi.Output.format("kubectl -n {0} port-forward service/{1} {2}:{2}", namespace, service, PORT)
 
 
-def ask(served_models: pulumi.Output[list[str]], *, with_key: bool) -> pulumi.Output[str]:
-    """Return the article's question as a curl command, for use beside `forward_port`."""
+def _ask(served_models: pulumi.Output[list[str]], *, with_key: bool) -> pulumi.Output[str]:
+    """Return the article's question as a curl command, for use beside `_forward_port`."""
     return served_models.apply(lambda names: _curl(names[0], with_key=with_key))
 
 
-def show_key(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Return the command that puts the API key into $API_KEY, where `ask` looks for it."""
+def _show_key(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the command that puts the API key into $API_KEY, where `_ask` looks for it."""
     return pulumi.Output.format(
         "API_KEY=$(kubectl -n {0} get secret {1} -o jsonpath='{{.data.{2}}}' | base64 -d)", namespace, secret, KEY
     )
 
 
-def give_up_weights(namespace: str, claim: pulumi.Input[str]) -> pulumi.Output[str]:
+def _give_up_weights(namespace: str, claim: pulumi.Input[str]) -> pulumi.Output[str]:
     """Return the command that removes the claim which a destroy keeps."""
     return pulumi.Output.format("kubectl -n {0} delete persistentvolumeclaim {1}", namespace, claim)
 

@@ -19,7 +19,8 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.utils.quantity import parse_quantity
 
 from components.cluster_api import ABSENT, TIMEOUT_SECONDS, read
-from components.image_build import ImageBuildArgs, build_pod
+from components.image_build import build_pod
+from components.images import fetch_image
 from components.labels import labels
 from components.pods import Manifest, program_pod
 from components.ray_cluster import RayClusterArgs
@@ -127,9 +128,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
     image = settings.image
     allow = "an exception for this namespace in that policy, or another namespace"
     if not (image.reference and image.fetch_reference):
-        build = build_pod(
-            ImageBuildArgs(folder="fetch", settings=image), f"{image.push}/fetch:1", {"name": "context", "emptyDir": {}}
-        )
+        build = build_pod(fetch_image(image), f"{image.push}/fetch:1", {"name": "context", "emptyDir": {}})
         advice = f"image.reference and image.fetchReference (images built elsewhere), or {allow}"
         yield "the pods that build images", _pod("image", build, "build"), advice
     fetch = program_pod(

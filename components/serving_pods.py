@@ -23,7 +23,6 @@ class VllmServerArgs:
     image: pulumi.Input[str]
     """Reference of an image with Python: supervisor and gate talk HTTP only, so the small fetch image does."""
 
-    pull_secret: str | None
     namespace: str
     cluster: RayCluster
     model_path: pulumi.Input[str]
@@ -58,7 +57,7 @@ def supervisor_pod(
     pod = program_pod(
         "supervisor",
         image=args.image,
-        pull_secret=args.pull_secret,
+        pull_secret=args.settings.image.pull_secret,
         config_map=config_map,
         service_account=service_account,
         variables=[
@@ -95,7 +94,7 @@ def gate_pod(
     pod = program_pod(
         "gate",
         image=args.image,
-        pull_secret=args.pull_secret,
+        pull_secret=args.settings.image.pull_secret,
         config_map=config_map,
         service_account=service_account,
         variables=[*environment(variables), *_shared_variables(args)],

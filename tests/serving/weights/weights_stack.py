@@ -13,8 +13,8 @@ import pulumi
 from fetch_pods import wait_until
 from pulumi import automation
 
-from components.image_build import ImageBuild, ImageBuildArgs
-from components.images import fetch_build_args
+from components.image_build import ImageBuild
+from components.images import fetch_image
 from components.model_store import ModelStore, ModelStoreArgs
 from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.stack_config import cluster_provider, read_stack_config
@@ -33,8 +33,7 @@ def image_program() -> None:
     """Build the fetch image as `__main__` does."""
     config = read_stack_config()
     settings, opts = config.settings.image, pulumi.ResourceOptions(provider=cluster_provider(config))
-    args = ImageBuildArgs(folder="fetch", build_args=fetch_build_args(settings), settings=settings)
-    pulumi.export("image", ImageBuild("fetch", args, opts).reference)
+    pulumi.export("image", ImageBuild("fetch", fetch_image(settings), opts).reference)
 
 
 def weights_program() -> None:
