@@ -13,7 +13,7 @@ SEED = 8
 
 def swept(cases: Sequence[Case], *, sample: int) -> list[ParameterSet]:
     """Return the cases as parameters of a test, all marked as faults, and `sample` of them as the sample too."""
-    chosen = set(random.Random(SEED).sample(range(len(cases)), sample))
+    chosen = set(random.Random(f"{SEED} {cases[0]}").sample(range(len(cases)), sample))
     return [
         pytest.param(case, id=str(case), marks=[pytest.mark.faults, *([pytest.mark.sample] if n in chosen else [])])
         for n, case in enumerate(cases)

@@ -157,11 +157,11 @@ def programs(configured: Configure, api: ApiServer, tmp_path: Path) -> Iterator[
 @pytest.mark.parametrize(
     "fault",
     [
-        *swept(CAPACITY, sample=0),
-        *swept(IMAGE, sample=0),
-        *swept(OPERATOR, sample=0),
-        *swept(STORAGE, sample=0),
-        *swept(REFUSED_LATER, sample=0),
+        *swept(CAPACITY, sample=1),
+        *swept(IMAGE, sample=1),
+        *swept(OPERATOR, sample=1),
+        *swept(STORAGE, sample=1),
+        *swept(REFUSED_LATER, sample=1),
     ],
 )
 def test_up_tells_the_cause_and_the_next_one_goes_through(
@@ -226,7 +226,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("fault", swept(REFUSED, sample=0))
+@pytest.mark.parametrize("fault", swept(REFUSED, sample=2))
 def test_what_would_be_refused_is_told_before_anything_is_created(
     fault: Fault, configured: Configure, api: ApiServer
 ) -> None:

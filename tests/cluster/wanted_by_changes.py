@@ -30,21 +30,31 @@ OTHER_NODES = [
 
 @contextmanager
 def wanted_by_changes(api: ApiServer) -> Generator[None]:
-    """Have all of it within this context; the objects of the namespace stay."""
+    """Have all of it within this context."""
     for path, manifest in _objects().items():
         api.apply(path, manifest)
     for node in OTHER_NODES:
         api.create(NODES, node)
-    devices = {RDMA: "8"}
+    _patch_nodes(api, labels=POOL, devices={RDMA: "8"})
+    _let_volumes_grow(api, allowed=True)
+    try:
+        yield
+    finally:
+        for path in (*_objects(), *(f"{NODES}/{node['metadata']['name']}" for node in OTHER_NODES)):
+            api.delete(path)
+        _patch_nodes(api, labels=dict.fromkeys(POOL), devices={RDMA: None})
+        _let_volumes_grow(api, allowed=None)
+
+
+def _patch_nodes(api: ApiServer, *, labels: Mapping[str, str | None], devices: Mapping[str, str | None]) -> None:
     for node in api.request("GET", NODES)["items"]:
         path = f"{NODES}/{node['metadata']['name']}"
-        api.request("PATCH", path, json.dumps({"metadata": {"labels": POOL}}), MERGE)
+        api.request("PATCH", path, json.dumps({"metadata": {"labels": labels}}), MERGE)
         api.update_status(path, {"capacity": devices, "allocatable": devices})
-    api.request("PATCH", f"{CLASSES}/{STORAGE_CLASS}", json.dumps({"allowVolumeExpansion": True}), MERGE)
-    yield
-    for node in OTHER_NODES:
-        api.delete(f"{NODES}/{node['metadata']['name']}")
-    api.request("PATCH", f"{CLASSES}/{STORAGE_CLASS}", json.dumps({"allowVolumeExpansion": None}), MERGE)
+
+
+def _let_volumes_grow(api: ApiServer, *, allowed: bool | None) -> None:
+    api.request("PATCH", f"{CLASSES}/{STORAGE_CLASS}", json.dumps({"allowVolumeExpansion": allowed}), MERGE)
 
 
 def _objects() -> Mapping[str, dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The program's own Jobs in real pods. They want the embedded cluster, and not the dev stack on it."""
 
 import gc
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,15 +16,6 @@ LARGE = {f"model-{number}.safetensors": 6_000_000 for number in range(7)} | {"sh
 def pytest_configure(config: pytest.Config) -> None:
     """Leave it to Pulumi that its Automation API drops sockets, event loop and coroutine of an `up` that failed."""
     config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _environment() -> Iterator[None]:
-    """Keep the passphrase of these stacks, which `select` puts into the environment, from the dev stack."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
