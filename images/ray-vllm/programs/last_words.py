@@ -13,7 +13,7 @@ _EXCEPTION = r"[\w.]*(?:Error|Exception)(?:$|[(:\s])"
 _CAUSE = re.compile(_EXCEPTION + r"|[\w\- ]+: error: |.* (?:died|exited) unexpectedly|terminate called|\s+what\(\): ")
 _CONSEQUENCES = re.compile(
     "Engine core initialization failed|EngineDead|CancelledError|EngineCore encountered an issue|Executor failed"
-    "|RuntimeError: cancelled|Error in .*stream generator"
+    "|RuntimeError: cancelled|Error in .*stream generator|ActorHandleNotFoundError"
 )
 _REQUEST = re.compile(r'INFO: +\S+ - "')  # what the API server writes of each request
 

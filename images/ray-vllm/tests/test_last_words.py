@@ -45,6 +45,13 @@ def test_a_rank_that_died() -> None:
     assert last_words(RANK_DIED) == "RayWorkerProc rank=[1] died unexpectedly."
 
 
+def test_what_cleaning_up_says_is_no_cause() -> None:
+    cleaning = (
+        "(EngineCore pid=6) ERROR 11-25 18:12:46 [x.py:5] ray.exceptions.ActorHandleNotFoundError: Failed"
+    )
+    assert last_words([*NO_MEMORY, cleaning]) == "ValueError: No available memory for the cache blocks."
+
+
 def test_the_consequence_where_nothing_else_was_said() -> None:
     assert last_words(NO_MEMORY[-2:]).startswith("RuntimeError: Engine core initialization failed")
 
