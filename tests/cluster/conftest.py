@@ -5,7 +5,6 @@ On simulated nodes the pods of Jobs complete at once, and the supervisor's pod s
 
 import gc
 import json
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,8 +21,6 @@ from tests.cluster.stack_objects import NAMESPACE
 def pytest_configure(config: pytest.Config) -> None:
     """Leave it to Pulumi that its Automation API drops sockets, event loop and coroutine of an `up` that failed."""
     config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
-    # Its record of a program that failed keeps all of that beyond the test, when nothing is ignored any more.
-    logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(autouse=True)
