@@ -46,9 +46,7 @@ def test_a_rank_that_died() -> None:
 
 
 def test_what_cleaning_up_says_is_no_cause() -> None:
-    cleaning = (
-        "(EngineCore pid=6) ERROR 11-25 18:12:46 [x.py:5] ray.exceptions.ActorHandleNotFoundError: Failed"
-    )
+    cleaning = "(EngineCore pid=6) ERROR 11-25 18:12:46 [x.py:5] ray.exceptions.ActorHandleNotFoundError: Failed"
     assert last_words([*NO_MEMORY, cleaning]) == "ValueError: No available memory for the cache blocks."
 
 
