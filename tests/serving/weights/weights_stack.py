@@ -156,15 +156,17 @@ class Namespace:
         wait_until(lambda: not self.downloading())
 
     def evict_download(self) -> None:
-        """Let the pod of the download leave its node, as when that is drained."""
-        [name] = [
-            pod["metadata"]["name"]
-            for pod in API.request("GET", f"{self.core}/pods")["items"]
-            if pod["metadata"]["name"].startswith("download-") and pod["status"]["phase"] == "Running"
-        ]
+        """Let the pod of the download leave its node, as when that is drained, once it is known to run there."""
+        wait_until(lambda: bool(self._running_downloads()), POD_SECONDS)
+        [name] = self._running_downloads()
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": self.name}}
         API.create(f"{self.core}/pods/{name}/eviction", eviction)
         wait_until(lambda: not self.downloading(), POD_SECONDS)
+
+    def _running_downloads(self) -> list[str]:
+        pods = API.request("GET", f"{self.core}/pods")["items"]
+        names = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
+        return [name for name in names if name.startswith("download-")]
 
     def downloading(self) -> list[int]:
         """Return the processes on this machine that have the environment of a download's pod."""
