@@ -58,6 +58,8 @@ def _remove_cgroup(folder: Path) -> None:
     while True:
         try:
             folder.rmdir()
+        except FileNotFoundError:
+            return  # a shim was faster
         except OSError as error:
             if error.errno != errno.EBUSY or time.monotonic() > deadline:
                 raise
@@ -128,9 +130,10 @@ def _shims(containerd: Path) -> Iterator[int]:
 
 def _processes(ids: Sequence[str]) -> Iterator[int]:
     for folder in _cgroups(ids):
-        for path in folder.rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):
-                yield from (int(pid) for pid in path.read_text().split())
+        with contextlib.suppress(FileNotFoundError):  # its shim removes it when the last process has ended
+            for path in folder.rglob("cgroup.procs"):
+                with contextlib.suppress(OSError):
+                    yield from (int(pid) for pid in path.read_text().split())
 
 
 def _cgroups(ids: Sequence[str]) -> list[Path]:

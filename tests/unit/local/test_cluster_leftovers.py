@@ -49,6 +49,21 @@ def test_only_our_files_go_from_the_folders_that_kubelets_share(
     assert not sockets.exists(), "a folder that has become empty goes too"
 
 
+def test_a_cgroup_that_a_shim_removes_meanwhile_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk(folder: Path, *, topdown: bool) -> list[tuple[str, list[str], list[str]]]:
+        assert not topdown
+        return [(str(folder / "removed"), [], []), (str(folder), [], [])]
+
+    container = tmp_path / "cpu" / leftovers.CONTAINERS_CGROUP / "abc"
+    container.mkdir(parents=True)
+    monkeypatch.setattr(leftovers, "CGROUPS", tmp_path)
+    monkeypatch.setattr("os.walk", walk)
+
+    leftovers.remove_cgroups(["abc"])
+
+    assert not container.parent.exists()
+
+
 @pytest.fixture
 def kernel(tmp_path: Path) -> Path:
     (tmp_path / "sys" / FORWARDING).parent.mkdir(parents=True)
