@@ -51,7 +51,7 @@ test-cluster: venv ## minutes: real engine, API server and operator; simulated G
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/cluster
 test-serving: venv ## minutes: make dev's path with real pods, and the answer
 	$(PYTHON) -m pytest -s -m $(SAMPLED) tests/serving
-test-faults: venv git-lfs ## over an hour: every change, failure and interruption, of which make test runs a sample (root)
+test-faults: venv git-lfs ## two hours: every change, failure and interruption, of which make test runs a sample (root)
 	$(PYTHON) -m local build
 	$(PYTHON) -m pytest -m faults images tests/cluster
 	$(PYTHON) -m pytest -s -m faults tests/serving
