@@ -12,7 +12,7 @@ from local import stack
 
 def baseline() -> None:
     """The same imports, the same provider, one ConfigMap."""
-    for module in ("admission", "api_key", "commands", "image_build", "model_store", "vllm_server"):
+    for module in ("admission", "images", "outputs", "revision_cleanup"):
         importlib.import_module(f"components.{module}")
     from components.stack_config import cluster_provider, read_stack_config  # noqa: PLC0415
 
