@@ -1,6 +1,7 @@
 """One preview, for bench/preview.py to time: `python -m bench.one_preview program|baseline FOLDER`."""
 
-import importlib
+# pyright: reportUnusedImport=false
+
 import sys
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from local import stack
 
 def baseline() -> None:
     """The same imports, the same provider, one ConfigMap."""
-    for module in ("admission", "images", "outputs", "revision_cleanup"):
-        importlib.import_module(f"components.{module}")
+    from components import admission, images, outputs, revision_cleanup  # noqa: F401, PLC0415
     from components.stack_config import cluster_provider, read_stack_config  # noqa: PLC0415
 
     provider = cluster_provider(read_stack_config())
