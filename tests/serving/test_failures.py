@@ -29,8 +29,8 @@ GENERATING_SECONDS = 120.0
 STOP_SECONDS = 10.0
 """What a vLLM that is stopped gets before it is killed (vllm_job.STOP_GRACE_SECONDS)."""
 
-SAMPLED = {faults.KILLED: 1, faults.LOST_PODS: 1, faults.STOPPED: 1, faults.FROZEN: 0}
-"""How many of each kind `make test` makes; a hang takes five minutes, most of them waiting for a token."""
+KINDS = (faults.KILLED, faults.LOST_PODS, faults.STOPPED, faults.FROZEN)
+"""Of each kind `make test` makes one."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def measured() -> Iterator[dict[str, dict[str, float]]]:
     """Seconds by fault, to detect it and to serve again; written where every fault was measured."""
     figures: dict[str, dict[str, float]] = {"detection": {}, "recovery": {}}
     yield figures
-    if len(figures["recovery"]) == len(list(chain(*SAMPLED))) + 1:
+    if len(figures["recovery"]) == len(list(chain(*KINDS))) + 1:
         results.add(figures)
 
 
@@ -88,7 +88,7 @@ def is_one_vllm() -> bool:
     return (len(jobs), len(ray.placement_groups_with_gpus()), processes) == (1, 1, [1, 1, 2])
 
 
-@pytest.mark.parametrize("fault", [case for kind, n in SAMPLED.items() for case in swept(kind, sample=n)])
+@pytest.mark.parametrize("fault", [case for kind in KINDS for case in swept(kind, sample=1)])
 def test_a_fault_is_noticed_and_told_and_served_again(
     fault: Fault, observer: Observer, in_flight: list[LongRequest], measured: dict[str, dict[str, float]]
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_fault_is_noticed_and_told_and_served_again(
     measured["recovery"][fault.name] = round(back.ended - at, 1)
 
 
-@pytest.mark.parametrize("fault", swept([faults.SUPERVISOR_LOST], sample=0))
+@pytest.mark.parametrize("fault", swept([faults.SUPERVISOR_LOST], sample=1))
 def test_serving_goes_on_without_its_supervisor(
     fault: Fault, observer: Observer, in_flight: list[LongRequest], measured: dict[str, dict[str, float]]
 ) -> None:
