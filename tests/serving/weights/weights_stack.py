@@ -64,10 +64,13 @@ class Namespace:
         self.name = f"weights-{secrets.token_hex(3)}"
         self.folder, self.image = folder, image
         self.core, self.jobs = f"/api/v1/namespaces/{self.name}", f"/apis/batch/v1/namespaces/{self.name}/jobs"
+        self._ups: list[Up] = []
         namespace.ensure_namespace(API, self.name)
 
     def remove(self) -> None:
         """Remove it with all that is in it, and the volume and the class that were made for it."""
+        if any(up.is_alive() for up in self._ups):
+            interrupt_engines()  # of a test that failed, which would wait for a download that is gone
         API.delete(f"/api/v1/namespaces/{self.name}")
         API.delete(f"{volumes.VOLUMES}/{self.name}")
         API.delete(f"{volumes.CLASSES}/{self.name}")
@@ -85,6 +88,7 @@ class Namespace:
         """Start an `up` of the weights alone."""
         model = {"repository": repository} | sections.pop("model", {})
         up = Up(self.stack(weights_program, model=model, **sections))
+        self._ups.append(up)
         up.start()
         return up
 
@@ -185,6 +189,14 @@ def error_of(up: Up) -> str:
     up.join(UP_SECONDS)
     assert not up.is_alive(), "up did not end"
     return up.error
+
+
+def interrupt_engines() -> None:
+    """End every `up` of this process, as Ctrl-C does."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        for process in children.read_text().split():
+            if Path("/proc", process, "comm").read_text().strip() == "pulumi":
+                os.kill(int(process), signal.SIGINT)
 
 
 def make_folder(path: Path) -> Path:
