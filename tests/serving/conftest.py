@@ -10,6 +10,11 @@ from pulumi import automation
 from local import cluster, conversation, dev, stack
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave it to Pulumi that its Automation API drops sockets, event loop and coroutine of an `up` that failed."""
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 @dataclass(frozen=True)
 class Served:
     """The dev stack, serving."""

@@ -13,11 +13,6 @@ from tests.serving.weights.weights_stack import Namespace, image_program
 LARGE = {f"model-{number}.safetensors": 6_000_000 for number in range(7)} | {"short.safetensors": 200_000}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Leave it to Pulumi that its Automation API drops sockets, event loop and coroutine of an `up` that failed."""
-    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
-
-
 @pytest.fixture(scope="session")
 def fetch_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The reference of the fetch image, built by the program; the cluster comes up for it and goes as it came."""
