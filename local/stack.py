@@ -91,8 +91,16 @@ def forget(stack: str, folder: Path = FOLDER) -> None:
 def unlock_abandoned(stack: str, folder: Path = FOLDER) -> None:
     """Remove the locks of engines that were killed; that of one still at work stays."""
     for lock in _locks(stack, folder).glob("*.json"):
-        if not _is_engine(int(json.loads(lock.read_text())["pid"])):
+        if not is_engine(int(json.loads(lock.read_text())["pid"])):
             lock.unlink()
+
+
+def is_engine(process: int) -> bool:
+    """Whether the process of that id is Pulumi's engine; no, when it has ended."""
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip() == "pulumi"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def run_program() -> None:
@@ -126,13 +134,6 @@ def _passphrase(folder: Path) -> str:
 
 def _locks(stack: str, folder: Path) -> Path:
     return folder / "state" / ".pulumi" / "locks" / "organization" / PROJECT / stack
-
-
-def _is_engine(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/comm").read_text().strip() == "pulumi"
-    except FileNotFoundError:
-        return False
 
 
 def _embedded_cluster(stack: str) -> Path | None:

@@ -195,7 +195,7 @@ def interrupt_engines() -> None:
     """End every `up` of this process, as Ctrl-C does."""
     for children in Path("/proc/self/task").glob("*/children"):
         for process in children.read_text().split():
-            if Path("/proc", process, "comm").read_text().strip() == "pulumi":
+            if stack.is_engine(int(process)):
                 os.kill(int(process), signal.SIGINT)
 
 
