@@ -5,6 +5,7 @@ All times are in seconds since the epoch.
 
 import http.client
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ANSWER_SECONDS = 10.0
 LONG_ANSWER_SECONDS = 900.0
 LONG_ANSWER_TOKENS = 1900
 """A minute of the tiny model's, less than a third of that where nothing else runs."""
+ALL_SAID = re.compile(r'"finish_reason":\s*"length"')
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ class Observer:
 
 
 class LongRequest(threading.Thread):
-    """A long completion under way, one after the other until one is cut off: then `ended` and `outcome` say it."""
+    """A long completion under way, one after the other until one is cut off: then `ended` and `outcome` say it.
+
+    `complete` is one that was cut off and calls itself complete.
+    """
 
     def __init__(self, model: Model, *, stream: bool) -> None:
         super().__init__(daemon=True)
@@ -106,6 +111,7 @@ class LongRequest(threading.Thread):
         self.generating = threading.Event()
         self.ended = 0.0
         self.outcome = ""
+        self.complete = False
 
     def run(self) -> None:
         while not self._stopped.is_set() and not self.outcome:
@@ -126,16 +132,18 @@ class LongRequest(threading.Thread):
             connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
             return self._read(connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
+            self.complete = False
             return f"{type(error).__name__}: {error}"
         finally:
             connection.close()
 
     def _read(self, response: http.client.HTTPResponse) -> str:
-        text = ""
+        text, whole = "", False
         for line in response:
             self.generating.set()
             text = line.decode().strip() or text
+            whole = whole or bool(ALL_SAID.search(text))
             if '"error"' in text:
                 break
-        complete = text == "data: [DONE]" if self._stream else response.status == http.client.OK
-        return "" if complete else f"HTTP {response.status}, at last: {text[:300]}"
+        self.complete = text == "data: [DONE]" if self._stream else response.status == http.client.OK
+        return "" if self.complete and whole else f"HTTP {response.status}, at last: {text[:300]}"

@@ -120,6 +120,7 @@ def test_a_fault_is_noticed_and_told_and_served_again(
     assert not lies, "it was called ready again and did not answer"
 
     for request in in_flight:
+        assert not request.complete
         assert 0 < request.ended - at < fault.detected_within + STOP_SECONDS + SLOW_MACHINE_SECONDS, request.outcome
     wait_for("single vLLM", is_one_vllm, 60)
 
