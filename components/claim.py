@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 from components.jobs import ONCE, JobArgs, job, job_name
 from components.labels import CLAIM, metadata
 from components.pods import Manifest, environment, program_pod
+from components.programs import programs, programs_config_map
 from components.service_account import service_account
 from planning.settings import Storage
 
@@ -25,9 +26,6 @@ class MountArgs:
     claim: pulumi.Input[str]
     image: pulumi.Input[str]
     pull_secret: str | None
-    programs: pulumi.Input[str]
-    """The ConfigMap of the programs."""
-
     timeout_seconds: int
 
 
@@ -64,7 +62,7 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
         component="weights",
         annotations={CLAIM: args.claim, "pulumi.com/replaceUnready": "true"},
         spec=ONCE,
-        pod=_mount_pod(args),
+        pod=_mount_pod(args, programs_config_map("mount", "weights", programs("fetch/mount"), opts)),
         timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
     )
     mount_job = job_name("mount", mount)
@@ -74,7 +72,7 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
             component="weights",
             annotations={"pulumi.com/replaceUnready": "true"},
             spec=ONCE,
-            pod=_claim_pod(args, mount_job, service_account("claim", "weights", _rules(mount_job), opts)),
+            pod=_claim_pod(args, mount_job, opts),
             timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
         ),
         opts,
@@ -92,12 +90,12 @@ def _rules(mount_job: pulumi.Input[str]) -> list[k8s.rbac.v1.PolicyRuleArgs]:
     ]
 
 
-def _mount_pod(args: MountArgs) -> Manifest:
+def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
     pod = program_pod(
         "mount",
         image=args.image,
         pull_secret=args.pull_secret,
-        config_map=args.programs,
+        config_map=config_map,
         service_account="default",
         variables=environment({"VOLUME": VOLUME}),
     )
@@ -107,7 +105,7 @@ def _mount_pod(args: MountArgs) -> Manifest:
     return pod
 
 
-def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], account: pulumi.Input[str]) -> Manifest:
+def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], opts: pulumi.ResourceOptions) -> Manifest:
     variables: dict[str, pulumi.Input[str]] = {
         "CLAIM": args.claim,
         "MOUNT_JOB": mount_job,
@@ -117,7 +115,7 @@ def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], account: pulumi.In
         "claim",
         image=args.image,
         pull_secret=args.pull_secret,
-        config_map=args.programs,
-        service_account=account,
+        config_map=programs_config_map("claim", "weights", programs("fetch/claim"), opts),
+        service_account=service_account("claim", "weights", _rules(mount_job), opts),
         variables=environment(variables),
     )

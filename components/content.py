@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parent.parent / "images"
+PROGRAM_FOLDERS = ("fetch", "ray-vllm/programs", "shared")
+"""Folders of `images/` whose Python modules are mounted into pods and are in no image."""
+
 LEFT_OUT_OF_CONTEXTS = {"tests", "programs", "__pycache__"}
 CONTEXT_SUFFIXES = {"", ".py", ".toml", ".txt"}
 
@@ -33,10 +36,10 @@ def build_context(folder: str, build_args: Mapping[str, str]) -> dict[str, str]:
         if path.is_file()
         and path.suffix in CONTEXT_SUFFIXES
         and not LEFT_OUT_OF_CONTEXTS & set(path.relative_to(root).parts)
+        and not _is_mounted(path)
         and (not path.name.startswith("requirements") or path.name in build_args.values())
     }
 
 
-def programs(*patterns: str) -> dict[str, str]:
-    """Return the Python modules under `images/` that match, by file name: what a ConfigMap mounts at /programs."""
-    return {path.name: path.read_text() for pattern in patterns for path in sorted(IMAGES.glob(pattern))}
+def _is_mounted(path: Path) -> bool:
+    return path.suffix == ".py" and str(path.parent.relative_to(IMAGES)) in PROGRAM_FOLDERS

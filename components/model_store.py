@@ -6,7 +6,6 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.claim import VOLUME, MountArgs, claim, mounted
-from components.content import programs
 from components.jobs import JobArgs, handed_on, job
 from components.labels import CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
 from components.pods import (
@@ -14,9 +13,9 @@ from components.pods import (
     environment,
     field_variable,
     program_pod,
-    programs_config_map,
     secret_variable,
 )
+from components.programs import programs, programs_config_map
 from components.service_account import service_account
 from planning.settings import Model, Storage
 
@@ -61,12 +60,11 @@ class ModelStore(pulumi.ComponentResource):
         super().__init__("deepseek:index:ModelStore", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.claim_name = claim(args.storage, child)
-        config_map = programs_config_map("download", "weights", programs("shared/*.py", "fetch/*.py"), child)
+        config_map = programs_config_map("download", "weights", programs("fetch/fetch"), child)
         mount = MountArgs(
             claim=self.claim_name,
             image=args.image,
             pull_secret=args.pull_secret,
-            programs=config_map.metadata["name"],
             timeout_seconds=args.storage.mount_timeout,
         )
         mount_job = mounted(mount, child)
@@ -89,7 +87,7 @@ class ModelStore(pulumi.ComponentResource):
                         "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
                     },
                 },
-                pod=_download_pod(args, mount.programs, handed_on(mount_job, CLAIM), child),
+                pod=_download_pod(args, config_map, handed_on(mount_job, CLAIM), child),
                 timeout_seconds=args.storage.download_timeout,
             ),
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[mount_job])),

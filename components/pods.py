@@ -4,10 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
-
-from components.content import digest
-from components.labels import metadata
 
 USER = 1000
 """uid and gid of every pod: the `ray` user of rayproject/ray images. One user writes the weights and reads them."""
@@ -45,19 +41,6 @@ KEY_MOUNT = {"name": "api-key", "mountPath": "/api-key", "readOnly": True}
 def programs_volume(config_map: pulumi.Input[str]) -> Manifest:
     """Return the volume of `PROGRAMS_MOUNT`, from the ConfigMap of that name."""
     return {"name": "programs", "configMap": {"name": config_map}}
-
-
-def programs_config_map(
-    name: str, component: str, files: Mapping[str, str], opts: pulumi.ResourceOptions
-) -> k8s.core.v1.ConfigMap:
-    """Create the immutable ConfigMap of a component's programs, named by their content."""
-    return k8s.core.v1.ConfigMap(
-        f"{name}-programs",
-        metadata=metadata(f"{name}-programs-{digest(files)}", component),
-        data=files,
-        immutable=True,
-        opts=opts,
-    )
 
 
 def program_pod(

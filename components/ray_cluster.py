@@ -4,9 +4,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 
-from components.content import programs
 from components.labels import labels, metadata
-from components.pods import programs_config_map
+from components.programs import programs, programs_config_map
 from components.ray_pods import RayClusterArgs, group, head_probe
 from components.versions import RAY
 
@@ -18,11 +17,8 @@ PORT = 8000
 DASHBOARD_PORT = 8265
 """Where the head takes Ray jobs."""
 
-
-HEAD_PROGRAMS = tuple(
-    f"ray-vllm/programs/{module}.py" for module in ("readiness", "require_key", "completion", "liveness", "direct_http")
-)
-"""What runs in the head's pod, and no more: a changed module here restarts every GPU."""
+PROGRAMS = ("ray-vllm/programs/readiness", "ray-vllm/programs/require_key")
+"""What runs in the head's pod. A change of these, or of a module that they import, restarts every GPU."""
 
 
 class RayClusterObject(k8s.apiextensions.CustomResource):
@@ -49,8 +45,8 @@ class RayCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: RayClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:RayCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        config_map = programs_config_map("head", "ray", programs(*HEAD_PROGRAMS), child)
-        self.resource = _custom_resource(name, args, config_map.metadata["name"], child)
+        config_map = programs_config_map("head", "ray", programs(*PROGRAMS), child)
+        self.resource = _custom_resource(name, args, config_map, child)
         self.name = self.resource.metadata["name"]
         # KubeRay 1.6.1, utils.GenerateHeadServiceName.
         self.head = self.name.apply(lambda cluster: f"{cluster}-head-svc")

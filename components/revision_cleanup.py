@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.content import programs
 from components.jobs import JobArgs, job
-from components.pods import Manifest, environment, program_pod, programs_config_map
+from components.pods import Manifest, environment, program_pod
+from components.programs import programs, programs_config_map
 
 MODEL = "/model"
-PROGRAMS = ("fetch/removal.py", "fetch/inventory.py", "fetch/failure.py")
 TIMEOUT_SECONDS = 3600
 """A thousand files of a shared file system go in seconds; an hour is for one that hardly works."""
 
@@ -38,14 +37,14 @@ class RevisionCleanup(pulumi.ComponentResource):
     def __init__(self, name: str, args: RevisionCleanupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:RevisionCleanup", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        config_map = programs_config_map("remove", "weights", programs(*PROGRAMS), child)
+        config_map = programs_config_map("remove", "weights", programs("fetch/removal"), child)
         job(
             "remove",
             JobArgs(
                 component="weights",
                 annotations={"pulumi.com/replaceUnready": "true"},
                 spec={"backoffLimit": 3},
-                pod=_pod(args, config_map.metadata["name"]),
+                pod=_pod(args, config_map),
                 timeout_seconds=TIMEOUT_SECONDS,
             ),
             child,

@@ -3,11 +3,10 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.content import programs
 from components.endless_job import endless_job
 from components.jobs import JobArgs, handed_on, job, job_name
 from components.labels import ENDPOINT, metadata
-from components.pods import programs_config_map
+from components.programs import programs, programs_config_map
 from components.ray_cluster import PORT
 from components.service_account import service_account
 from components.serving_pods import VllmServerArgs, gate_pod, gate_seconds, supervisor_bounds, supervisor_pod
@@ -18,7 +17,6 @@ GATE_MARGIN_SECONDS = 300
 """The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
 
 MAX_INT32 = 2**31 - 1
-PROGRAMS = ("shared/*.py", "ray-vllm/programs/*.py")
 SUPERVISOR_RULES = [
     k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
     k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create"]),
@@ -39,8 +37,8 @@ class VllmServer(pulumi.ComponentResource):
     """Serves the model with vLLM, and is ready when a chat completion was answered.
 
     Creates: a Service that selects the head; a serving Job whose supervisor submits `vllm serve` through the Ray Jobs
-    API and starts it again whenever it ends; a gate Job with an account that may read pods, events and logs; a
-    ConfigMap of the programs of both. Waits for: the gate, at most `scheduling.join_timeout` plus
+    API and starts it again whenever it ends; a gate Job with an account that may read pods, events and logs; for each
+    of the two a ConfigMap of its programs. Waits for: the gate, at most `scheduling.join_timeout` plus
     `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the cluster, known in the preview
     and resolved when it has answered; `service_name`; `served_models`, the names by which clients may ask.
     """
@@ -53,8 +51,9 @@ class VllmServer(pulumi.ComponentResource):
         super().__init__("deepseek:index:VllmServer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         service = _service(name, args, child)
-        config_map = programs_config_map("serving", "serving", programs(*PROGRAMS), child)
-        mounted = config_map.metadata["name"]
+        # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
+        supervising = programs_config_map("serving", "serving", programs("ray-vllm/programs/supervisor"), child)
+        gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate"), child)
         supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, child)
         serve = JobArgs(
             component="serving",
@@ -62,7 +61,7 @@ class VllmServer(pulumi.ComponentResource):
             looked_up=supervisor_bounds(args.settings),
             # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
             spec={"backoffLimit": MAX_INT32},
-            pod=supervisor_pod(args, config_map=mounted, service_account=supervisor),
+            pod=supervisor_pod(args, config_map=supervising, service_account=supervisor),
         )
         serving = endless_job(
             "serve",
@@ -84,7 +83,7 @@ class VllmServer(pulumi.ComponentResource):
                 spec={"backoffLimit": 0},
                 pod=gate_pod(
                     args,
-                    config_map=mounted,
+                    config_map=gating,
                     service_account=account,
                     service=service.metadata["name"],
                     serving_job=job_name("serve", serve),

@@ -1,0 +1,159 @@
+"""What an edit of a program restarts: the pods that run the module, and no others."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import content
+from tests.unit.program.registrations import Program, run, stack_file
+
+CLUSTER = "RayCluster deepseek"
+GATE = "Job gate"
+SERVE = "Job serve"
+CLAIM, DOWNLOAD, MOUNT, REMOVE = "Job claim", "Job download", "Job mount", "Job remove"
+RESTARTED_BY = {
+    "fetch/claim": {CLAIM},
+    "fetch/download": {CLAIM, DOWNLOAD},
+    "fetch/failure": {CLAIM, DOWNLOAD, MOUNT, REMOVE},
+    "fetch/fetch": {DOWNLOAD},
+    "fetch/git_repository": {DOWNLOAD},
+    "fetch/inventory": {DOWNLOAD, REMOVE},
+    "fetch/lease": {DOWNLOAD},
+    "fetch/mount": {CLAIM, MOUNT},
+    "fetch/object_store": {DOWNLOAD},
+    "fetch/progress": {CLAIM, DOWNLOAD},
+    "fetch/removal": {REMOVE},
+    "fetch/transfer": {DOWNLOAD},
+    "fetch/verification": {DOWNLOAD},
+    "ray-vllm/programs/cluster_state": {GATE},
+    "ray-vllm/programs/completion": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/diagnosis": {GATE},
+    "ray-vllm/programs/direct_http": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/engine_watch": {SERVE, GATE},
+    "ray-vllm/programs/failures": {SERVE, GATE},
+    "ray-vllm/programs/following": {SERVE, GATE},
+    "ray-vllm/programs/gate": {GATE},
+    "ray-vllm/programs/job_events": {SERVE, GATE},
+    "ray-vllm/programs/joining": {SERVE, GATE},
+    "ray-vllm/programs/last_words": {SERVE, GATE},
+    "ray-vllm/programs/liveness": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/log_follower": {SERVE, GATE},
+    "ray-vllm/programs/own_job": {SERVE, GATE},
+    "ray-vllm/programs/ray_api": {SERVE, GATE},
+    "ray-vllm/programs/readiness": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/require_key": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/supervisor": {SERVE, GATE},
+    "ray-vllm/programs/supervisor_log": {SERVE, GATE},
+    "ray-vllm/programs/vllm_job": {SERVE, GATE},
+    "shared/in_cluster": {CLAIM, DOWNLOAD, SERVE, GATE},
+}
+"""The gate is made again with what it checks, both with the RayCluster (`replace_with`), and `claim` with `mount`."""
+
+
+def everything() -> Program:
+    config = stack_file("a100-bf16")
+    config["deepseek:storage"]["otherRevisions"] = "remove"
+    return run(config)
+
+
+@pytest.fixture(scope="module")
+def before() -> Program:
+    return everything()
+
+
+def restarted(before: Program, after: Program) -> set[str]:
+    """Return which Jobs and which RayCluster differ, and which are replaced with one that does."""
+    kinds = (":Job", ":RayCluster")
+    then = {item.urn: item.inputs for item in before.kubernetes()}
+    now = [item for item in after.kubernetes() if item.type.endswith(kinds)]
+    assert len(now) == 9
+    differ = {item.urn for item in now if item.inputs != then[item.urn]}
+    while more := {item.urn for item in now if differ & set(item.request.replace_with)} - differ:
+        differ |= more
+    return {f"{item.type.split(':')[-1]} {item.name}" for item in now if item.urn in differ}
+
+
+def modules() -> set[str]:
+    return {
+        f"{folder}/{path.stem}" for folder in content.PROGRAM_FOLDERS for path in (content.IMAGES / folder).glob("*.py")
+    }
+
+
+def test_it_is_known_of_every_module_what_an_edit_restarts() -> None:
+    assert RESTARTED_BY.keys() == modules()
+
+
+@pytest.mark.parametrize("module", sorted(RESTARTED_BY))
+def test_an_edited_module_restarts_what_runs_it(
+    module: str, before: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "images"
+    shutil.copytree(content.IMAGES, copy, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    monkeypatch.setattr(content, "IMAGES", copy)
+    edited = copy / f"{module}.py"
+    edited.write_text(edited.read_text() + "# edited\n")
+    assert restarted(before, everything()) == RESTARTED_BY[module]
+
+
+def test_an_edited_test_restarts_nothing(before: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "images"
+    shutil.copytree(content.IMAGES, copy)
+    monkeypatch.setattr(content, "IMAGES", copy)
+    for test in copy.glob("*/tests/*.py"):
+        test.write_text(test.read_text() + "# edited\n")
+    assert restarted(before, everything()) == set()
+
+
+def mounts(stack: Program) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Return each container of our own programs with the files that it finds at /programs."""
+    data = {
+        item.inputs["metadata"]["name"]: item.inputs["data"]
+        for item in stack.kubernetes()
+        if item.type.endswith(":ConfigMap") and "data" in item.inputs
+    }
+    pods = [item.inputs["spec"]["template"]["spec"] for item in stack.kubernetes() if item.type.endswith(":Job")]
+    pods.append(stack.one("RayCluster", "deepseek").inputs["spec"]["headGroupSpec"]["template"]["spec"])
+    return [
+        (pod["containers"][0], data[volume["configMap"]["name"]])
+        for pod in pods
+        for volume in pod["volumes"]
+        if volume["name"] == "programs"
+    ]
+
+
+def test_every_pod_mounts_all_modules_that_it_imports_and_no_others(before: Program, tmp_path: Path) -> None:
+    found = mounts(before)
+    assert len(found) == 7
+    for container, files in found:
+        folder = tmp_path / container["name"]
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        entry_points = container.get("command", [])[2:] or ["readiness", "require_key"]
+        loaded = "{name for name, module in sys.modules.items() if getattr(module, '__file__', '').startswith(folder)}"
+        program = f"import sys; folder = sys.argv[1]; import {', '.join(entry_points)}; print(*{loaded})"
+        ran = subprocess.run(
+            [sys.executable, "-B", "-c", program, str(folder)],
+            env={"PYTHONPATH": str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{container['name']}: {ran.stderr}"
+        assert {f"{name}.py" for name in ran.stdout.split()} == files.keys(), container["name"]
+
+
+def test_programs_import_one_another_by_statements_that_can_be_read() -> None:
+    """What is imported by a name made at run time would not be mounted."""
+    for module in modules():
+        names = {
+            node.id
+            for node in ast.walk(ast.parse((content.IMAGES / f"{module}.py").read_text()))
+            if isinstance(node, ast.Name)
+        }
+        assert not {"importlib", "__import__", "runpy"} & names, module
