@@ -9,6 +9,7 @@ from components.cluster_api import UnreachableError, connected
 from components.gpu_nodes import missing_gpus
 from components.pod_refusals import has_ray_cluster, refusals
 from components.prerequisites import missing
+from components.refusal import refuse
 from components.stack_config import StackConfig
 from planning.plan import Plan, make_plan
 from planning.problems import Problem, Refused
@@ -19,7 +20,7 @@ def admit(config: StackConfig) -> Plan:
     """Return the plan of a stack that fits and whose cluster has what it needs.
 
     A preview without a reachable cluster warns, because the plan can be reviewed without one; an `up` is refused.
-    Raises pulumi.RunError, whose text is all that the person sees.
+    Raises pulumi.RunError or ends the process (`refuse`), with a text that is all that the person sees.
     """
     plan = make_plan(config.settings)
     problems = list(plan.problems)
@@ -33,10 +34,10 @@ def admit(config: StackConfig) -> Plan:
                 pulumi.warn(lacking)
     except UnreachableError as reason:
         if not pulumi.runtime.is_dry_run():
-            raise pulumi.RunError(f"the cluster cannot be reached: {reason}") from None
+            refuse(f"the cluster cannot be reached: {reason}")
         pulumi.warn(f"the cluster was not checked, because it cannot be reached: {reason}")
     if problems:
-        raise pulumi.RunError(str(Refused(problems)))
+        refuse(str(Refused(problems)))
     return plan
 
 

@@ -1,17 +1,18 @@
 """The API server, asked by the program itself before anything is created; a preview without one goes on."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# The Kubernetes client's configuration and errors have no types.
+# The Kubernetes client's errors have no types.
 
 import logging
-import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
+
+from components.kubeconfig import load
 
 TIMEOUT_SECONDS = 5
 NOT_FOUND = 404
@@ -60,12 +61,5 @@ def _client(kubeconfig: str | None, context: str | None) -> client.ApiClient:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     settings = client.Configuration()
     settings.retries = False
-    if kubeconfig and kubeconfig.lstrip().startswith(("{", "apiVersion", "kind", "clusters")):
-        import yaml  # noqa: PLC0415  only for a kubeconfig given as text
-
-        config.load_kube_config_from_dict(yaml.safe_load(kubeconfig), context, settings)
-    else:
-        # The client reads KUBECONFIG once, when it is imported.
-        file = kubeconfig or os.environ.get("KUBECONFIG")
-        config.load_kube_config(file, context, settings)
+    load(settings, kubeconfig, context)
     return client.ApiClient(settings)

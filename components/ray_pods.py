@@ -22,11 +22,6 @@ GPU = "nvidia.com/gpu"
 GPU_LABEL = "nvidia.com/gpu.product"
 CACHES = "/var/cache/vllm"
 
-CPUS_PER_GPU = 8
-MEMORY_GIB_PER_GPU = 96
-SHARED_MEMORY_GIB_PER_GPU = 8
-"""Assumed: NCCL wants some hundred MiB a rank in /dev/shm, and vLLM broadcasts its inputs through it."""
-
 OBJECT_STORE_BYTES = 1_000_000_000
 """vLLM keeps nothing in Ray's object store; Ray's default is 30 % of the memory, more than /dev/shm holds."""
 
@@ -83,23 +78,18 @@ def ray_start_parameters(hardware: Hardware) -> dict[str, str]:
     parameters = {"object-store-memory": str(OBJECT_STORE_BYTES)}
     if hardware.on_gpus:
         return parameters
-    object_store = min(OBJECT_STORE_BYTES, bytes_of(shared_memory(hardware)) // 2)
+    object_store = min(OBJECT_STORE_BYTES, bytes_of(hardware.shared_memory_limit) // 2)
     return {"object-store-memory": str(object_store), "num-cpus": "1", "num-gpus": str(hardware.gpus_per_node)}
-
-
-def shared_memory(hardware: Hardware) -> str:
-    """Return the size limit of /dev/shm as a Kubernetes quantity."""
-    return hardware.shared_memory or f"{SHARED_MEMORY_GIB_PER_GPU * hardware.gpus_per_node}Gi"
 
 
 def resources(hardware: Hardware, network: Network) -> dict[str, Manifest]:
     """Return requests and limits of a Ray pod; the CPU has no limit, because a throttled rank stalls all others."""
-    memory = hardware.memory or f"{MEMORY_GIB_PER_GPU * hardware.gpus_per_node}Gi"
+    memory = hardware.memory_request
     devices: Manifest = dict(network.rdma_resources)
     if hardware.on_gpus:
         devices[GPU] = hardware.gpus_per_node
-    cpu = hardware.cpu or str(CPUS_PER_GPU * hardware.gpus_per_node)
-    return {"requests": {"cpu": cpu, "memory": memory, **devices}, "limits": {"memory": memory, **devices}}
+    limits: Manifest = {"memory": memory, **devices}
+    return {"requests": {"cpu": hardware.cpu_request, **limits}, "limits": limits}
 
 
 def _pod(
@@ -130,7 +120,7 @@ def _pod(
         "volumes": [
             programs_volume(config_map),
             {"name": "weights", "persistentVolumeClaim": {"claimName": args.claim_name}},
-            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory(args.hardware)}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": args.hardware.shared_memory_limit}},
         ],
     }
     if readiness_probe and args.api_key_secret:

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
+from components.refusal import refuse
 from planning.problems import Refused
 from planning.settings import StackSettings, parse
 from planning.stack_file import PROJECT, SECRETS, in_plain_text
@@ -25,7 +26,7 @@ class StackConfig:
 
 
 def read_stack_config() -> StackConfig:
-    """Return the configuration of the current stack. Raises pulumi.RunError with every unknown key and bad value."""
+    """Return the configuration of the current stack. It is refused (`refuse`) with every unknown key and bad value."""
     config, cluster = pulumi.Config(PROJECT), pulumi.Config("kubernetes")
     keys = _keys_set()
     try:
@@ -34,7 +35,7 @@ def read_stack_config() -> StackConfig:
         if plain:
             raise Refused([in_plain_text(key) for key in plain])
     except Refused as refused:
-        raise pulumi.RunError(str(refused)) from None
+        refuse(str(refused))
     return StackConfig(
         settings=settings,
         api_key=config.require_secret("apiKey") if "apiKey" in keys else None,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from planning.architecture import known_repository
 from planning.engine import Deployment, precision_of
+from planning.gpu_products import is_shared
 from planning.quantities import size_text
 from planning.sections import StackSettings
 from planning.storage import disk_needed
@@ -49,6 +50,8 @@ def _of_the_hardware(settings: StackSettings, deployment: Deployment | None) -> 
             f"hardware.gpu: {gpu.product} has no FP8 arithmetic: vLLM keeps the weights in FP8 and unpacks them as it "
             "multiplies (Marlin), which saves memory and not time"
         )
+    if is_shared(hardware.gpu):
+        yield f"hardware.gpu: {hardware.gpu} is used by pods in turns: what others hold of its memory is not planned"
     tensor = engine.tensor_parallel_size
     if tensor > hardware.gpus_per_node:
         yield f"tensor parallel {tensor} spans nodes: every layer waits for the network, twice"

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from planning.engine import (
     architecture_of,
     flag,
-    gpu_of,
     missing_numbers,
     parallelism_of,
     precision_of,
 )
-from planning.gpus import nearest_products
+from planning.gpu_checks import GPU_CHECKS
 from planning.parallelism import obstacles, possible_splits
+from planning.pod_checks import POD_CHECKS
 from planning.problems import Changes, Problem, fixable
 from planning.quantities import duration_text, size_text
 from planning.sections import StackSettings, Unreadable
@@ -62,18 +62,6 @@ def _model_is_known(settings: StackSettings) -> Iterator[Problem]:
             f"{settings.model.repository} is not a repository whose sizes are known, and these numbers of its "
             "config.json are not given: " + ", ".join(missing),
             "copying them from the repository's config.json",
-        )
-
-
-def _gpu_is_known(settings: StackSettings) -> Iterator[Problem]:
-    hardware = settings.hardware
-    if hardware.on_gpus and gpu_of(settings) is None:
-        nearest = nearest_products(hardware.gpu)
-        spelled = f"hardware.gpu: {' or '.join(nearest)}, or " if nearest else ""
-        yield Problem(
-            "hardware.gpu",
-            f"'{hardware.gpu}' is not a known value of the node label nvidia.com/gpu.product",
-            spelled + "hardware.gpuMemoryGiB with what CUDA reports as its memory",
         )
 
 
@@ -140,16 +128,6 @@ def _length_is_the_models(settings: StackSettings) -> Iterator[Problem]:
             "serving.maxModelLen",
             f"{length} is longer than the model's max_position_embeddings, {architecture.max_position_embeddings}",
             {"serving.maxModelLen": None},
-        )
-
-
-def _gpu_runs_the_precision(settings: StackSettings) -> Iterator[Problem]:
-    gpu = gpu_of(settings)
-    if gpu and settings.hardware.on_gpus and precision_of(settings) == "fp8" and not gpu.runs_fp8:
-        yield Problem(
-            "hardware.gpu",
-            f"{gpu.product} cannot run FP8 weights",
-            "a BF16 repository, or a GPU of compute capability 7.5 or more",
         )
 
 
@@ -251,10 +229,10 @@ def _selector_is_not_empty(settings: StackSettings) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[StackSettings], Iterator[Problem]], ...] = (
     _model_is_known,
-    _gpu_is_known,
+    *GPU_CHECKS,
     _parallelism_works,
     _length_is_the_models,
-    _gpu_runs_the_precision,
+    *POD_CHECKS,
     _claim_is_large_enough,
     _claim_reaches_every_node,
     _download_ends_in_time,

@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 from planning.architecture import REQUIRED, Architecture, Precision, known_repository
-from planning.gpus import TABLE, Gpu
+from planning.gpu_products import compute_capability_of, is_slice, whole_product
+from planning.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
 from planning.memory import FLASH_ATTENTION_SPLITS, Engine
 from planning.sections import StackSettings
 from planning.weights import BF16
@@ -53,19 +54,23 @@ def precision_of(settings: StackSettings) -> Precision:
 
 
 def gpu_of(settings: StackSettings) -> Gpu | None:
-    """The GPU of the table, with the memory of the stack file if given; None if neither says how much it has."""
+    """The GPU of the table, with the memory of the stack file if given; None if its memory or its age is unknown."""
     hardware = settings.hardware
-    known = TABLE.get(hardware.gpu)
-    if hardware.gpu_memory_gib is None:
-        return known
+    known = TABLE.get(whole_product(hardware.gpu))
+    if is_slice(hardware.gpu) and hardware.gpu_memory_gib is None:
+        return None
     if known:
-        return replace(known, memory_gib=hardware.gpu_memory_gib)
+        memory = known.memory_gib if hardware.gpu_memory_gib is None else hardware.gpu_memory_gib
+        return replace(known, product=hardware.gpu, memory_gib=memory)
+    capability = compute_capability_of(hardware.gpu) or hardware.compute_capability
+    if hardware.gpu_memory_gib is None or capability is None:
+        return None
     return Gpu(
         hardware.gpu,
         hardware.gpu_memory_gib,
-        compute_capability=9.0,
-        multiprocessors=132,
-        nvlink_domain=hardware.gpus_per_node,
+        compute_capability=capability,
+        multiprocessors=MOST_MULTIPROCESSORS,
+        nvlink_domain=1 if "PCIE" in hardware.gpu.upper() else hardware.gpus_per_node,
     )
 
 

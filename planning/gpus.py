@@ -9,6 +9,12 @@ NATIVE_FP8 = 8.9
 """Compute capability from which tensor cores multiply FP8."""
 WEIGHT_ONLY_FP8 = 7.5
 """The least that vLLM's kernels for FP8 weights alone take."""
+LEAST_FOR_BF16 = 8.0
+"""The least on which vLLM takes bfloat16 (`check_if_supports_dtype` in `platforms/cuda.py`)."""
+LEAST_FOR_CUDA_13 = 7.5
+"""The least that CUDA 13 builds code for; the lock's torch is such a build."""
+MOST_MULTIPROCESSORS = 148
+"""Of any GPU of the table. The plan counts more memory for more of them, so an unknown GPU is not planned too full."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,11 @@ from pydantic import Field
 from planning.quantities import CPU
 from planning.sections.base import PLAN_ONLY, REPLACES_CLUSTER, Quantity, Section, Text
 
+CPUS_PER_GPU = 8
+MEMORY_GIB_PER_GPU = 96
+SHARED_MEMORY_GIB_PER_GPU = 8
+"""Assumed: NCCL wants some hundred MiB a rank in /dev/shm, and vLLM broadcasts its inputs through it."""
+
 
 class Hardware(Section):
     """What the model runs on."""
@@ -37,6 +42,15 @@ class Hardware(Section):
         ),
         json_schema_extra=PLAN_ONLY,
     )
+    compute_capability: Annotated[float, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        description=(
+            "Compute capability of a GPU whose product name the plan does not know, as `nvidia-smi "
+            "--query-gpu=compute_cap --format=csv` prints it."
+        ),
+        examples=[9.0],
+        json_schema_extra=PLAN_ONLY,
+    )
     price_per_gpu_hour: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
         default=None,
         description="Price of one GPU for an hour, in any currency: the plan then shows the cost.",
@@ -57,6 +71,21 @@ class Hardware(Section):
         description="Size limit of /dev/shm in a Ray pod; chosen from the number of GPUs if unset.",
         json_schema_extra=REPLACES_CLUSTER,
     )
+
+    @property
+    def cpu_request(self) -> str:
+        """CPU request of a Ray pod as a Kubernetes quantity."""
+        return self.cpu or str(CPUS_PER_GPU * self.gpus_per_node)
+
+    @property
+    def memory_request(self) -> str:
+        """Memory request and limit of a Ray pod as a Kubernetes quantity."""
+        return self.memory or f"{MEMORY_GIB_PER_GPU * self.gpus_per_node}Gi"
+
+    @property
+    def shared_memory_limit(self) -> str:
+        """Size limit of /dev/shm in a Ray pod as a Kubernetes quantity."""
+        return self.shared_memory or f"{SHARED_MEMORY_GIB_PER_GPU * self.gpus_per_node}Gi"
 
     @property
     def on_gpus(self) -> bool:

@@ -68,6 +68,7 @@ OF_THE_PLAN = Route(
     {},
     (
         Change("hardware.gpuMemoryGiB", 79.0),
+        Change("hardware.computeCapability", 8.0),
         Change("hardware.pricePerGpuHour", 1.8),
         Change("model.architecture", {"max_position_embeddings": 131072}),
         Change("storage.downloadBandwidth", "10Gbit"),

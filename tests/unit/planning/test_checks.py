@@ -154,9 +154,10 @@ def test_cpus_need_no_arithmetic_and_no_known_model() -> None:
 def test_a_gpu_of_ones_own() -> None:
     planned = plan(
         model={"repository": LITE},
-        hardware={"gpu": "NVIDIA-H100-80GB-HBM3-MIG-3g.40gb", "gpuMemoryGiB": 39.25, "gpusPerNode": 4, "nodes": 1},
+        hardware={"gpu": "NVIDIA-H100-80GB-HBM3-MIG-3g.40gb", "gpuMemoryGiB": 39.25, "gpusPerNode": 1, "nodes": 1},
+        serving={"maxModelLen": 8192, "gpuMemoryUtilization": 0.9},
     )
-    assert planned.fits
+    assert planned.fits, planned.problems
     assert planned.deployment is not None
     assert planned.deployment.engine.max_num_batched_tokens == 2048
 

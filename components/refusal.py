@@ -1,0 +1,27 @@
+"""How the program ends when a stack is refused: with one error."""
+
+import os
+import sys
+from typing import NoReturn
+
+import pulumi
+
+ERROR_IS_TOLD = 32
+"""Exit code by which Pulumi's language host knows that the person has been told why; for others it adds an error of
+its own ("program exited with non-zero exit code"). Source: `pythonProcessExitedAfterShowingUserActionableMessage` in
+sdk/python/cmd/pulumi-language-python/main.go."""
+
+CONFIGURATION = "PULUMI_CONFIG"
+"""Set by the language host for the program; a program inside the Automation API's own process has it not."""
+
+
+def refuse(reason: str) -> NoReturn:
+    """Tell the reason as an error of the stack, and end the program.
+
+    Inside the Automation API's own process this raises pulumi.RunError: any other end of the program would count as a
+    program without resources, and the engine would delete what runs.
+    """
+    if CONFIGURATION not in os.environ:
+        raise pulumi.RunError(reason) from None
+    pulumi.log.error(reason)
+    sys.exit(ERROR_IS_TOLD)
