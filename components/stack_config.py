@@ -1,5 +1,6 @@
 """What a stack's configuration says: settings for the plan, secrets, and where the cluster is."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,9 @@ import pulumi_kubernetes as k8s
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from components.refusal import refuse
-from planning.problems import Refused
+from planning.problems import Problem, Refused
 from planning.settings import StackSettings, parse
-from planning.stack_file import PROJECT, SECRETS, in_plain_text
+from planning.stack_file import PROJECT, SECRETS, in_plain_text, problem_of_api_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +30,13 @@ def read_stack_config() -> StackConfig:
     """Return the configuration of the current stack. It is refused (`refuse`) with every unknown key and bad value."""
     config, cluster = pulumi.Config(PROJECT), pulumi.Config("kubernetes")
     keys = _keys_set()
+    problems = list(_problems_of_secrets(config, keys))
     try:
         settings = parse({key: config.get_object(key) for key in keys if key not in SECRETS})
-        plain = [key for key in SECRETS if key in keys and not is_config_secret(f"{PROJECT}:{key}")]
-        if plain:
-            raise Refused([in_plain_text(key) for key in plain])
+        if problems:
+            raise Refused(problems)
     except Refused as refused:
-        refuse(str(refused))
+        refuse(str(Refused([problem for problem in refused.problems if problem not in problems] + problems)))
     return StackConfig(
         settings=settings,
         api_key=config.require_secret("apiKey") if "apiKey" in keys else None,
@@ -44,6 +45,17 @@ def read_stack_config() -> StackConfig:
         context=cluster.get("context"),
         namespace=cluster.get("namespace") or "default",
     )
+
+
+def _problems_of_secrets(config: pulumi.Config, keys: Collection[str]) -> Iterator[Problem]:
+    yield from (in_plain_text(key) for key in SECRETS if key in keys and not _is_encrypted(key))
+    # An encrypted key without characters is a mistake. One that is only declared in Pulumi.yaml is not encrypted.
+    if _is_encrypted("apiKey") and (problem := problem_of_api_key(config.get("apiKey") or "")):
+        yield problem
+
+
+def _is_encrypted(key: str) -> bool:
+    return is_config_secret(f"{PROJECT}:{key}")
 
 
 def _keys_set() -> set[str]:

@@ -42,7 +42,7 @@ Scalars of their own, set by `pulumi config set --secret KEY`; in plain text the
 """
 SECRET_KEYS = {
     "apiKey": (
-        "API key of the endpoint; a random one is made if unset, and the last one stays when the key is taken out.",
+        "API key of the endpoint, 16 characters or more. If unset, the last one stays, or one is made.",
         "changes the Secret in place; the pods read the new key within about two minutes, and the old one ends then",
     ),
     "modelToken": (

@@ -1,5 +1,6 @@
 """Reads `Pulumi.<stack>.yaml`: the objects under this project's name, as `pulumi` would hand them to the program."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,10 @@ from planning.problems import Problem, Refused
 PROJECT = "deepseek"
 SECRETS = ("apiKey", "modelToken")
 """Keys of their own beside the objects: encrypted ones inside an object would hide all of it."""
+
+LEAST_KEY_CHARACTERS = 16
+"""A shorter API key can be guessed. The server takes none below it either (`images/ray-vllm/programs/key_file.py`)."""
+MOST_KEY_CHARACTERS = 1024
 
 
 def read(path: Path) -> dict[str, object]:
@@ -35,6 +40,20 @@ def read(path: Path) -> dict[str, object]:
 def in_plain_text(key: str) -> Problem:
     """What is wrong with a secret that anybody can read."""
     return Problem(key, "is a secret in plain text", f"pulumi config set --secret {key}")
+
+
+def problem_of_api_key(key: str) -> Problem | None:
+    """What is wrong with the API key, without a word of it."""
+    found = key.strip()
+    suggestion = "openssl rand -hex 32 | pulumi config set --secret apiKey"
+    if not re.fullmatch(r"[!-~]*", found):
+        text = "has spaces or other characters that an HTTP header cannot carry; letters, digits and signs of ASCII can"
+        return Problem("apiKey", text, suggestion)
+    if len(found) < LEAST_KEY_CHARACTERS:
+        return Problem("apiKey", f"is shorter than {LEAST_KEY_CHARACTERS} characters", suggestion)
+    if len(found) > MOST_KEY_CHARACTERS:
+        return Problem("apiKey", f"is longer than {MOST_KEY_CHARACTERS} characters", suggestion)
+    return None
 
 
 def _of_this_project(config: Mapping[object, object]) -> dict[str, object]:

@@ -102,8 +102,8 @@ OF_WHAT_RUNS = Route(
         Change("serving.tensorParallelSize", 16, along={"serving.pipelineParallelSize": 2}),
         Change("serving.pipelineParallelSize", 4, along={"serving.tensorParallelSize": 8}),
         Change("serving.loadTimeout", "3h"),
-        Change("apiKey", "one"),
-        Change("apiKey", "another"),
+        Change("apiKey", "the-first-api-key"),
+        Change("apiKey", "the-second-api-key"),
         Change("serving.authentication", "none"),
     ),
 )

@@ -7,13 +7,14 @@ seen to answer with empty strings.
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from direct_http import NoAnswer, fetch
+from key_file import read_key
 
 QUESTION = "Say in one short sentence that you are ready."
 QUESTION_TOKENS = 16
 GENERATED_TOKENS = "vllm:generation_tokens_total"
+HTTP_UNAUTHORIZED = 401
 HTTP_TOO_MANY_REQUESTS = 429
 HTTP_UNAVAILABLE = 503
 
@@ -23,12 +24,14 @@ class Answer:
     """What came back: `text` when the model said something, otherwise `problem` says why not.
 
     `completed`: the request was completed, be it without text. `busy`: the server is there and may only be slow.
+    `refused`: the key was missing or wrong, so that nothing is known of the engine.
     """
 
     text: str = ""
     problem: str = ""
     completed: bool = False
     busy: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,15 @@ class Model:
             "max_tokens": max_tokens,
             "temperature": 0,
         }
+        key = self._key()
+        if self.key_file and not key:
+            return Answer(problem=f"the file {self.key_file} holds no API key to ask with", refused=True)
         try:
-            text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=self._key(), timeout=timeout)
+            text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=key, timeout=timeout)
         except NoAnswer as error:
             busy = error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE)
-            return Answer(problem=f"no answer within {timeout:g} s" if error.timed_out else str(error), busy=busy)
+            problem = f"no answer within {timeout:g} s" if error.timed_out else str(error)
+            return Answer(problem=problem, busy=busy, refused=error.status == HTTP_UNAUTHORIZED)
         return _answer(text)
 
     def generated_tokens(self, timeout: float) -> float | None:
@@ -64,10 +71,7 @@ class Model:
 
     def _key(self) -> str:
         """Read the key again for each question: it may be another one by now."""
-        try:
-            return Path(self.key_file).read_text().strip() if self.key_file else ""
-        except OSError:
-            return ""
+        return read_key(self.key_file).decode() if self.key_file else ""
 
 
 def sum_of_counter(metrics: str, name: str) -> float | None:

@@ -1,4 +1,8 @@
-"""When an engine counts as alive: a probe was answered, or its count of generated tokens moved, as if busy."""
+"""When an engine counts as alive: a probe was answered, or its count of generated tokens moved, as if busy.
+
+A refusal of the probe's key counts too. It tells nothing of the engine, and stopping vLLM would not mend the key: for
+some two minutes after a rotation the pods have different ones.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +20,8 @@ class Life:
         """Return what is known after a probe and a look at the token count."""
         moved = tokens is not None and self.tokens is not None and tokens > self.tokens
         known = self.tokens if tokens is None else tokens
-        return Life(now if answer.completed or moved else self.seen_at, known)
+        alive = answer.completed or answer.refused or moved
+        return Life(now if alive else self.seen_at, known)
 
     def silent_for(self, now: float) -> float:
         """Return the seconds since the last sign of life."""

@@ -2,15 +2,18 @@
 
 vLLM's own `--api-key` guards /v1 and leaves other paths that generate open, /invocations among them. The key is in the
 file API_KEY_FILE and is sent as `Authorization: Bearer KEY`; another key in the file holds from the next request on.
-CORS preflights (OPTIONS) pass: browsers send them without the key.
+As long as the file holds no key (key_file.py tells what one is), nobody is let in, and vLLM does not start. A request
+with two Authorization headers is refused, because a proxy before vLLM may have checked the other one. CORS preflights
+(OPTIONS) pass: browsers send them without the key.
 """
 
 import hmac
 import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
+
+from key_file import LEAST_CHARACTERS, read_key
 
 OPEN_PATHS = frozenset({"/health", "/metrics"})
 WEBSOCKET_POLICY_VIOLATION = 1008
@@ -34,9 +37,12 @@ class RequireKey:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._file = Path(os.environ.get("API_KEY_FILE", ""))
-        if not self._file.is_file() or not self._key():
-            raise RuntimeError(f"API_KEY_FILE ({self._file}) is no file with the key that clients have to send")
+        self._file = os.environ.get("API_KEY_FILE", "")
+        if not read_key(self._file):
+            raise RuntimeError(
+                f"API_KEY_FILE ({self._file}) is no file with the key that clients have to send: "
+                f"one line of {LEAST_CHARACTERS} or more characters"
+            )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one connection (ASGI 3)."""
@@ -48,14 +54,13 @@ class RequireKey:
             await _refuse(send)
 
     def _has_key(self, scope: Message) -> bool:
-        return any(self._is_key(value) for name, value in scope["headers"] if name.lower() == b"authorization")
+        sent = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
+        return len(sent) == 1 and self._is_key(sent[0])
 
     def _is_key(self, header: bytes) -> bool:
-        scheme, _, key = header.partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key())
-
-    def _key(self) -> bytes:
-        return self._file.read_bytes().strip()
+        scheme, _, sent = header.partition(b" ")
+        key = read_key(self._file)
+        return bool(key) and scheme.lower() == b"bearer" and hmac.compare_digest(sent.strip(), key)
 
 
 def _is_open(scope: Message) -> bool:

@@ -33,10 +33,36 @@ def test_a_model_that_only_reasons_has_answered(server: StubServer, field: str) 
 
 def test_the_key_is_sent_as_it_is_now(model: StubModel, tmp_path: Path) -> None:
     asked = Model(model.url, "m", str(tmp_path / "key"))
-    for key in ("secret", "another"):
+    for key in ("the-first-api-key\n", "the-second-api-key"):
         (tmp_path / "key").write_text(key)
         asked.ask("?", 5, 2)
-    assert model.tokens == ["Bearer secret", "Bearer another"]
+    assert model.tokens == ["Bearer the-first-api-key", "Bearer the-second-api-key"]
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b" \n", b"short", b"one-key-of-two\r\nX-Other: 1", b"\xff" * 20, "ключ".encode() * 9]
+)
+def test_without_a_proper_key_nothing_is_asked_and_the_file_is_named(
+    model: StubModel, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "key"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    asked = Model(model.url, "m", str(file))
+    answer = asked.ask("?", 5, 2)
+    assert answer.problem == f"the file {file} holds no API key to ask with"
+    assert answer.refused
+    assert not answer.busy
+    assert model.requests == []
+    assert asked.generated_tokens(2) == 0, "the count of tokens needs no key"
+
+
+def test_a_refused_key_is_told_from_a_broken_engine(model: StubModel) -> None:
+    for status, refused in ((401, True), (403, False), (500, False), (200, False)):
+        model.status = status
+        assert Model(model.url, "m").ask("?", 5, 2).refused is refused
 
 
 @pytest.mark.parametrize(("status", "busy"), [(500, False), (401, False), (404, False), (429, True), (503, True)])

@@ -57,6 +57,18 @@ def test_a_dead_engine_loses_its_endpoint_at_once(model: StubModel, check: Check
     assert check(10) != "", "what was before the death does not count any more"
 
 
+def test_a_key_file_without_a_key_takes_the_endpoint_away_until_it_is_whole_again(
+    model: StubModel, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    asked = Model(model.url, "m", str(key))
+    states = []
+    for content in ("a-key-of-the-model", "", "a-key-of-the-model"):
+        key.write_text(content)
+        states.append(readiness.check(asked, tmp_path / "state.json", 0))
+    assert states == ["", f"the file {key} holds no API key to ask with", ""]
+
+
 def test_a_broken_state_file_is_as_none(check: Check, tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{")
     assert check(0) == ""

@@ -1,12 +1,19 @@
 import asyncio
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from require_key import Message, RequireKey
 
-KEY = "sk-1"
+Spoil: TypeAlias = Callable[[Path], None]
+
+KEY = "sk-0123456789abcdef"
+OTHER = "sk-fedcba9876543210"
+RIGHT = (b"authorization", f"Bearer {KEY}".encode())
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +39,30 @@ def call(scope: Message) -> tuple[list[Message], bool]:
 
     asyncio.run(RequireKey(app)(scope, receive, send))
     return sent, bool(reached)
+
+
+class Door:
+    """A server that has started, and is asked one time after another."""
+
+    def __init__(self) -> None:
+        self._reached = 0
+        self.refusals: set[int] = set()
+        self._middleware = RequireKey(self._app)
+
+    def lets_in(self, key: bytes) -> bool:
+        before = self._reached
+        asyncio.run(self._middleware(http("/", (b"authorization", b"Bearer " + key)), self._receive, self._send))
+        return self._reached > before
+
+    async def _app(self, *_: object) -> None:
+        self._reached += 1
+
+    async def _receive(self) -> Message:
+        raise AssertionError("a refusal does not read the request")
+
+    async def _send(self, message: Message) -> None:
+        if "status" in message:
+            self.refusals.add(message["status"])
 
 
 def http(path: str, *headers: tuple[bytes, bytes], method: str = "POST") -> Message:
@@ -65,16 +96,30 @@ def test_health_and_metrics_are_open(path: str) -> None:
     assert call(http(path, method="GET")) == ([], True)
 
 
-@pytest.mark.parametrize("header", [b"Bearer sk-1", b"bearer sk-1", b"Bearer  sk-1 "])
-def test_the_key_opens(header: bytes) -> None:
-    assert call(http("/invocations", (b"authorization", header))) == ([], True)
+@pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"Bearer  {KEY} "])
+def test_the_key_opens(header: str) -> None:
+    assert call(http("/invocations", (b"authorization", header.encode()))) == ([], True)
 
 
 @pytest.mark.parametrize(
-    "header", [b"sk-1", b"Bearer", b"Bearer ", b"Bearer sk-2", b"Basic sk-1", b"Bearer sk-11", b"Bearer \xff"]
+    "header",
+    [
+        *(b"", b"Bearer", b"Bearer ", b"Bearer \xff", b"Bearer\t" + KEY.encode()),
+        *(text.encode() for text in (KEY, f"Bearer {OTHER}", f"Basic {KEY}", f"Bearer {KEY}1", f"Bearer {KEY[:-1]}")),
+        f"Bearer {KEY}, Bearer {KEY}".encode(),
+    ],
 )
 def test_another_key_does_not(header: bytes) -> None:
     assert not call(http("/v1/models", (b"authorization", header)))[1]
+
+
+@pytest.mark.parametrize("second", [f"Bearer {KEY}", f"Bearer {OTHER}", "Basic eDp5", ""])
+@pytest.mark.parametrize("name", [b"authorization", b"Authorization"])
+def test_two_authorization_headers_are_refused(name: bytes, second: str) -> None:
+    other = (name, second.encode())
+    for headers in ((RIGHT, other), (other, RIGHT)):
+        sent, reached = call(http("/v1/models", *headers))
+        assert (sent[0]["status"], reached) == (401, False)
 
 
 def test_a_browser_may_ask_before_it_sends_the_key() -> None:
@@ -84,39 +129,139 @@ def test_a_browser_may_ask_before_it_sends_the_key() -> None:
 def test_a_websocket_needs_the_key_too() -> None:
     scope: dict[str, Any] = {"type": "websocket", "path": "/health", "headers": []}
     assert call(scope) == ([{"type": "websocket.close", "code": 1008}], False)
-    assert call(scope | {"headers": [(b"authorization", b"Bearer sk-1")]})[1]
+    assert call(scope | {"headers": [RIGHT]})[1]
 
 
 def test_start_and_end_of_the_server_pass() -> None:
     assert call({"type": "lifespan"})[1]
 
 
-@pytest.mark.parametrize("key", ["", " \n", None])
-def test_without_a_key_the_server_does_not_start(key: str | None, key_file: Path) -> None:
-    if key is None:
-        key_file.unlink()
-    else:
-        key_file.write_text(key)
+def missing(file: Path) -> None:
+    file.unlink()
+
+
+def folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def dangling(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.with_name("gone"))
+
+
+def circle(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+
+
+def unreadable(file: Path) -> None:
+    """Root reads every file; the memory of this process at address 0 it cannot read either."""
+    file.unlink()
+    file.symlink_to("/proc/self/mem")
+
+
+def holding(content: bytes) -> Spoil:
+    return lambda file: file.write_bytes(content) and None
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTDIR])
+def test_a_file_that_cannot_be_opened_lets_nobody_in(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door()
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", fail)
+    for key in (b"", KEY.encode()):
+        assert not door.lets_in(key)
+
+
+SPOILT: dict[str, Spoil] = {
+    "missing": missing,
+    "folder": folder,
+    "named pipe": pipe,
+    "link to nothing": dangling,
+    "link to itself": circle,
+    "unreadable": unreadable,
+    "empty": holding(b""),
+    "blank": holding(b" \t\n"),
+    "short": holding(b"sk-012345678901"),
+    "half written": holding(KEY[:10].encode()),
+    "not yet written": holding(bytes(len(KEY))),
+    "written after a gap": holding(bytes(8) + KEY[8:].encode()),
+    "two lines": holding(f"{KEY}\n{OTHER}\n".encode()),
+    "no text": holding(b"\xff\xfe" * 20),
+    "endless": holding(b"x" * 1_000_000),
+}
+each_spoilt_file = pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
+
+
+@each_spoilt_file
+def test_without_a_key_the_server_does_not_start(spoil: Spoil, key_file: Path) -> None:
+    spoil(key_file)
     with pytest.raises(RuntimeError, match="no file with the key"):
         call(http("/"))
 
 
+@pytest.mark.parametrize("value", [None, "", "."])
+def test_without_a_file_the_server_does_not_start(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("API_KEY_FILE")
+    if value is not None:
+        monkeypatch.setenv("API_KEY_FILE", value)
+    with pytest.raises(RuntimeError, match="no file with the key"):
+        call(http("/"))
+
+
+@each_spoilt_file
+def test_a_file_that_holds_no_key_any_more_lets_nobody_in_until_it_holds_one_again(
+    spoil: Spoil, key_file: Path
+) -> None:
+    door = Door()
+    assert door.lets_in(KEY.encode())
+    spoil(key_file)
+    content = b"" if key_file.is_fifo() or not key_file.is_file() or key_file.is_symlink() else key_file.read_bytes()
+    for sent in (b"", KEY.encode(), OTHER.encode(), KEY[:10].encode(), content, content.strip(), content[:40]):
+        assert not door.lets_in(sent), sent
+    assert door.refusals == {401}
+    key_file.rmdir() if key_file.is_dir() else key_file.unlink(missing_ok=True)
+    key_file.write_text(OTHER)
+    assert door.lets_in(OTHER.encode())
+
+
+def test_a_mounted_secret_that_is_renewed_never_shuts_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kubelet writes a new folder, points the link ..data to it, and removes the old folder."""
+    mounted = tmp_path / "mounted"
+    for revision, key in enumerate((KEY, OTHER)):
+        (mounted / f"..{revision}").mkdir(parents=True)
+        (mounted / f"..{revision}" / "key").write_text(key)
+    (mounted / "..data").symlink_to("..0")
+    (mounted / "key").symlink_to("..data/key")
+    monkeypatch.setenv("API_KEY_FILE", str(mounted / "key"))
+    door = Door()
+    opened = os.open
+
+    def renewed_meanwhile(file: str, flags: int) -> int:
+        if (mounted / "..data").readlink() == Path("..0"):
+            (mounted / "..new").symlink_to("..1")
+            (mounted / "..new").replace(mounted / "..data")
+            (mounted / "..0" / "key").unlink()
+            raise FileNotFoundError(file)
+        return opened(file, flags)
+
+    monkeypatch.setattr(os, "open", renewed_meanwhile)
+    assert door.lets_in(OTHER.encode())
+    assert not door.lets_in(KEY.encode())
+
+
 def test_another_key_in_the_file_holds_from_the_next_request_on(key_file: Path) -> None:
-    reached: list[Message] = []
-
-    async def app(scope: Message, *_: object) -> None:
-        reached.append(scope)
-
-    async def send(_: Message) -> None:
-        pass
-
-    async def receive() -> Message:
-        return {}
-
-    door = RequireKey(app)
-    old, new = (http("/", (b"authorization", b"Bearer " + key)) for key in (b"sk-1", b"sk-2"))
-    asyncio.run(door(old, receive, send))
-    key_file.write_text("sk-2\n")
-    for scope in (old, new):
-        asyncio.run(door(scope, receive, send))
-    assert [scope is old for scope in reached] == [True, False], "the old key opens before, the new one after"
+    door = Door()
+    assert door.lets_in(KEY.encode())
+    key_file.write_text(f"{OTHER}\n")
+    assert not door.lets_in(KEY.encode())
+    assert door.lets_in(OTHER.encode())

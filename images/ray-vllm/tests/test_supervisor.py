@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import following
@@ -171,6 +172,23 @@ def test_answers_without_text_are_not_serving(ray: StubRay, model: StubModel, se
     assert serve().kind == "empty"
     assert ray.stopped == ["abc-1"]
     assert not is_serving()
+
+
+@pytest.mark.parametrize("content", ["", "another-key-of-the-model"])
+def test_a_key_that_opens_nothing_any_more_does_not_end_vllm(
+    ray: StubRay, model: StubModel, serve: Serve, tmp_path: Path, content: str
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("a-key-of-the-model")
+
+    def rotate() -> None:
+        key.write_text(content)
+        model.status = 401
+        threading.Timer(1.0, lambda: ray.end_job("abc-1", exit_code=1)).start()
+
+    when(is_serving, rotate)
+    assert serve(HANG_TIMEOUT_SECONDS="0.3", API_KEY_FILE=str(key)).kind == "exit"
+    assert ray.stopped == []
 
 
 def test_a_hung_engine_is_stopped(ray: StubRay, model: StubModel, serve: Serve) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,8 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
-from tests.unit.program.registrations import Program, Registration, run, stack_file
+from planning.stack_file import LEAST_KEY_CHARACTERS, MOST_KEY_CHARACTERS
+from tests.unit.program.registrations import CHECKOUT, Program, Registration, run, stack_file
 
 STACKS = ("dev", "a100-bf16", "h200-fp8")
 
@@ -128,17 +130,53 @@ def test_what_a_destroy_keeps_is_told_beforehand_unless_it_keeps_nothing_of_the_
 
 
 def test_the_key_is_in_the_secret_and_nowhere_else() -> None:
-    config = stack_file("a100-bf16") | {"deepseek:apiKey": "the-key-itself"}
+    config = stack_file("a100-bf16") | {"deepseek:apiKey": "the-api-key-itself"}
     stack = run(config, secrets=["deepseek:apiKey"])
     for item in stack.kubernetes():
         if item.name != "api-key":
-            assert "the-key-itself" not in json.dumps(item.inputs, default=str), item.urn
-    assert "the-key-itself" not in json.dumps(stack.outputs, default=str)
+            assert "the-api-key-itself" not in json.dumps(item.inputs, default=str), item.urn
+    assert "the-api-key-itself" not in json.dumps(stack.outputs, default=str)
 
 
 def test_a_key_in_plain_text_is_refused() -> None:
     with pytest.raises(pulumi.RunError, match="plain text"):
-        run(stack_file("a100-bf16") | {"deepseek:apiKey": "the-key-itself"})
+        run(stack_file("a100-bf16") | {"deepseek:apiKey": "the-api-key-itself"})
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("", "shorter than 16"),
+        (" \n", "shorter than 16"),
+        ("fifteen-letters", "shorter than 16"),
+        ("fifteen-letters  \n", "shorter than 16"),
+        ("two words of a key", "spaces or other"),
+        ("two-lines-of\nan-api-key", "spaces or other"),
+        ("a-kéy-with-an-accent", "spaces or other"),
+        ("k" * 1025, "longer than 1024"),
+    ],
+)
+def test_an_api_key_that_the_server_would_not_take_is_refused_beside_all_other_faults(key: str, fault: str) -> None:
+    config = stack_file("a100-bf16") | {"deepseek:apiKey": key, "deepseek:modelToken": "plain"}
+    config["deepseek:hardware"]["nodes"] = -1
+    with pytest.raises(pulumi.RunError) as refused:
+        run(config, secrets=["deepseek:apiKey"])
+    text = str(refused.value)
+    assert f"apiKey: {'is' if 'er than' in fault else 'has'} {fault}" in text
+    assert "hardware.nodes" in text
+    assert "modelToken: is a secret in plain text" in text
+    assert not key.strip() or key.strip() not in text
+
+
+@pytest.mark.parametrize("key", ["sixteen-letters!", "sixteen-letters!\n", "k" * 1024])
+def test_an_api_key_of_sixteen_characters_is_taken(key: str) -> None:
+    config = stack_file("a100-bf16") | {"deepseek:apiKey": key}
+    assert run(config, secrets=["deepseek:apiKey"]).one("Secret", "api-key")
+
+
+def test_server_and_preview_agree_on_what_an_api_key_is() -> None:
+    program = runpy.run_path(str(CHECKOUT / "images" / "ray-vllm" / "programs" / "key_file.py"))
+    assert (program["LEAST_CHARACTERS"], program["MOST_CHARACTERS"]) == (LEAST_KEY_CHARACTERS, MOST_KEY_CHARACTERS)
 
 
 def test_without_authentication_there_is_no_key() -> None:
