@@ -62,7 +62,7 @@ def test_a_key_file_without_a_key_takes_the_endpoint_away_until_it_is_whole_agai
 ) -> None:
     key = tmp_path / "key"
     asked = Model(model.url, "m", str(key))
-    states = []
+    states: list[str] = []
     for content in ("a-key-of-the-model", "", "a-key-of-the-model"):
         key.write_text(content)
         states.append(readiness.check(asked, tmp_path / "state.json", 0))

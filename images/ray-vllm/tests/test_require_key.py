@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 from require_key import Message, RequireKey
 
-Spoil: TypeAlias = Callable[[Path], None]
+Spoil: TypeAlias = Callable[[Path], object]
 
 KEY = "sk-0123456789abcdef"
 OTHER = "sk-fedcba9876543210"
@@ -167,7 +167,7 @@ def unreadable(file: Path) -> None:
 
 
 def holding(content: bytes) -> Spoil:
-    return lambda file: file.write_bytes(content) and None
+    return lambda file: file.write_bytes(content)
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTDIR])

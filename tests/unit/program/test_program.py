@@ -157,8 +157,9 @@ def test_a_key_in_plain_text_is_refused() -> None:
     ],
 )
 def test_an_api_key_that_the_server_would_not_take_is_refused_beside_all_other_faults(key: str, fault: str) -> None:
-    config = stack_file("a100-bf16") | {"deepseek:apiKey": key, "deepseek:modelToken": "plain"}
+    config = stack_file("a100-bf16")
     config["deepseek:hardware"]["nodes"] = -1
+    config |= {"deepseek:apiKey": key, "deepseek:modelToken": "plain"}
     with pytest.raises(pulumi.RunError) as refused:
         run(config, secrets=["deepseek:apiKey"])
     text = str(refused.value)

@@ -40,6 +40,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/gate": {GATE},
     "ray-vllm/programs/job_events": {SERVE, GATE},
     "ray-vllm/programs/joining": {SERVE, GATE},
+    "ray-vllm/programs/key_file": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/last_words": {SERVE, GATE},
     "ray-vllm/programs/liveness": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/log_follower": {SERVE, GATE},
