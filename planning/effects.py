@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from planning.markdown import code
 from planning.preview import CREATED, DELETED, REPLACED, SAME, STACK_TYPE, Step
 from planning.quantities import duration_text
 from planning.sections import StackSettings
@@ -78,7 +79,7 @@ def _work(parts: Mapping[str, Step]) -> list[str]:
     work: list[str] = []
     images = sorted(part.removeprefix(BUILDS) for part in begun if part.startswith(BUILDS))
     if images:
-        names = " and ".join(f"`{name}`" for name in images)
+        names = " and ".join(code(name) for name in images)
         work.append(f"the image{'s' if len(images) > 1 else ''} {names} {'are' if len(images) > 1 else 'is'} built")
     if DOWNLOAD in begun:
         work.append("the weights are downloaded and verified (what the claim has already is not fetched again)")

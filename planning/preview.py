@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from planning.problems import Refused
@@ -48,6 +48,9 @@ def _or_empty(value: object) -> object:
     return {} if value is None else value
 
 
+Operation = Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=40)]
+"""The engine's name of an operation."""
+
 Object = Annotated[dict[str, object], BeforeValidator(_or_empty)]
 """Go writes an empty map as null or leaves it out."""
 
@@ -62,7 +65,7 @@ class State(_Part):
 class Step(_Part):
     """What happens to one resource."""
 
-    op: str
+    op: Operation
     urn: str
     old_state: State | None = None
     detailed_diff: Object = Field(default_factory=dict)
@@ -110,7 +113,7 @@ class Preview(_Part):
 
     steps: list[Step] = Field(default_factory=list[Step])
     diagnostics: list[Diagnostic] = Field(default_factory=list[Diagnostic])
-    change_summary: dict[str, int] = Field(default_factory=dict)
+    change_summary: dict[Operation, int] = Field(default_factory=dict)
     """Resources by the engine's operation."""
 
     @property
@@ -160,7 +163,7 @@ def read(text: str) -> Preview:
 def _value(text: str) -> object:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also for numbers of too many digits
         return text
 
 

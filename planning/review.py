@@ -1,6 +1,7 @@
 """Renders a recorded preview as the comment that reviewers read; see `python -m planning.review --help`."""
 
 import argparse
+import json
 import re
 import sys
 from bisect import bisect_right
@@ -9,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from planning.effects import effects
+from planning.markdown import cell, code, fenced, word
 from planning.plan import make_plan
 from planning.preview import (
     CREATED,
@@ -27,27 +29,35 @@ HEADLINE = ("GPUs", "KV tokens", "longest request", "weights", "cost an hour")
 """Of the plan, what stands in one line above the table when it changes."""
 
 ORDER = (DELETED, REPLACED, UPDATED, CREATED)
-PATHS_SHOWN = 4
-MESSAGE_CHARACTERS, WARNINGS_CHARACTERS, RESOURCES_CHARACTERS = 8_000, 10_000, 30_000
+PATHS_SHOWN, KEYS_SHOWN, KEY_CHARACTERS = 4, 20, 80
+WARNINGS_CHARACTERS, RESOURCES_CHARACTERS = 10_000, 30_000
 """A comment on GitHub holds 65,536."""
 
 WITHOUT_STATE = "The state of the stack was not available: everything is shown as if nothing existed yet."
+
+LEFT_OUT = "Left out of this preview, because a pull request does not decide it:"
+
+NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+"""What the name of a stack does not hold."""
 
 Plan = Mapping[str, object]
 
 
 def marker(stack: str) -> str:
     """Return the invisible first line by which the comment of a stack is found again."""
-    return f"<!-- deepseek-on-kubernetes preview of {stack} -->"
+    return f"<!-- deepseek-on-kubernetes preview of {NO_NAME.sub('_', stack)} -->"
 
 
-def comment(preview: Preview, stack: str = "", *, without_state: bool = False) -> str:
-    """Return the Markdown: the plan, what happens to serving, what speaks against it, then the resources."""
+def comment(preview: Preview, stack: str = "", *, without_state: bool = False, left_out: Sequence[str] = ()) -> str:
+    """Return the Markdown: the plan, what happens to serving, what speaks against it, then the resources.
+
+    `left_out` names the keys of the pull request's stack file that were previewed as in the base branch.
+    """
     settings = preview.settings
     before, after = preview.plan_before, make_plan(settings).summary() if settings else {}
     errors, warnings = preview.said("error"), preview.said("warning")
     name = stack or preview.stack
-    parts = [f"{marker(name)}\n### Preview of `{name}`", headline(before, after), plan_table(before, after)]
+    parts = [f"{marker(name)}\n### Preview of {code(name)}", headline(before, after), plan_table(before, after)]
     if errors:
         parts += [
             "**Refused:** `pulumi up` ends here, with nothing created, changed or deleted.",
@@ -55,7 +65,9 @@ def comment(preview: Preview, stack: str = "", *, without_state: bool = False) -
         ]
     else:
         parts += effects(preview.steps, settings)
-    parts.append("\n".join(_within(WARNINGS_CHARACTERS, [f"- warning: {inline(text)}" for text in warnings])))
+    parts.append("\n".join(_within(WARNINGS_CHARACTERS, [f"- warning: {code(text)}" for text in warnings])))
+    if left_out:
+        parts.append(f"{LEFT_OUT} {', '.join(code(key, KEY_CHARACTERS) for key in left_out[:KEYS_SHOWN])}.")
     if without_state:
         parts.append(WITHOUT_STATE)
     if not errors:
@@ -66,7 +78,7 @@ def comment(preview: Preview, stack: str = "", *, without_state: bool = False) -
 def no_preview(stack: str, reason: str) -> str:
     """Return the comment for a preview that never began."""
     return (
-        f"{marker(stack)}\n### Preview of `{stack}`\n\n**There is no preview.** "
+        f"{marker(stack)}\n### Preview of {code(stack)}\n\n**There is no preview.** "
         f"The log of this check has what `pulumi preview` said.\n\n{fenced(reason)}\n"
     )
 
@@ -83,13 +95,14 @@ def plan_table(before: Plan, after: Plan) -> str:
     if not keys:
         return ""
     if not before:
-        rows = [f"| {key} | {_cell(after, key)} |" for key in keys]
+        rows = [f"| {word(key)} | {_cell(after, key)} |" for key in keys]
         return "\n".join(["| plan | |", "|---|---:|", *rows])
     lines = ["| plan | now | after |", "|---|---:|---:|"]
     for key in keys:
         old, new = _cell(before, key), _cell(after, key)
         changed = after and _differs(before, after, key)
-        lines.append(f"| **{key}** | {old} | **{new or '-'}** |" if changed else f"| {key} | {old} | {new} |")
+        name = word(key)
+        lines.append(f"| **{name}** | {old} | **{new or '-'}** |" if changed else f"| {name} | {old} | {new} |")
     return "\n".join(lines)
 
 
@@ -111,19 +124,6 @@ def resources(preview: Preview) -> str:
     return "\n".join([f"<details><summary>Resources: {title}</summary>", "", *shown, "", "</details>"])
 
 
-def fenced(text: str) -> str:
-    """Return a block in which nothing is Markdown, whatever the text holds."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    shown = text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}\n…"
-    return f"{fence}text\n{shown}\n{fence}"
-
-
-def inline(text: str) -> str:
-    """Return text on one line in which nothing is Markdown or HTML."""
-    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", " ".join(text[:MESSAGE_CHARACTERS].split()))
-
-
 def _within(characters: int, lines: Sequence[str]) -> list[str]:
     """The first lines, as many as fit, and how many more there are."""
     ends = list(accumulate(len(line) + 1 for line in lines))
@@ -142,14 +142,10 @@ def _counts(preview: Preview) -> dict[str, int]:
 
 def _resource(step: Step) -> str:
     paths = sorted(step.detailed_diff)
-    shown = ", ".join(_code(path) for path in paths[:PATHS_SHOWN])
+    shown = ", ".join(code(path) for path in paths[:PATHS_SHOWN])
     more = f" and {len(paths) - PATHS_SHOWN} more" if len(paths) > PATHS_SHOWN else ""
     reasons = f", for {shown}{more}" if paths else ""
-    return f"{step.kind} {_code(step.name)}{reasons}" + (" (the old object stays)" if step.stays else "")
-
-
-def _code(text: str) -> str:
-    return "`" + text.replace("`", "'") + "`"
+    return f"{word(step.kind)} {code(step.name)}{reasons}" + (" (the old object stays)" if step.stays else "")
 
 
 def _differs(before: Plan, after: Plan, key: str) -> bool:
@@ -159,7 +155,7 @@ def _differs(before: Plan, after: Plan, key: str) -> bool:
 def _cell(plan: Plan, key: str) -> str:
     value = plan.get(key, "")
     # The engine keeps every number as a float and writes 5.0 as 5.
-    return f"{value:,.10g}" if isinstance(value, int | float) else inline(str(value))
+    return f"{value:,.10g}" if isinstance(value, int | float) else cell(str(value))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,13 +166,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("preview", type=Path, help="what `pulumi preview --json` wrote to standard output")
     parser.add_argument("--stack", default="", help="its name, for a preview that ended before it said so")
     parser.add_argument("--without-state", action="store_true", help="say that the state was not available")
+    parser.add_argument("--left-out", type=Path, help="the list of keys that `python -m planning.proposal` wrote")
     options = parser.parse_args(arguments)
     try:
         preview = read(options.preview.read_text(encoding="utf-8"))
     except (NotAPreviewError, OSError, UnicodeDecodeError) as reason:
         sys.stdout.write(no_preview(options.stack, f"{options.preview}: {reason}"))
         return 2
-    sys.stdout.write(comment(preview, options.stack, without_state=options.without_state))
+    left_out: list[str] = json.loads(options.left_out.read_text(encoding="utf-8")) if options.left_out else []
+    sys.stdout.write(comment(preview, options.stack, without_state=options.without_state, left_out=left_out))
     return 0
 
 
