@@ -30,6 +30,8 @@ store = ModelStore(
         image=fetch_image.reference,
         model=settings.model,
         storage=settings.storage,
+        hardware=settings.hardware,
+        scheduling=settings.scheduling,
         pull_secret=settings.image.pull_secret,
         token=config.model_token,
     ),
@@ -69,6 +71,8 @@ if settings.storage.other_revisions == "remove":
         RevisionCleanupArgs(
             image=fetch_image.reference,
             pull_secret=settings.image.pull_secret,
+            storage=settings.storage,
+            scheduling=settings.scheduling,
             claim_name=store.claim_name,
             model_folder=store.model_folder,
             endpoint=server.endpoint,

@@ -7,10 +7,11 @@ import pulumi_kubernetes as k8s
 
 from components.jobs import ONCE, JobArgs, job, job_name
 from components.labels import CLAIM, metadata
+from components.placement import first_at_the_volume
 from components.pods import Manifest, environment, program_pod
 from components.programs import programs, programs_config_map
 from components.service_account import service_account
-from planning.settings import Storage
+from planning.settings import Hardware, Scheduling, Storage
 
 VOLUME = "/volume"
 """Where the Jobs of the store mount the whole claim."""
@@ -26,7 +27,9 @@ class MountArgs:
     claim: pulumi.Input[str]
     image: pulumi.Input[str]
     pull_secret: str | None
-    timeout_seconds: int
+    storage: Storage
+    hardware: Hardware
+    scheduling: Scheduling
 
 
 def claim(storage: Storage, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -63,17 +66,17 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
         annotations={CLAIM: args.claim, "pulumi.com/replaceUnready": "true"},
         spec=ONCE,
         pod=_mount_pod(args, programs_config_map("mount", "weights", programs("fetch/mount"), opts)),
-        timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
+        timeout_seconds=args.storage.mount_timeout + MARGIN_SECONDS,
     )
     mount_job = job_name("mount", mount)
     job(
         "claim",
         JobArgs(
-            component="weights",
+            component="claim",  # not one of those which use the volume
             annotations={"pulumi.com/replaceUnready": "true"},
             spec=ONCE,
             pod=_claim_pod(args, mount_job, opts),
-            timeout_seconds=args.timeout_seconds + MARGIN_SECONDS,
+            timeout_seconds=args.storage.mount_timeout + MARGIN_SECONDS,
         ),
         opts,
     )
@@ -95,6 +98,7 @@ def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
         "mount",
         image=args.image,
         pull_secret=args.pull_secret,
+        scheduling=args.scheduling,
         config_map=config_map,
         service_account="default",
         variables=environment({"VOLUME": VOLUME}),
@@ -102,19 +106,20 @@ def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
     pod["automountServiceAccountToken"] = False
     pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": VOLUME})
     pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": args.claim}})
-    return pod
+    return pod | first_at_the_volume(args.storage, args.hardware, args.scheduling)
 
 
 def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], opts: pulumi.ResourceOptions) -> Manifest:
     variables: dict[str, pulumi.Input[str]] = {
         "CLAIM": args.claim,
         "MOUNT_JOB": mount_job,
-        "TIMEOUT_SECONDS": str(args.timeout_seconds),
+        "TIMEOUT_SECONDS": str(args.storage.mount_timeout),
     }
     return program_pod(
         "claim",
         image=args.image,
         pull_secret=args.pull_secret,
+        scheduling=args.scheduling,
         config_map=programs_config_map("claim", "weights", programs("fetch/claim"), opts),
         service_account=service_account("claim", "weights", _rules(mount_job), opts),
         variables=environment(variables),

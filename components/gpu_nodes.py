@@ -5,7 +5,8 @@ from collections import Counter
 from kubernetes import client
 
 from components.cluster_api import TIMEOUT_SECONDS, read
-from components.ray_pods import GPU, GPU_LABEL
+from components.placement import GPU_LABEL
+from components.ray_pods import GPU
 from planning.settings import Hardware, StackSettings
 
 

@@ -25,6 +25,10 @@ LOAD_TIMEOUT = "deepseek-on-kubernetes/load-timeout-seconds"
 """Annotations of the serving Job, which its supervisor looks up (images/ray-vllm/programs/own_job.py)."""
 
 
+INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
+
+
 def labels(component: str) -> dict[str, str]:
     """Return the recommended labels of Kubernetes for an object of `component` in the current stack.
 
@@ -33,8 +37,8 @@ def labels(component: str) -> dict[str, str]:
     """
     return {
         "app.kubernetes.io/name": pulumi.get_project(),
-        "app.kubernetes.io/instance": pulumi.get_stack(),
-        "app.kubernetes.io/component": component,
+        INSTANCE: pulumi.get_stack(),
+        COMPONENT: component,
         "app.kubernetes.io/part-of": pulumi.get_project(),
         "app.kubernetes.io/managed-by": "pulumi",
     }

@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 from components.claim import VOLUME, MountArgs, claim, mounted
 from components.jobs import JobArgs, handed_on, job
 from components.labels import CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
+from components.placement import beside_the_volume
 from components.pods import (
     Manifest,
     environment,
@@ -17,7 +18,7 @@ from components.pods import (
 )
 from components.programs import programs, programs_config_map
 from components.service_account import service_account
-from planning.settings import Model, Storage
+from planning.settings import Hardware, Model, Scheduling, Storage
 
 MODELS = "/mnt/models"
 """Where the pods that serve find models, as in the article."""
@@ -35,6 +36,8 @@ class ModelStoreArgs:
 
     model: Model
     storage: Storage
+    hardware: Hardware
+    scheduling: Scheduling
     pull_secret: str | None = None
     token: pulumi.Input[str] | None = None
     """Token of a private repository."""
@@ -65,7 +68,9 @@ class ModelStore(pulumi.ComponentResource):
             claim=self.claim_name,
             image=args.image,
             pull_secret=args.pull_secret,
-            timeout_seconds=args.storage.mount_timeout,
+            storage=args.storage,
+            hardware=args.hardware,
+            scheduling=args.scheduling,
         )
         mount_job = mounted(mount, child)
         download = job(
@@ -119,6 +124,7 @@ def _download_pod(
         "fetch",
         image=args.image,
         pull_secret=args.pull_secret,
+        scheduling=args.scheduling,
         config_map=config_map,
         service_account=service_account("download", "weights", [EVENTS], opts),
         variables=[
@@ -130,7 +136,7 @@ def _download_pod(
     )
     pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": VOLUME})
     pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": claim}})
-    return pod
+    return pod | beside_the_volume(args.storage)
 
 
 def _token_variable(token: pulumi.Input[str] | None, opts: pulumi.ResourceOptions) -> list[Manifest]:

@@ -135,6 +135,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
         "fetch",
         image=image.fetch_reference or f"{image.push}/fetch:1",
         pull_secret=image.pull_secret,
+        scheduling=settings.scheduling,
         config_map="programs",
         service_account="default",
         variables=[],

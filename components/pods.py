@@ -5,21 +5,10 @@ from typing import Any
 
 import pulumi
 
-USER = 1000
-"""uid and gid of every pod: the `ray` user of rayproject/ray images. One user writes the weights and reads them."""
+from planning.settings import Scheduling
 
 Manifest = dict[str, Any]
 """Part of a Kubernetes object as its documentation writes it: camelCase keys."""
-
-POD_SECURITY: Manifest = {
-    "runAsNonRoot": True,
-    "runAsUser": USER,
-    "runAsGroup": USER,
-    "fsGroup": USER,
-    # A recursive chown of terabytes at every start of a pod would take minutes.
-    "fsGroupChangePolicy": "OnRootMismatch",
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 CONTAINER_SECURITY: Manifest = {
     "allowPrivilegeEscalation": False,
@@ -38,16 +27,35 @@ KEY = "key"
 KEY_MOUNT = {"name": "api-key", "mountPath": "/api-key", "readOnly": True}
 
 
+def pod_security(user: int) -> Manifest:
+    """Return the security context of a pod: one user and group writes the weights and reads them."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        # A recursive chown of terabytes at every start of a pod would take minutes.
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
 def programs_volume(config_map: pulumi.Input[str]) -> Manifest:
     """Return the volume of `PROGRAMS_MOUNT`, from the ConfigMap of that name."""
     return {"name": "programs", "configMap": {"name": config_map}}
 
 
-def program_pod(
+def tolerations(scheduling: Scheduling) -> Manifest:
+    """Return the part of a pod by which it may run where the Ray pods may, even where every node is tainted."""
+    return {"tolerations": scheduling.tolerations} if scheduling.tolerations else {}
+
+
+def program_pod(  # noqa: PLR0913  keyword arguments, one for each part of the pod
     module: str,
     *,
     image: pulumi.Input[str],
     pull_secret: str | None,
+    scheduling: Scheduling,
     config_map: pulumi.Input[str],
     service_account: pulumi.Input[str],
     variables: list[Manifest],
@@ -55,7 +63,7 @@ def program_pod(
     """Return the pod that runs one of our own programs: a module of the ConfigMap, sealed, with its last words kept."""
     return {
         "serviceAccountName": service_account,
-        "securityContext": POD_SECURITY,
+        "securityContext": pod_security(scheduling.run_as_user),
         "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
         "containers": [
             {
@@ -70,6 +78,7 @@ def program_pod(
             }
         ],
         "volumes": [programs_volume(config_map), TMP_VOLUME],
+        **tolerations(scheduling),
     }
 
 

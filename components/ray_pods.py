@@ -5,21 +5,21 @@ from dataclasses import dataclass
 import pulumi
 
 from components.labels import labels
+from components.placement import ray_nodes
 from components.pods import (
     CONTAINER_SECURITY,
-    POD_SECURITY,
     PROGRAMS_MOUNT,
     Manifest,
     environment,
     field_variable,
     mount_key,
+    pod_security,
     programs_volume,
 )
 from planning.quantities import bytes_of
 from planning.settings import Hardware, Network, Scheduling
 
 GPU = "nvidia.com/gpu"
-GPU_LABEL = "nvidia.com/gpu.product"
 CACHES = "/var/cache/vllm"
 
 OBJECT_STORE_BYTES = 1_000_000_000
@@ -113,7 +113,7 @@ def _pod(
     pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": POD_SECURITY,
+        "securityContext": pod_security(args.scheduling.run_as_user),
         "imagePullSecrets": [{"name": args.pull_secret}] if args.pull_secret else [],
         "affinity": {"podAntiAffinity": _one_pod_a_node(cluster, required=args.hardware.on_gpus)},
         "containers": [container],
@@ -129,10 +129,9 @@ def _pod(
 
 
 def _placement(args: RayClusterArgs) -> Manifest:
-    scheduling, hardware = args.scheduling, args.hardware
-    planned = {GPU_LABEL: hardware.gpu} if hardware.on_gpus else {}
+    scheduling = args.scheduling
     placement: Manifest = {
-        "nodeSelector": planned if scheduling.node_selector is None else scheduling.node_selector,
+        "nodeSelector": ray_nodes(args.hardware, scheduling),
         "tolerations": scheduling.tolerations,
     }
     if scheduling.priority_class_name:

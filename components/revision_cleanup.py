@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import pulumi
 
 from components.jobs import JobArgs, job
+from components.placement import beside_the_volume
 from components.pods import Manifest, environment, program_pod
 from components.programs import programs, programs_config_map
+from planning.settings import Scheduling, Storage
 
 MODEL = "/model"
 TIMEOUT_SECONDS = 3600
@@ -19,6 +21,8 @@ class RevisionCleanupArgs:
 
     image: pulumi.Input[str]
     pull_secret: str | None
+    storage: Storage
+    scheduling: Scheduling
     claim_name: pulumi.Input[str]
     model_folder: pulumi.Output[str]
     """`<model>/<revision>`: the revision stays, the others of this model go."""
@@ -59,6 +63,7 @@ def _pod(args: RevisionCleanupArgs, config_map: pulumi.Input[str]) -> Manifest:
         "removal",
         image=args.image,
         pull_secret=args.pull_secret,
+        scheduling=args.scheduling,
         config_map=config_map,
         service_account="default",
         variables=environment({"MODEL": MODEL, "CURRENT": revision, "SERVED_AT": args.endpoint}),
@@ -66,4 +71,4 @@ def _pod(args: RevisionCleanupArgs, config_map: pulumi.Input[str]) -> Manifest:
     pod["automountServiceAccountToken"] = False
     pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": MODEL, "subPath": model})
     pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": args.claim_name}})
-    return pod
+    return pod | beside_the_volume(args.storage)

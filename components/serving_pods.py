@@ -58,6 +58,7 @@ def supervisor_pod(
         "supervisor",
         image=args.image,
         pull_secret=args.settings.image.pull_secret,
+        scheduling=args.settings.scheduling,
         config_map=config_map,
         service_account=service_account,
         variables=[
@@ -95,6 +96,7 @@ def gate_pod(
         "gate",
         image=args.image,
         pull_secret=args.settings.image.pull_secret,
+        scheduling=args.settings.scheduling,
         config_map=config_map,
         service_account=service_account,
         variables=[*environment(variables), *_shared_variables(args)],

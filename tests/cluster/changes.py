@@ -90,6 +90,7 @@ OF_WHAT_RUNS = Route(
         Change("scheduling.nodeSelector", POOL),
         Change("scheduling.tolerations", [{"key": "nvidia.com/gpu", "operator": "Exists"}]),
         Change("scheduling.priorityClassName", QUEUE),
+        Change("scheduling.runAsUser", 2000),
         Change("scheduling.joinTimeout", "45m"),
         Change("network.interface", "eth1"),
         Change("network.hostNetwork", value=True),

@@ -43,13 +43,22 @@ def weights_program() -> None:
     image, pull_secret = settings.image.fetch_reference or "", settings.image.pull_secret
     store = ModelStore(
         "store",
-        ModelStoreArgs(image=image, model=settings.model, storage=settings.storage, pull_secret=pull_secret),
+        ModelStoreArgs(
+            image=image,
+            model=settings.model,
+            storage=settings.storage,
+            hardware=settings.hardware,
+            scheduling=settings.scheduling,
+            pull_secret=pull_secret,
+        ),
         opts,
     )
     if settings.storage.other_revisions == "remove":
         cleanup = RevisionCleanupArgs(
             image=image,
             pull_secret=pull_secret,
+            storage=settings.storage,
+            scheduling=settings.scheduling,
             claim_name=store.claim_name,
             model_folder=store.model_folder,
             endpoint=ANSWERED_AT,
