@@ -25,6 +25,10 @@ CACHES = "/var/cache/vllm"
 OBJECT_STORE_BYTES = 1_000_000_000
 """vLLM keeps nothing in Ray's object store; Ray's default is 30 % of the memory, more than /dev/shm holds."""
 
+MOST_SEQUENCES = 128
+"""Answers that one request may ask for (`n`), as many as OpenAI's API allows. vLLM's own bound of 16,384 lets a single
+request occupy the engine for minutes."""
+
 DO_NOT_EVICT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 
 
@@ -162,6 +166,7 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
         "PYTHONPATH": "/programs",
         "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_MAX_N_SEQUENCES": str(MOST_SEQUENCES),
         "RAY_USAGE_STATS_ENABLED": "0",
         # The monitor counts page cache as used and kills ranks while they load (vllm#15102).
         "RAY_memory_monitor_refresh_ms": "0",

@@ -2,6 +2,10 @@
 
 from planning.settings import StackSettings
 
+MOST_REQUESTS = 2048
+"""That vLLM has in flight, running or waiting; the next gets HTTP 503. Twice what it runs at once by default on GPUs of
+70 GiB or more (1024; 256 on an A100). `--max-num-queued-reqs` in serving.extraArgs comes later and counts instead."""
+
 MIDDLEWARE = "require_key.RequireKey"
 """Guards every path that generates; vLLM's own --api-key leaves /invocations open."""
 
@@ -25,6 +29,7 @@ def vllm_arguments(
         f"--pipeline-parallel-size={pipeline_parallel_size}",
         f"--dtype={serving.dtype}",
         f"--gpu-memory-utilization={serving.gpu_memory_utilization}",
+        f"--max-num-queued-reqs={MOST_REQUESTS}",
     ]
     if serving.max_model_len is not None:
         arguments.append(f"--max-model-len={serving.max_model_len}")

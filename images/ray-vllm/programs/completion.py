@@ -1,4 +1,4 @@
-"""What proves that a model is served: a chat completion with text in it, or a growing count of generated tokens.
+"""What proves that a model is served: a chat completion with text in it, or metrics of the engine that move.
 
 `/health` and `/v1/models` prove neither: both have been seen green over a dead engine, and damaged weights have been
 seen to answer with empty strings.
@@ -14,7 +14,9 @@ from key_file import read_key
 QUESTION = "Say in one short sentence that you are ready."
 QUESTION_TOKENS = 16
 GENERATED_TOKENS = "vllm:generation_tokens_total"
-HTTP_UNAUTHORIZED = 401
+CACHE_USAGE = "vllm:kv_cache_usage_perc"
+HTTP_BAD_REQUEST = 400
+HTTP_SERVER_ERROR = 500
 HTTP_TOO_MANY_REQUESTS = 429
 HTTP_UNAVAILABLE = 503
 
@@ -24,14 +26,26 @@ class Answer:
     """What came back: `text` when the model said something, otherwise `problem` says why not.
 
     `completed`: the request was completed, be it without text. `busy`: the server is there and may only be slow.
-    `refused`: the key was missing or wrong, so that nothing is known of the engine.
+    `turned_away`: the engine was not asked, because there is no key to ask with, or the server refused the question or
+    closed the connection.
     """
 
     text: str = ""
     problem: str = ""
     completed: bool = False
     busy: bool = False
-    refused: bool = False
+    turned_away: bool = False
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What vLLM publishes of its engines, summed over them; None for what it does not say."""
+
+    tokens: float | None = None
+    """Generated since vLLM started."""
+
+    cache_usage: float | None = None
+    """The part of the KV cache that is in use."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +66,31 @@ class Model:
         }
         key = self._key()
         if self.key_file and not key:
-            return Answer(problem=f"the file {self.key_file} holds no API key to ask with", refused=True)
+            return Answer(problem=f"the file {self.key_file} holds no API key to ask with", turned_away=True)
         try:
             text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=key, timeout=timeout)
         except NoAnswer as error:
             busy = error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE)
+            refused = HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR or error.status == HTTP_UNAVAILABLE
             problem = f"no answer within {timeout:g} s" if error.timed_out else str(error)
-            return Answer(problem=problem, busy=busy, refused=error.status == HTTP_UNAUTHORIZED)
+            return Answer(problem=problem, busy=busy, turned_away=refused or error.closed)
         return _answer(text)
 
-    def generated_tokens(self, timeout: float) -> float | None:
-        """Return the tokens generated since vLLM started, over all its engines; None when it does not say."""
+    def metrics(self, timeout: float) -> Metrics:
+        """Return what vLLM says of its engines within `timeout` seconds."""
         try:
             text = fetch("GET", f"{self.endpoint}/metrics", token=self._key(), timeout=timeout)
         except NoAnswer:
-            return None
-        return sum_of_counter(text, GENERATED_TOKENS)
+            return Metrics()
+        return Metrics(sum_of(text, GENERATED_TOKENS), sum_of(text, CACHE_USAGE))
 
     def _key(self) -> str:
         """Read the key again for each question: it may be another one by now."""
         return read_key(self.key_file).decode() if self.key_file else ""
 
 
-def sum_of_counter(metrics: str, name: str) -> float | None:
-    """Return the sum over all label sets of a counter in Prometheus' text format; None when it is not there."""
+def sum_of(metrics: str, name: str) -> float | None:
+    """Return the sum over all label sets of a metric in Prometheus' text format; None when it is not there."""
     values = re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\S+)", metrics, re.MULTILINE)
     return sum(map(float, values)) if values else None
 

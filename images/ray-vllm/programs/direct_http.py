@@ -13,13 +13,15 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class NoAnswer(Exception):
     """Nothing usable came back.
 
-    `status` is the HTTP status, 0 when there was none; `timed_out` when the server was there and too slow.
+    `status` is the HTTP status, 0 when there was none; `timed_out` when the server was there and too slow; `closed`
+    when it was there and closed the connection, as one does that can open no more files.
     """
 
-    def __init__(self, text: str, *, status: int = 0, timed_out: bool = False) -> None:
+    def __init__(self, text: str, *, status: int = 0, timed_out: bool = False, closed: bool = False) -> None:
         super().__init__(text)
         self.status = status
         self.timed_out = timed_out
+        self.closed = closed
 
 
 def open_url(
@@ -53,4 +55,8 @@ def fetch(method: str, url: str, *, body: dict[str, Any] | None = None, token: s
 
 def _no_answer(error: OSError | HTTPException) -> NoAnswer:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    return NoAnswer(str(cause) or type(cause).__name__, timed_out=isinstance(cause, TimeoutError))
+    return NoAnswer(
+        str(cause) or type(cause).__name__,
+        timed_out=isinstance(cause, TimeoutError),
+        closed=isinstance(cause, ConnectionResetError | BrokenPipeError),
+    )

@@ -10,7 +10,7 @@ from completion import Model
 from direct_http import NoAnswer
 from engine_watch import EngineWatch
 from failures import Failed
-from joining import Wanted, look
+from joining import Wanted, compare
 from last_words import last_words, named_errors
 from log_follower import LogFollower
 from own_job import Bounds
@@ -20,7 +20,7 @@ from vllm_job import stop_if_reachable
 
 SERVING_FILE = Path("/tmp/serving")  # noqa: S108  the container's own; its readiness probe looks for it
 POLL_SECONDS = 2.0
-LOADING_REPORT_SECONDS = 60.0
+REPORT_SECONDS = 60.0
 NODES_SECONDS = 15.0  # between two looks at the Ray nodes
 PATIENCE_SECONDS = 60.0  # with a head that does not answer, and with a node that is gone while vLLM has not noticed
 LINGER_SECONDS = 3.0  # for the last lines of a log
@@ -30,13 +30,13 @@ MOST_EMPTY_ANSWERS = 5
 class Following:
     """One vLLM. When it first answers with text, a file and a line in the log declare it serving: it has `served`."""
 
-    def __init__(self, ray: RayApi, job: Job, model: Model, wanted: Wanted, bounds: Bounds) -> None:
-        self._ray, self._job, self._wanted, self._bounds = ray, job, wanted, bounds
-        self._watch = EngineWatch(model, bounds.hang)
+    def __init__(self, ray: RayApi, job: Job, log: LogFollower, model: Model, wanted: Wanted, bounds: Bounds) -> None:
+        self._ray, self._job, self._log, self._wanted, self._bounds = ray, job, log, wanted, bounds
+        self._watch = EngineWatch(model, log.engine, bounds.hang)
         self._head_answered = self._nodes_complete = self._nodes_looked_at = self._reported = time.monotonic()
         self.served = False
 
-    def until_end(self, log: LogFollower, announce: Callable[[], None]) -> NoReturn:
+    def until_end(self, announce: Callable[[], None]) -> NoReturn:
         """Raise `Failed` with the reason when this vLLM does not serve any more; by then it has ended or is stopped.
 
         `announce` is called when it has first answered.
@@ -44,15 +44,15 @@ class Following:
         try:
             while True:
                 time.sleep(POLL_SECONDS)
-                if self._head_knows_job(log):
+                if self._head_knows_job():
                     self._check_nodes()
-                    self._check_answers(log, announce)
+                    self._check_answers(announce)
         finally:
             SERVING_FILE.unlink(missing_ok=True)
             self._watch.close()
-            log.close()
+            self._log.close()
 
-    def _head_knows_job(self, log: LogFollower) -> bool:
+    def _head_knows_job(self) -> bool:
         """Tell whether the head answers and the job runs; raise `Failed` when that has ended or the head is lost."""
         try:
             job = self._ray.job(self._job.submission_id)
@@ -64,26 +64,34 @@ class Following:
         if job is None:
             raise Failed("lost", "the Ray head does not know the job any more: it was restarted")
         if not job.running:
-            raise _end_of(job, log)
+            raise _end_of(job, self._log)
         return True
 
     def _check_nodes(self) -> None:
-        """Stop a vLLM that lacks a node and has not noticed: in a load or a collective it would wait for ever."""
+        """Stop a vLLM that lacks a node and has not noticed: in a load or a collective it would wait for ever.
+
+        A head that does not answer says nothing about its nodes, and a vLLM that shows life lacks none.
+        """
         now = time.monotonic()
         if now - self._nodes_looked_at < NODES_SECONDS:
             return
         self._nodes_looked_at = now
-        missing = look(self._ray, self._wanted).missing
+        try:
+            missing = compare(self._ray.nodes(), self._wanted).missing
+        except NoAnswer:
+            return
         if not missing:
             self._nodes_complete = now
-        elif now - self._nodes_complete > PATIENCE_SECONDS:
+        elif now - max(self._nodes_complete, self._watch.alive_at) > PATIENCE_SECONDS:
             self._stop(Failed("nodes", f"vLLM cannot go on: {missing}"))
 
-    def _check_answers(self, log: LogFollower, announce: Callable[[], None]) -> None:
+    def _check_answers(self, announce: Callable[[], None]) -> None:
         watch, age = self._watch, time.time() - self._job.started
         if self.served:
             if silence := watch.hung_for():
                 self._stop(Failed("hung", f"no token for {silence:.0f} s: {watch.problem}"))
+            if watch.problem and self._is_time_to_report():
+                say("unanswered", job=self._job.submission_id, after=int(age), reason=watch.problem)
         elif watch.first_answer:
             self.served = True
             SERVING_FILE.touch()
@@ -91,12 +99,18 @@ class Following:
             announce()
         elif watch.empty_answers >= MOST_EMPTY_ANSWERS:
             self._stop(Failed("empty", f"{watch.empty_answers} chat completions without text: damaged weights?"))
-        elif age > self._bounds.load:
-            last = log.lines()[-1:]
+        elif age > self._bounds.load and watch.silent_for() > min(self._bounds.load, self._bounds.hang):
+            # One that was taken over may have served for days: it is asked before it is judged by its age.
+            last = self._log.lines()[-1:]
             self._stop(Failed("load", f"not serving {age:.0f} s after its start ({watch.problem}): {last_words(last)}"))
-        elif time.monotonic() - self._reported > LOADING_REPORT_SECONDS:
-            self._reported = time.monotonic()
+        elif self._is_time_to_report():
             say("loading", job=self._job.submission_id, after=int(age), answer=watch.problem)
+
+    def _is_time_to_report(self) -> bool:
+        due = time.monotonic() - self._reported > REPORT_SECONDS
+        if due:
+            self._reported = time.monotonic()
+        return due
 
     def _stop(self, failure: Failed) -> NoReturn:
         stop_if_reachable(self._ray, self._job, failure.reason)

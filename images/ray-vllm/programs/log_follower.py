@@ -8,6 +8,7 @@ from collections import deque
 from http.client import HTTPException, HTTPResponse
 
 from direct_http import NoAnswer
+from engine_log import EngineLog
 from ray_api import Job, RayApi
 
 REMEMBERED_LINES = 200
@@ -17,12 +18,16 @@ RETRY_SECONDS = 1.0
 
 
 class LogFollower:
-    """Follows one job until it is closed, in a thread; a connection that breaks is opened again."""
+    """Follows one job until it is closed, in a thread; a connection that breaks is opened again.
+
+    `engine` is what the output tells of vLLM's engine.
+    """
 
     def __init__(self, ray: RayApi, submission_id: str, lines: int = WHOLE_LOG) -> None:
         self._ray = ray
         self._submission_id = submission_id
         self._lines = lines
+        self.engine = EngineLog()
         self._remembered: deque[str] = deque(maxlen=REMEMBERED_LINES)
         self._stream: HTTPResponse | None = None
         self._closed = threading.Event()
@@ -58,6 +63,7 @@ class LogFollower:
             for raw in self._stream:
                 line = raw.decode(errors="replace").rstrip("\n")
                 self._remembered.append(line)
+                self.engine.read(line)
                 print(line, flush=True)
                 if self._closed.is_set():
                     return

@@ -1,7 +1,7 @@
 """The readiness probe of the Ray head: exit code 0 while the model answers on port 8000 of this pod, otherwise 1.
 
 It asks for a one-token completion. A busy engine answers late and must not lose its endpoint: an answer that does not
-come in time is forgiven as long as the probe or any request has got a token within the last minute. No server, or one
+come in time is forgiven as long as the engine has shown life within the last minute (liveness.py). No server, or one
 that refuses, is unready at once. It ends by itself within 9 seconds, so that probes do not pile up.
 
 Environment: SERVED_MODEL, API_KEY_FILE (optional).
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from completion import Model
@@ -29,12 +30,12 @@ def check(model: Model, state: Path, now: float, timeout: float = TIMEOUT_SECOND
 
     `now` is in seconds since the epoch.
     """
-    answer, tokens = probe(model, timeout)
+    answer, metrics = probe(model, timeout)
     life = _read(state)
     if not answer.completed and not (life and answer.busy):
         state.unlink(missing_ok=True)
         return answer.problem
-    life = (life or Life(now)).after(answer, tokens, now)
+    life = (life or Life(now)).after(answer, metrics, now)
     _write(state, life)
     silence = life.silent_for(now)
     return "" if silence < SILENCE_SECONDS else f"no token for {silence:.0f} s: {answer.problem}"
@@ -49,7 +50,7 @@ def _read(state: Path) -> Life | None:
 
 def _write(state: Path, life: Life) -> None:
     fresh = state.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps({"seen_at": life.seen_at, "tokens": life.tokens}))
+    fresh.write_text(json.dumps(asdict(life)))
     fresh.replace(state)
 
 

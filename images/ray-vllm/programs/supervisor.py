@@ -143,11 +143,11 @@ class Supervisor:
 
     def _follow(self, job: Job, lines: int) -> NoReturn:
         settings = self._settings
-        following = Following(settings.ray, job, settings.model, settings.wanted, self._bounds)
+        log = LogFollower(settings.ray, job.submission_id, lines)
+        following = Following(settings.ray, job, log, settings.model, settings.wanted, self._bounds)
         try:
-            log = LogFollower(settings.ray, job.submission_id, lines)
             serves = f"a chat completion was answered by Ray job {job.submission_id}"
-            following.until_end(log, lambda: tell(settings.serving_job, SERVING, serves))
+            following.until_end(lambda: tell(settings.serving_job, SERVING, serves))
         finally:
             if following.served:
                 self._failures.clear()

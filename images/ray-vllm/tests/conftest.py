@@ -1,5 +1,6 @@
 """Stand-ins for what the programs talk to, and programs that do not wait long."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import log_follower
 import pytest
 import supervisor
 import vllm_job
+from attempts import Serve
+from failures import Failed
 from stub_servers import StubModel, StubRay, StubServer
+from supervisor import Settings, Supervisor
 
 
 @pytest.fixture
@@ -49,3 +53,32 @@ def fast(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(following, "LINGER_SECONDS", 0.1)
     for module in (following, supervisor):
         monkeypatch.setattr(module, "SERVING_FILE", tmp_path / "serving")
+
+
+@pytest.fixture
+def environment(ray: StubRay, model: StubModel) -> dict[str, str]:
+    return {
+        "RAY_JOBS_ADDRESS": ray.url,
+        "RAY_AUTH_TOKEN": "token",
+        "RAY_NODES": "1",
+        "GPUS_PER_NODE": "1",
+        "JOIN_TIMEOUT_SECONDS": "5",
+        "LOAD_TIMEOUT_SECONDS": "5",
+        "HANG_TIMEOUT_SECONDS": "5",
+        "VLLM_ARGUMENTS": json.dumps(["serve", "/m x", "--flag=a b"]),
+        "SUBMISSION_ID": "abc",
+        "ENDPOINT": model.url + "/",
+        "SERVED_MODEL": "/m x",
+    }
+
+
+@pytest.fixture
+def serve(environment: dict[str, str]) -> Serve:
+    """Make one attempt, with some variables set otherwise, and return how it failed."""
+
+    def attempt(**other: str) -> Failed:
+        with pytest.raises(Failed) as caught:
+            Supervisor(Settings.read(environment | other)).serve()
+        return caught.value
+
+    return attempt

@@ -35,6 +35,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body: Body = json.loads(self.rfile.read(length) or b"{}")
         self.stub.requests.append((method, path))
+        if self.stub.turns_away:
+            self.close_connection = True
+            return
         self.stub.tokens.append(self.headers.get("Authorization", ""))
         route = self.stub.routes.get((method, path), lambda _: (404, "not found"))
         status, reply = route(body | {"query": query})
@@ -57,13 +60,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class StubServer:
-    """An HTTP server whose routes are functions from the request's body to status and body; it records the requests."""
+    """An HTTP server whose routes are functions from the request's body to status and body; it records the requests.
+
+    While it `turns_away` it closes every connection without a word, as uvloop does when a process has no files left.
+    """
 
     def __init__(self) -> None:
         self.routes: dict[tuple[str, str], Route] = {}
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str] = []
         self.streams: dict[str, list[str]] = {}
+        self.turns_away = False
         self.closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
         self._server.daemon_threads = True
@@ -84,6 +91,7 @@ class StubModel(StubServer):
         self.answer: str | None = "I am ready."
         self.status = 200
         self.generated = 0
+        self.cache_usage = 0.0
         self.routes[("POST", "/v1/chat/completions")] = self._complete
         self.routes[("GET", "/metrics")] = self._metrics
 
@@ -96,7 +104,9 @@ class StubModel(StubServer):
         return 200, {"choices": [{"message": {"content": self.answer}}]}
 
     def _metrics(self, _: dict[str, Any]) -> Reply:
-        return 200, f'vllm:generation_tokens_total{{engine="0",model_name="m"}} {self.generated}.0\n'
+        engine = '{engine="0",model_name="m"}'
+        metrics = {"vllm:generation_tokens_total": float(self.generated), "vllm:kv_cache_usage_perc": self.cache_usage}
+        return 200, "".join(f"{name}{engine} {value}\n" for name, value in metrics.items())
 
 
 class StubRay(StubServer):

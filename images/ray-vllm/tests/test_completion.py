@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from completion import Model, sum_of_counter
+from completion import Metrics, Model, sum_of
 from stub_servers import StubModel, StubServer
 
 METRICS = """# HELP vllm:generation_tokens_total Number of generation tokens processed.
@@ -9,6 +9,7 @@ METRICS = """# HELP vllm:generation_tokens_total Number of generation tokens pro
 vllm:generation_tokens_total{engine="0",model_name="/mnt/models/m"} 12.0
 vllm:generation_tokens_total{engine="1",model_name="/mnt/models/m"} 3.0
 vllm:generation_tokens_created{engine="0"} 1.7e+09
+vllm:kv_cache_usage_perc{engine="0",model_name="/mnt/models/m"} 0.25
 """
 
 
@@ -53,16 +54,19 @@ def test_without_a_proper_key_nothing_is_asked_and_the_file_is_named(
     asked = Model(model.url, "m", str(file))
     answer = asked.ask("?", 5, 2)
     assert answer.problem == f"the file {file} holds no API key to ask with"
-    assert answer.refused
+    assert answer.turned_away
     assert not answer.busy
     assert model.requests == []
-    assert asked.generated_tokens(2) == 0, "the count of tokens needs no key"
+    assert asked.metrics(2).tokens == 0, "the metrics need no key"
 
 
-def test_a_refused_key_is_told_from_a_broken_engine(model: StubModel) -> None:
-    for status, refused in ((401, True), (403, False), (500, False), (200, False)):
+def test_an_engine_that_was_not_asked_is_told_from_a_broken_one(model: StubModel) -> None:
+    for status, turned_away in ((401, True), (403, True), (404, True), (503, True), (500, False), (200, False)):
         model.status = status
-        assert Model(model.url, "m").ask("?", 5, 2).refused is refused
+        assert Model(model.url, "m").ask("?", 5, 2).turned_away is turned_away
+    model.turns_away = True
+    assert Model(model.url, "m").ask("?", 5, 2).turned_away
+    assert not Model("http://127.0.0.1:9", "m").ask("?", 5, 2).turned_away
 
 
 @pytest.mark.parametrize(("status", "busy"), [(500, False), (401, False), (404, False), (429, True), (503, True)])
@@ -103,9 +107,14 @@ def test_proxies_of_the_environment_are_not_used(model: StubModel, monkeypatch: 
 
 
 def test_tokens_are_summed_over_engines() -> None:
-    assert sum_of_counter(METRICS, "vllm:generation_tokens_total") == 15
+    assert sum_of(METRICS, "vllm:generation_tokens_total") == 15
 
 
-def test_a_missing_counter_is_not_zero(server: StubServer) -> None:
-    assert sum_of_counter("", "vllm:generation_tokens_total") is None
-    assert Model(server.url, "m").generated_tokens(2) is None
+def test_metrics_are_tokens_and_the_use_of_the_cache(server: StubServer) -> None:
+    server.routes[("GET", "/metrics")] = lambda _: (200, METRICS)
+    assert Model(server.url, "m").metrics(2) == Metrics(15, 0.25)
+
+
+def test_a_missing_metric_is_not_zero(server: StubServer) -> None:
+    assert sum_of("", "vllm:generation_tokens_total") is None
+    assert Model(server.url, "m").metrics(2) == Metrics()

@@ -39,6 +39,14 @@ def test_a_busy_engine_that_gives_tokens_to_others_stays_ready(model: StubModel,
         assert check(now) == ""
 
 
+def test_an_engine_that_computes_a_long_prompt_stays_ready(model: StubModel, check: Check) -> None:
+    assert check(0) == ""
+    model.answer = None
+    for now in range(5, 400, 20):
+        model.cache_usage += 0.001
+        assert check(now) == ""
+
+
 def test_a_hung_engine_loses_its_endpoint_after_a_minute(model: StubModel, check: Check) -> None:
     assert check(0) == ""
     model.answer = None

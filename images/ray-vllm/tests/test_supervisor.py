@@ -1,6 +1,5 @@
 """The supervisor against a stand-in Ray head and a stand-in model: each way in which serving can begin and end."""
 
-import json
 import os
 import signal
 import threading
@@ -14,66 +13,17 @@ import in_cluster
 import own_job
 import pytest
 import supervisor
+from attempts import Serve, is_serving, told, when
 from cluster_state import KubeObject
 from failures import Failed
 from stub_servers import Body, Reply, StubModel, StubRay
 from supervisor import Settings, Supervisor
-from supervisor_log import Event, events
+from supervisor_log import events
 
-Serve: TypeAlias = Callable[..., Failed]
 Sigterm: TypeAlias = Callable[..., object]
 
 pytestmark = pytest.mark.usefixtures("fast")
 NAMED = {"name": "serve", "namespace": "n", "uid": "u"}
-
-
-@pytest.fixture
-def environment(ray: StubRay, model: StubModel) -> dict[str, str]:
-    return {
-        "RAY_JOBS_ADDRESS": ray.url,
-        "RAY_AUTH_TOKEN": "token",
-        "RAY_NODES": "1",
-        "GPUS_PER_NODE": "1",
-        "JOIN_TIMEOUT_SECONDS": "5",
-        "LOAD_TIMEOUT_SECONDS": "5",
-        "HANG_TIMEOUT_SECONDS": "5",
-        "VLLM_ARGUMENTS": json.dumps(["serve", "/m x", "--flag=a b"]),
-        "SUBMISSION_ID": "abc",
-        "ENDPOINT": model.url + "/",
-        "SERVED_MODEL": "/m x",
-    }
-
-
-@pytest.fixture
-def serve(environment: dict[str, str]) -> Serve:
-    """Make one attempt, with some variables set otherwise, and return how it failed."""
-
-    def attempt(**other: str) -> Failed:
-        with pytest.raises(Failed) as caught:
-            Supervisor(Settings.read(environment | other)).serve()
-        return caught.value
-
-    return attempt
-
-
-def when(condition: Callable[[], bool], action: Callable[[], object]) -> None:
-    """Do something as soon as a condition holds, in the background."""
-
-    def wait() -> None:
-        deadline = time.monotonic() + 10
-        while not condition() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        action()
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def is_serving() -> bool:
-    return following.SERVING_FILE.exists()
-
-
-def told(capsys: pytest.CaptureFixture[str]) -> list[Event]:
-    return list(events(capsys.readouterr().out))
 
 
 def test_serving_is_declared_after_an_answer_and_taken_back_at_the_end(

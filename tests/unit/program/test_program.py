@@ -93,6 +93,19 @@ def test_the_articles_flags_are_served() -> None:
         assert flag in arguments
 
 
+def test_requests_in_flight_and_answers_to_one_request_are_bounded() -> None:
+    config = stack_file("a100-bf16")
+    config["deepseek:serving"]["extraArgs"] = ["--max-num-queued-reqs=9000"]
+    stack = run(config)
+    environment = {
+        item["name"]: item.get("value") for item in pod_of(stack.one("Job", "serve").inputs)["containers"][0]["env"]
+    }
+    bounds = [flag for flag in json.loads(environment["VLLM_ARGUMENTS"]) if "queued-reqs" in flag]
+    assert bounds == ["--max-num-queued-reqs=2048", "--max-num-queued-reqs=9000"], "the last one counts"
+    head = stack.one("RayCluster", "deepseek").inputs["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    assert {"name": "VLLM_MAX_N_SEQUENCES", "value": "128"} in head["env"]
+
+
 def test_one_image_reference_reaches_head_and_workers_and_depends_on_its_build() -> None:
     stack = program("a100-bf16")
     cluster = stack.one("RayCluster", "deepseek")

@@ -34,6 +34,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/completion": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/diagnosis": {GATE},
     "ray-vllm/programs/direct_http": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/engine_log": {SERVE, GATE},
     "ray-vllm/programs/engine_watch": {SERVE, GATE},
     "ray-vllm/programs/failures": {SERVE, GATE},
     "ray-vllm/programs/following": {SERVE, GATE},
