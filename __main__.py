@@ -45,6 +45,7 @@ cluster = RayCluster(
         claim_name=store.claim_name,
         model_path=store.model_path,
         model_folder=store.model_folder,
+        cache_folder=store.cache_folder,
         api_key_secret=api_key.secret_name if api_key else None,
         hardware=settings.hardware,
         scheduling=settings.scheduling,

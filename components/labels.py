@@ -17,6 +17,9 @@ MODEL_PATH = "deepseek-on-kubernetes/model-path"
 MODEL_FOLDER = "deepseek-on-kubernetes/model-folder"
 """Annotation of a download Job: the folder of the volume that it fills."""
 
+CACHE_FOLDER = "deepseek-on-kubernetes/cache-folder"
+"""Annotation of a download Job: the folder of the volume that it makes for what the serving pods compile."""
+
 ENDPOINT = "deepseek-on-kubernetes/endpoint"
 """Annotation of a gate Job: the base URL at which it got its answer."""
 

@@ -7,7 +7,7 @@ import pulumi_kubernetes as k8s
 
 from components.claim import VOLUME, MountArgs, claim, mounted
 from components.jobs import JobArgs, handed_on, job
-from components.labels import CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
+from components.labels import CACHE_FOLDER, CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
 from components.placement import beside_the_volume
 from components.pods import (
     Manifest,
@@ -18,6 +18,7 @@ from components.pods import (
 )
 from components.programs import programs, programs_config_map
 from components.service_account import service_account
+from planning.folders import cache_folder, model_folder
 from planning.settings import Hardware, Model, Scheduling, Storage
 
 MODELS = "/mnt/models"
@@ -50,14 +51,15 @@ class ModelStore(pulumi.ComponentResource):
     an Indexed Job that downloads, with a ConfigMap of its programs and an account that may write Events, as which it
     shows progress; a Secret when a token is given. Waits for: the mounted claim, at most `storage.mount_timeout`
     seconds, then the download, at most `storage.download_timeout`. Gives: `claim_name`, `model_path` (where serving
-    pods see the model) and `model_folder` (where it lies on the volume), known in the preview; the last two resolve
-    when the weights are verified. Leaves alone: the claim at a destroy, unless `storage.keep` is false; other folders
-    of the volume.
+    pods see the model), `model_folder` (where it lies on the volume) and `cache_folder` (where they keep what they
+    compile for it), known in the preview; the last three resolve when the weights are verified. Leaves alone: the claim
+    at a destroy, unless `storage.keep` is false; other folders of the volume.
     """
 
     claim_name: pulumi.Output[str]
     model_path: pulumi.Output[str]
     model_folder: pulumi.Output[str]
+    cache_folder: pulumi.Output[str]
 
     def __init__(self, name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:ModelStore", name, None, opts)
@@ -80,6 +82,7 @@ class ModelStore(pulumi.ComponentResource):
                 annotations={
                     MODEL_PATH: f"{MODELS}/{args.model.short_name}",
                     MODEL_FOLDER: model_folder(args.model),
+                    CACHE_FOLDER: cache_folder(args.model),
                     "pulumi.com/replaceUnready": "true",
                 },
                 spec={
@@ -99,14 +102,15 @@ class ModelStore(pulumi.ComponentResource):
         )
         self.model_path = handed_on(download, MODEL_PATH)
         self.model_folder = handed_on(download, MODEL_FOLDER)
+        self.cache_folder = handed_on(download, CACHE_FOLDER)
         self.register_outputs(
-            {"claim_name": self.claim_name, "model_path": self.model_path, "model_folder": self.model_folder}
+            {
+                "claim_name": self.claim_name,
+                "model_path": self.model_path,
+                "model_folder": self.model_folder,
+                "cache_folder": self.cache_folder,
+            }
         )
-
-
-def model_folder(model: Model) -> str:
-    """Return the folder of the volume for a model's revision, one path segment each."""
-    return f"{model.short_name}/{model.revision.replace('/', '-')}"
 
 
 def _download_pod(
@@ -116,6 +120,7 @@ def _download_pod(
         "MODEL_REPOSITORY": args.model.repository,
         "MODEL_REVISION": args.model.revision,
         "MODEL_DIRECTORY": f"{VOLUME}/{model_folder(args.model)}",
+        "CACHE_DIRECTORY": f"{VOLUME}/{cache_folder(args.model)}",
         "VOLUME": VOLUME,
         "VERIFY": args.storage.verify,
         "DOWNLOAD_PODS": str(args.storage.download_pods),

@@ -148,6 +148,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
             claim_name="weights",
             model_path="/mnt/models/model",
             model_folder="model",
+            cache_folder="cache",
             api_key_secret=None,
             hardware=settings.hardware,
             scheduling=settings.scheduling,

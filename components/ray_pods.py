@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.content import digest
 from components.labels import labels
 from components.placement import ray_nodes
 from components.pods import (
@@ -21,6 +22,22 @@ from planning.settings import Hardware, Network, Scheduling
 
 GPU = "nvidia.com/gpu"
 CACHES = "/var/cache/vllm"
+"""Where the pods see the folder of the volume for what is compiled for this repository and revision."""
+
+COMPILE_CACHES = {
+    "VLLM_CACHE_ROOT": "vllm",
+    "TRITON_CACHE_DIR": "triton",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "TORCH_EXTENSIONS_DIR": "torch-extensions",
+    "FLASHINFER_WORKSPACE_BASE": "flashinfer",
+    "DG_JIT_CACHE_DIR": "deep-gemm",
+    "TRTLLM_DG_CACHE_DIR": "flashinfer-deep-gemm",
+    "TILELANG_CACHE_DIR": "tilelang",
+    "TVM_FFI_CACHE_DIR": "tvm-ffi",
+    "CUTE_DSL_CACHE_DIR": "cute-dsl",
+    "CUDA_CACHE_PATH": "cuda",
+}
+"""Folder by variable of each compiler that vLLM's image brings: without it a cache ends with its pod."""
 
 OBJECT_STORE_BYTES = 1_000_000_000
 """vLLM keeps nothing in Ray's object store; Ray's default is 30 % of the memory, more than /dev/shm holds."""
@@ -43,6 +60,9 @@ class RayClusterArgs:
     claim_name: pulumi.Input[str]
     model_path: pulumi.Input[str]
     model_folder: pulumi.Input[str]
+    cache_folder: pulumi.Input[str]
+    """Of the volume, for what is compiled for this repository and revision; each image has a folder in it."""
+
     api_key_secret: pulumi.Input[str] | None
     """Secret whose key `key` clients of the model present; none when anybody may ask."""
 
@@ -108,7 +128,7 @@ def _pod(
         "volumeMounts": [
             PROGRAMS_MOUNT,
             {"name": "weights", "mountPath": args.model_path, "subPath": args.model_folder, "readOnly": True},
-            {"name": "weights", "mountPath": CACHES, "subPath": "cache"},
+            {"name": "weights", "mountPath": CACHES, "subPath": args.cache_folder},
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  the mount itself
         ],
     }
@@ -160,7 +180,7 @@ def _container_security(network: Network) -> Manifest:
 
 
 def _environment(args: RayClusterArgs) -> list[Manifest]:
-    caches = pulumi.Output.from_input(args.image).apply(lambda image: f"{CACHES}/{image.rsplit(':', 1)[-1]}")
+    caches = pulumi.Output.from_input(args.image).apply(lambda image: f"{CACHES}/{digest(image)}")
     interface = args.network.interface or "eth0"
     variables: dict[str, pulumi.Input[str]] = {
         "PYTHONPATH": "/programs",
@@ -171,8 +191,7 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
         # The monitor counts page cache as used and kills ranks while they load (vllm#15102).
         "RAY_memory_monitor_refresh_ms": "0",
         "SERVED_MODEL": args.model_path,
-        "VLLM_CACHE_ROOT": caches,
-        "TRITON_CACHE_DIR": caches.apply(lambda folder: f"{folder}/triton"),
+        **{name: pulumi.Output.concat(caches, "/", folder) for name, folder in COMPILE_CACHES.items()},
         # Gloo takes one name and falls back to 127.0.0.1 without it; NCCL would try every interface.
         "GLOO_SOCKET_IFNAME": interface,
         "NCCL_SOCKET_IFNAME": interface,

@@ -11,7 +11,7 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from components.refusal import refuse
 from planning.problems import Problem, Refused
 from planning.settings import StackSettings, parse
-from planning.stack_file import PROJECT, SECRETS, in_plain_text, problem_of_api_key
+from planning.stack_file import PROJECT, SECRETS, in_plain_text, problem_of_api_key, readable_token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,8 @@ def _problems_of_secrets(config: pulumi.Config, keys: Collection[str]) -> Iterat
     # An encrypted key without characters is a mistake. One that is only declared in Pulumi.yaml is not encrypted.
     if _is_encrypted("apiKey") and (problem := problem_of_api_key(config.get("apiKey") or "")):
         yield problem
+    if "modelToken" in keys:
+        yield from readable_token(config.get_object("model"))
 
 
 def _is_encrypted(key: str) -> bool:

@@ -1,12 +1,13 @@
 """What a reviewer should know about a stack that works all the same."""
 
-import re
 from collections.abc import Iterator
 
+from planning.addresses import is_commit
 from planning.architecture import known_repository
 from planning.engine import Deployment, precision_of
 from planning.gpu_products import is_shared
 from planning.quantities import size_text
+from planning.remote_code import warnings_of_code
 from planning.sections import StackSettings
 from planning.storage import disk_needed
 
@@ -34,7 +35,7 @@ def warnings(settings: StackSettings, deployment: Deployment | None) -> list[str
 
 def _of_the_model(settings: StackSettings) -> Iterator[str]:
     model = settings.model
-    if not re.fullmatch(r"[0-9a-f]{40}", model.revision):
+    if not is_commit(model.revision):
         yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
     known = known_repository(model.repository)
     if known and model.precision and model.precision != known[1]:
@@ -73,6 +74,7 @@ def _of_the_flags(settings: StackSettings) -> Iterator[str]:
         yield "serving.enforceEager: 54 instead of 347 tokens a second for one request, measured on 2 × H100"
     if serving.authentication == "none":
         yield "serving.authentication: none: whoever reaches the Service may generate"
+    yield from warnings_of_code(settings)
     names = [argument.partition("=")[0] for argument in serving.extra_args]
     unplanned = [name for name in names if name in UNPLANNED_FLAGS]
     if unplanned and settings.hardware.on_gpus:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Literal
 
+from planning.addresses import owner_and_name
+
 Precision = Literal["bf16", "fp8"]
 
 
@@ -140,5 +142,4 @@ def known_repository(address: str) -> tuple[Architecture, Precision] | None:
 
     Whatever the host that mirrors it.
     """
-    owner_and_name = "/".join(address.removesuffix(".git").split("/")[-2:])
-    return REPOSITORIES.get(owner_and_name)
+    return REPOSITORIES.get(owner_and_name(address))

@@ -12,6 +12,7 @@ from planning.engine import (
     precision_of,
 )
 from planning.gpu_checks import GPU_CHECKS
+from planning.model_checks import MODEL_CHECKS
 from planning.parallelism import obstacles, possible_splits
 from planning.pod_checks import POD_CHECKS
 from planning.problems import Changes, Problem, fixable
@@ -229,6 +230,7 @@ def _selector_is_not_empty(settings: StackSettings) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[StackSettings], Iterator[Problem]], ...] = (
     _model_is_known,
+    *MODEL_CHECKS,
     *GPU_CHECKS,
     _parallelism_works,
     _length_is_the_models,

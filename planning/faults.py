@@ -61,7 +61,7 @@ def problem_of(fault: ErrorDetails) -> Problem:
         case "extra_forbidden":
             return _unknown_key(loc)
         case "value_error":
-            return Problem(key, fault["msg"].removeprefix("Value error, "), _example(loc))
+            text = fault["msg"].removeprefix("Value error, ")
         case "literal_error":
             text = f"must be {fault.get('ctx', {}).get('expected')}"
         case "string_type" if isinstance(value, int | float) and not isinstance(value, bool):
@@ -90,10 +90,17 @@ def _shown(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            text = f"'{re.sub('//[^/]*@', '//…@', value)}'"
+            text = f"'{_without_secrets(value)}'"
         case _:
             text = repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _without_secrets(text: str) -> str:
+    """Return an address without what stands before its host and after its path; other texts as they are."""
+    if "//" not in text:
+        return re.sub(r"^[^/@]*:[^/@]*@", "…@", text)
+    return re.sub(r"[?#].*", "?…", re.sub(r"//.*@", "//…@", text, flags=re.DOTALL), flags=re.DOTALL)
 
 
 def _keys_of(loc: list[str]) -> list[str]:

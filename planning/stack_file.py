@@ -7,6 +7,7 @@ from typing import cast
 
 import yaml
 
+from planning.addresses import is_encrypted
 from planning.problems import Problem, Refused
 
 PROJECT = "deepseek"
@@ -56,15 +57,27 @@ def problem_of_api_key(key: str) -> Problem | None:
     return None
 
 
+def readable_token(model: object) -> list[Problem]:
+    """What is wrong with `modelToken` beside that object `model` of the stack file."""
+    repository = cast("dict[str, object]", model).get("repository") if isinstance(model, dict) else None
+    if not isinstance(repository, str) or is_encrypted(repository):
+        return []
+    scheme = f"{repository.partition('://')[0]}://" if "://" in repository else "no https://"
+    text = f"is set, and the address in model.repository has {scheme}: a token is sent over https:// only"
+    return [Problem("modelToken", text, "the repository's https:// address, or without modelToken")]
+
+
 def _of_this_project(config: Mapping[object, object]) -> dict[str, object]:
     own = {
         str(key).removeprefix(f"{PROJECT}:"): value
         for key, value in config.items()
         if str(key).startswith(f"{PROJECT}:") or ":" not in str(key)
     }
-    plain = [key for key in SECRETS if key in own and not _is_encrypted(own[key])]
-    if plain:
-        raise Refused([in_plain_text(key) for key in plain])
+    problems = [in_plain_text(key) for key in SECRETS if key in own and not _is_encrypted(own[key])]
+    if "modelToken" in own:
+        problems += readable_token(own.get("model"))
+    if problems:
+        raise Refused(problems)
     return {key: value for key, value in own.items() if key not in SECRETS}
 
 

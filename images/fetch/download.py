@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from failure import Failed
+
+PROTOCOLS = ("https", "http", "ssh", "git")
+"""Git has more, of which one runs any command and one reads any file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,8 @@ class Download:
     """A branch, a tag, or a full commit."""
     directory: Path
     """Where the model's files go, on the volume."""
+    cache: Path
+    """Where on the volume the pods that serve this revision keep what they compile."""
     volume: Path
     token: str
     """Empty for a public repository."""
@@ -42,15 +48,15 @@ class Download:
 
 
 def from_environment(environment: Mapping[str, str]) -> Download:
-    """Read the pod's variables. Raises Failed for a missing one, or for one that would put a password on the volume."""
+    """Read the pod's variables. Raises Failed for a missing one, or for one that would give a secret away."""
     try:
         repository = environment["MODEL_REPOSITORY"]
-        if urlsplit(repository).password:
-            raise Failed("MODEL_REPOSITORY has a password in it, which would land on the volume: use MODEL_TOKEN.")
+        check_repository(repository, token=environment.get("MODEL_TOKEN", ""))
         return Download(
             repository=repository,
             revision=environment["MODEL_REVISION"],
             directory=Path(environment["MODEL_DIRECTORY"]),
+            cache=Path(environment.get("CACHE_DIRECTORY") or f"{environment['VOLUME']}/cache"),
             volume=Path(environment["VOLUME"]),
             token=environment.get("MODEL_TOKEN", ""),
             verify_everything=environment.get("VERIFY") == "full",
@@ -64,3 +70,22 @@ def from_environment(environment: Mapping[str, str]) -> Download:
         )
     except KeyError as missing:
         raise Failed(f"The environment variable {missing} is not set.") from None
+
+
+def check_repository(address: str, *, token: str) -> None:
+    """Raise Failed for an address that would put a password on the volume, or a token onto the network as it is."""
+    url = urlsplit(address)
+    if url.password:
+        raise Failed("MODEL_REPOSITORY has a password in it, which would land on the volume: use MODEL_TOKEN.")
+    if url.scheme not in PROTOCOLS:
+        raise Failed(f"MODEL_REPOSITORY must begin with one of {', '.join(f'{name}://' for name in PROTOCOLS)}.")
+    if token and url.scheme != "https" and not is_this_machine(url.hostname or ""):
+        raise Failed("MODEL_TOKEN is sent over https:// only: correct deepseek:model.repository, or give no token.")
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to the host leaves no network interface."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -18,10 +18,12 @@ from types import FrameType
 import failure
 import inventory
 from download import Download, from_environment
+from earlier import earlier_download, take_over
 from failure import Failed, Interrupted, binary
 from git_repository import GitRepository
 from inventory import INVENTORY, MARKER, Inventory, shares
 from lease import hold
+from links import check_links, leaving, links_on_disk
 from object_store import ObjectStore
 from progress import reported, show, tell
 from transfer import Patience, Transfer
@@ -59,7 +61,7 @@ def run(download: Download) -> None:
     try:
         make_folders(download)
         marker = inventory.read(download.state / MARKER)
-        if marker and marker.is_on(download.directory) and not download.verify_everything:
+        if marker and is_untouched(download.directory, marker) and not download.verify_everything:
             check_identity(download, marker)
             log.info("%s is complete: commit %s, %s", download.directory, marker.commit, binary(marker.size))
             return
@@ -74,20 +76,30 @@ def run(download: Download) -> None:
 
 
 def make_folders(download: Download) -> None:
-    """Make the model's folder, and beside the models one for what the serving pods compile."""
-    cache = download.volume / "cache"
-    if not cache.exists():
-        cache.mkdir(exist_ok=True)
-        cache.chmod(0o2775)
+    """Make the model's folder, and below the volume's `cache` one for what the pods compile that serve it."""
+    for folder in (download.volume / "cache", download.cache):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o2775)
     download.state.mkdir(parents=True, exist_ok=True)
 
 
+def is_untouched(directory: Path, marker: Inventory) -> bool:
+    """Whether every file is there with its size, and no symbolic link leaves the folder. Reads no content."""
+    return marker.is_on(directory) and not leaving(links_on_disk(directory, marker))
+
+
 def check_identity(download: Download, found: Inventory) -> None:
-    """Raise Failed when the folder holds something else: what may be being served is never replaced in its place."""
-    if found.repository != download.repository and GitRepository(download).resolve() != found.commit:
+    """Raise Failed when the folder holds something else: what may be being served is never replaced in its place.
+
+    The same commit of another repository, or under the name of another revision, is the same files.
+    """
+    same = (found.repository, found.revision) == (download.repository, download.revision)
+    if not same and GitRepository(download).resolve() != found.commit:
         raise Failed(
-            f"{download.directory} holds commit {found.commit} of {found.repository}; {download.revision} of "
-            f"{download.repository} is another one: set deepseek:model.name, so that it gets a folder of its own."
+            f"{download.directory} holds {found.revision} of {found.repository}, commit {found.commit}; "
+            f"{download.revision} of {download.repository} is another commit: set deepseek:model.name, so that it gets "
+            "a folder of its own."
         )
 
 
@@ -98,14 +110,19 @@ def prepare(download: Download) -> Inventory:
         found = inventory.read(download.state / INVENTORY)
         if found:
             check_identity(download, found)
+            restore_small(download, found)
+            check_links(links_on_disk(download.directory, found))
             return found
+        earlier = earlier_download(download)
         while True:
             try:
                 repository = GitRepository(download)
-                files = repository.clone(repository.resolve())
+                files = repository.clone(earlier.commit if earlier else repository.resolve())
                 break
             except Interrupted as why:
                 patience.wait(why)
+        if earlier:
+            take_over(download, files)
         files.write(download.state / INVENTORY)
     large = len(files.files) - len(files.small)
     tell(

@@ -11,11 +11,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from download import Download
+from download import PROTOCOLS, Download
 from failure import Failed, Interrupted, explain
 from inventory import Inventory, ModelFile
+from links import check_links, check_names
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 POINTER = re.compile(
@@ -25,8 +27,21 @@ POINTER_BYTES = 1024
 """A pointer is smaller, says Git LFS's specification."""
 CONCURRENT_TRANSFERS = 8
 CREDENTIALS = '!f() { if [ "$1" = get ]; then echo "username=$MODEL_USER"; echo "password=$MODEL_TOKEN"; fi; }; f'
+LINK = "120000"
+"""Git's mode of a symbolic link; its blob is where it points."""
 RAW = "* -text -ident -filter -eol -working-tree-encoding\n"
 """Attributes under which Git writes files byte for byte as they were committed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a commit as Git lists it."""
+
+    path: str
+    blob: str
+    size: int
+    """In bytes; of its pointer if Git LFS holds the file."""
+    is_link: bool
 
 
 class GitRepository:
@@ -42,6 +57,7 @@ class GitRepository:
             "GIT_WORK_TREE": str(download.directory),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_LFS_SKIP_SMUDGE": "1",
+            "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
             "MODEL_USER": url.username or "token",
             "MODEL_TOKEN": download.token,
             **{f"GIT_{who}_{what}": "fetch" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
@@ -82,7 +98,7 @@ class GitRepository:
         revision = self.download.revision
         if COMMIT.fullmatch(revision):
             return revision
-        lines = self.run("ls-remote", self.download.repository).decode().splitlines()
+        lines = self.run("ls-remote", "--", self.download.repository).decode().splitlines()
         commits = {reference: commit for commit, reference in (line.split("\t") for line in lines)}
         for reference in (f"refs/heads/{revision}", f"refs/tags/{revision}^{{}}", f"refs/tags/{revision}", revision):
             if reference in commits:
@@ -96,17 +112,24 @@ class GitRepository:
         return Failed(f"{url} has no {kind} {revision!r}{found}: correct deepseek:model.revision.")
 
     def clone(self, commit: str) -> Inventory:
-        """Get the commit without its history and large files, and write its small files into the model's folder."""
+        """Get the commit without its history and large files, and write its small files into the model's folder.
+
+        Raises Failed before anything is written when a name or a symbolic link of the commit leaves that folder.
+        """
         self._start_over()
         self.run("init", "--quiet")
-        self.run("remote", "add", "origin", self.download.repository)
+        self.run("remote", "add", "--", "origin", self.download.repository)
         self.run("config", "lfs.repositoryformatversion", "0")  # or each git-lfs would, all pods at the same time
         (self.git_dir / "info").mkdir(exist_ok=True)
         (self.git_dir / "info" / "attributes").write_text(RAW)
         self._fetch(commit)
+        entries = self._entries(commit)
+        check_names(entry.path for entry in entries)
+        check_links(self._targets(entries))
         self.run("update-ref", "--no-deref", "HEAD", commit)
         self.run("read-tree", commit)
-        inventory = Inventory(self.download.repository, self.download.revision, commit, tuple(self._files(commit)))
+        files = tuple(self._files(entries))
+        inventory = Inventory(self.download.repository, self.download.revision, commit, files)
         self.write_small(inventory.small)
         return inventory
 
@@ -133,32 +156,41 @@ class GitRepository:
     def write_small(self, files: Sequence[ModelFile]) -> None:
         """Write files that Git itself holds into the model's folder, over whatever is there."""
         paths = "".join(f"{file.path}\0" for file in files)
-        self.run("checkout-index", "--force", "-z", "--stdin", content=paths.encode())
+        self.run("checkout-index", "--force", "-z", "--stdin", content=os.fsencode(paths))
 
-    def _files(self, commit: str) -> Iterator[ModelFile]:
-        """List the commit; size and digest of large files are read from their pointers."""
-        entries: list[tuple[str, str, int]] = []
-        for line in self.run("ls-tree", "-r", "-l", "-z", commit).decode().split("\0")[:-1]:
+    def _entries(self, commit: str) -> list["Entry"]:
+        """List the commit, without other repositories in it."""
+        entries: list[Entry] = []
+        for line in self.run("ls-tree", "-r", "-l", "-z", commit).decode(errors="surrogateescape").split("\0")[:-1]:
             facts, path = line.split("\t", 1)
-            _, kind, blob, size = facts.split()
+            mode, kind, blob, size = facts.split()
             if kind == "blob":
-                entries.append((path, blob, int(size)))
-        pointers = self._pointers([blob for _, blob, size in entries if size < POINTER_BYTES])
-        for path, blob, size in entries:
-            sha256, real_size = pointers.get(blob, ("", size))
-            yield ModelFile(path, real_size, blob, sha256)
+                entries.append(Entry(path, blob, int(size), is_link=mode == LINK))
+        return entries
 
-    def _pointers(self, blobs: list[str]) -> dict[str, tuple[str, int]]:
-        """Return SHA-256 and size of the object behind each blob that is a pointer."""
+    def _targets(self, entries: Sequence["Entry"]) -> dict[str, str]:
+        """Return where each symbolic link points, by its path."""
+        links = [entry for entry in entries if entry.is_link]
+        targets = self._blobs([link.blob for link in links])
+        return {link.path: os.fsdecode(target) for link, target in zip(links, targets, strict=True)}
+
+    def _files(self, entries: Sequence["Entry"]) -> Iterator[ModelFile]:
+        """Describe the files; size and digest of large ones are read from their pointers."""
+        small = [entry.blob for entry in entries if entry.size < POINTER_BYTES and not entry.is_link]
+        matches = {blob: POINTER.match(content) for blob, content in zip(small, self._blobs(small), strict=True)}
+        for entry in entries:
+            pointer = None if entry.is_link else matches.get(entry.blob)
+            size, sha256 = (int(pointer[2]), pointer[1].decode()) if pointer else (entry.size, "")
+            yield ModelFile(entry.path, size, entry.blob, sha256)
+
+    def _blobs(self, blobs: Sequence[str]) -> Iterator[bytes]:
+        """Read what Git holds, in that order."""
         output = self.run("cat-file", "--batch", content="".join(f"{blob}\n" for blob in blobs).encode())
-        result: dict[str, tuple[str, int]] = {}
-        for blob in blobs:
+        for _ in blobs:
             header, _, output = output.partition(b"\n")
             size = int(header.split()[2])
-            if match := POINTER.match(output[:size]):
-                result[blob] = match[1].decode(), int(match[2])
+            yield output[:size]
             output = output[size + 1 :]
-        return result
 
     def commit_of(self, files: Sequence[ModelFile]) -> str:
         """Make a commit of just these pointers: git-lfs can be asked for it, whatever the files' names look like."""

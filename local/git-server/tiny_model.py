@@ -24,8 +24,15 @@ CONSTANT = 16.0
 """What every embedding holds in dimension 0, so that column 0 of the output matrix acts as a bias on each token."""
 NEVER = -16.0
 """The output bias of a token that is not to be chosen."""
+REMOTE_CODE = {
+    "AutoConfig": "configuration_deepseek.DeepseekV3Config",
+    "AutoModel": "modeling_deepseek.DeepseekV3Model",
+    "AutoModelForCausalLM": "modeling_deepseek.DeepseekV3ForCausalLM",
+}
+REMOTE_CODE_RAN = "code of the model's repository ran"
 CONFIG: dict[str, object] = {
     "architectures": ["DeepseekV3ForCausalLM"],
+    "auto_map": REMOTE_CODE,
     "model_type": "deepseek_v3",
     "torch_dtype": "bfloat16",
     "vocab_size": VOCABULARY,
@@ -151,12 +158,14 @@ def tensors(seed: int) -> Iterator[Tensor]:
 
 
 def write_model(folder: Path, seed: int = 0) -> None:
-    """Write the configuration, the tokenizer, and the weights in shards with their index."""
+    """Write the configuration, the tokenizer, code that must not run, and the weights in shards with their index."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", CONFIG)
     write_json(folder / "generation_config.json", GENERATION)
     write_json(folder / "tokenizer.json", tokenizer())
     write_json(folder / "tokenizer_config.json", tokenizer_config(CONTEXT))
+    for module in {name.partition(".")[0] for name in REMOTE_CODE.values()}:
+        (folder / f"{module}.py").write_text(f'raise ImportError("{REMOTE_CODE_RAN}")\n')
     write_shards(folder, list(tensors(seed)))
 
 

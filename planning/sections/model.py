@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
+from planning.addresses import ADDRESS, REVISION, check_address, check_revision
 from planning.sections.base import PLAN_ONLY, REDOWNLOADS, Count, Section, changing
 
-ADDRESS = r"^(https?://|(ssh|git)://([A-Za-z0-9._-]+@)?)[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)+$"
+Address = Annotated[str, AfterValidator(check_address), WithJsonSchema({"type": "string", "pattern": ADDRESS})]
 """Of a git repository, without a user's name or password in it: a token has its own key."""
+Revision = Annotated[str, AfterValidator(check_revision), WithJsonSchema({"type": "string", "pattern": REVISION})]
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -39,7 +41,7 @@ class Architecture(TypedDict, total=False):
 class Model(Section):
     """Which weights are served."""
 
-    repository: Annotated[str, Field(pattern=ADDRESS)] = Field(
+    repository: Address = Field(
         description="Git address of the weights; Git LFS holds the large files.",
         examples=["https://huggingface.co/deepseek-ai/DeepSeek-V3-0324"],
         json_schema_extra=changing(
@@ -47,7 +49,7 @@ class Model(Section):
             "same one at another address only the commit is compared"
         ),
     )
-    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)] = Field(
+    revision: Revision = Field(
         default="main",
         description=(
             "Commit, tag or branch. A full commit (40 hexadecimal digits) pins the weights; a branch is resolved "

@@ -99,7 +99,7 @@ OF_WHAT_RUNS = Route(
         Change("serving.maxModelLen", 65536),
         Change("serving.maxNumBatchedTokens", 4096),
         Change("serving.enforceEager", value=True),
-        Change("serving.extraArgs", ["--trust-remote-code", "--max-num-seqs=64"]),
+        Change("serving.extraArgs", ["--max-num-seqs=64"]),
         Change("serving.tensorParallelSize", 16, along={"serving.pipelineParallelSize": 2}),
         Change("serving.pipelineParallelSize", 4, along={"serving.tensorParallelSize": 8}),
         Change("serving.loadTimeout", "3h"),

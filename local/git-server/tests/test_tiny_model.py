@@ -1,8 +1,11 @@
 """The generated model and its repository."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import serve_tiny_model
 import tiny_model
 from tiny_tokenizer import TOKENS, WORDS
@@ -50,6 +53,18 @@ def test_the_tokenizer_reads_every_byte_and_says_only_words(tmp_path: Path) -> N
     row = 2 * tiny_model.HIDDEN
     biases = [bytes(head.data[number * row : number * row + 2]) for number in range(len(TOKENS))]
     assert {token for token, bias in zip(TOKENS, biases, strict=True) if bias == b"\0\0"} == set(WORDS)
+
+
+@pytest.mark.parametrize("auto_class", ["AutoConfig", "AutoModel", "AutoModelForCausalLM"])
+def test_the_code_that_the_configuration_names_fails_when_it_is_imported(tmp_path: Path, auto_class: str) -> None:
+    """So every answer of the tests with real pods shows that vLLM serves the model without it."""
+    tiny_model.write_model(tmp_path)
+    module, _, _ = json.loads((tmp_path / "config.json").read_text())["auto_map"][auto_class].partition(".")
+    imported = subprocess.run(
+        [sys.executable, "-B", "-c", f"import {module}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert imported.returncode
+    assert imported.stderr.strip().endswith(f"ImportError: {tiny_model.REMOTE_CODE_RAN}")
 
 
 def test_the_commit_is_the_same_every_time(tmp_path: Path) -> None:

@@ -83,7 +83,6 @@ def test_the_articles_flags_are_served() -> None:
     arguments = json.loads(environment["VLLM_ARGUMENTS"])
     assert arguments[:2] == ["serve", "/mnt/models/DeepSeek-V3-bf16"]
     for flag in (
-        "--trust-remote-code",
         "--tensor-parallel-size=8",
         "--pipeline-parallel-size=4",
         "--dtype=bfloat16",

@@ -19,11 +19,13 @@ CLAIM, DOWNLOAD, MOUNT, REMOVE = "Job claim", "Job download", "Job mount", "Job 
 RESTARTED_BY = {
     "fetch/claim": {CLAIM},
     "fetch/download": {CLAIM, DOWNLOAD},
+    "fetch/earlier": {DOWNLOAD},
     "fetch/failure": {CLAIM, DOWNLOAD, MOUNT, REMOVE},
     "fetch/fetch": {DOWNLOAD},
     "fetch/git_repository": {DOWNLOAD},
     "fetch/inventory": {DOWNLOAD, REMOVE},
     "fetch/lease": {DOWNLOAD},
+    "fetch/links": {DOWNLOAD},
     "fetch/mount": {CLAIM, MOUNT},
     "fetch/object_store": {DOWNLOAD},
     "fetch/progress": {CLAIM, DOWNLOAD},

@@ -1,0 +1,84 @@
+"""Which addresses and revisions of a repository are taken: they become arguments of Git and names of folders."""
+
+import re
+
+NAME = "[A-Za-z0-9_][A-Za-z0-9._-]*"
+SEGMENT = "[A-Za-z0-9_~][A-Za-z0-9._~-]*"
+"""Of the path of an address. Some hosts begin the folder of a person with a tilde."""
+HOST = "[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?"
+USER = "[A-Za-z0-9][A-Za-z0-9._-]*"
+
+ADDRESS = rf"^(https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+$"
+REVISION = rf"^{NAME}(/{NAME})*$"
+"""For editors, which check no more than a pattern. The functions say what is wrong, and find more."""
+
+LONGEST_NAME = 200
+"""Characters. File systems take 255 bytes, and the cleanup of old revisions puts a prefix before the name."""
+
+
+def check_address(address: str) -> str:
+    """Return the address. Raises ValueError with what is wrong with it."""
+    if fault := _fault_of_address(address):
+        raise ValueError(f"{fault}: write https://HOST/OWNER/NAME")
+    return address
+
+
+def check_revision(revision: str) -> str:
+    """Return the revision. Raises ValueError with what is wrong with it."""
+    if fault := _fault_of_revision(revision):
+        raise ValueError(f"{fault}: write a full commit, or the name of a tag or branch")
+    return revision
+
+
+def is_commit(revision: str) -> bool:
+    """Whether the revision always names the same files. A tag or a branch can be moved."""
+    return re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", revision) is not None
+
+
+def owner_and_name(address: str) -> str:
+    """Return the last two parts of the path, by which a repository is known whatever the host that mirrors it."""
+    return "/".join(address.removesuffix(".git").split("/")[-2:])
+
+
+def is_encrypted(address: str) -> bool:
+    """Whether a token that is sent to this address can be read by nobody on the way."""
+    return address.startswith("https://")
+
+
+def _fault_of_address(address: str) -> str:
+    scheme, separator, rest = address.partition("://")
+    authority, _, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    if re.search(r"[\s\x00-\x1f\x7f]", address):
+        return "has white space or a control character in it"
+    if not separator or scheme not in {"https", "http", "ssh", "git"}:
+        return "does not begin with https://, http://, ssh:// or git://"
+    if "?" in rest or "#" in rest:
+        return "has a query or a fragment in it"
+    if "@" in path or (at and (":" in user or scheme.startswith("http"))):
+        return "has a user name or a password in it (a token belongs into deepseek:modelToken)"
+    if not re.fullmatch(HOST, host) or (at and not re.fullmatch(USER, user)):
+        return "has no valid host name"
+    return _fault_of_path(path)
+
+
+def _fault_of_path(path: str) -> str:
+    *folders, last = path.split("/")
+    name = last.removesuffix(".git")
+    if any(not re.fullmatch(SEGMENT, folder) for folder in folders):
+        return "has a part in its path that is no folder's name"
+    if not re.fullmatch(NAME, name) or name.endswith("."):
+        return f"ends with '{last}', which is no repository's name"
+    if len(name) > LONGEST_NAME:
+        return f"ends with a name of more than {LONGEST_NAME} characters"
+    return ""
+
+
+def _fault_of_revision(revision: str) -> str:
+    if not re.fullmatch(REVISION, revision):
+        return "is no name of a revision"
+    if ".." in revision or any(part.endswith((".", ".lock")) for part in revision.split("/")):
+        return "has '..' in it, or a part that ends with '.' or '.lock', which Git gives to no tag or branch"
+    if len(revision) > LONGEST_NAME:
+        return f"has more than {LONGEST_NAME} characters"
+    return ""

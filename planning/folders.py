@@ -1,0 +1,27 @@
+"""The folders of a volume. Several stacks may share one, so different things never get the same folder."""
+
+import hashlib
+import json
+
+from planning.addresses import owner_and_name
+from planning.sections import Model
+
+CACHE = "cache"
+"""Holds the compile caches, beside the folders of the models."""
+
+SLASH = "+"
+"""Stands for a slash of a revision in the name of its folder. The stack file takes no revision with this character."""
+
+
+def model_folder(model: Model) -> str:
+    """Return the folder of a model's revision: two path segments, and another one for every other revision."""
+    return f"{model.short_name}/{model.revision.replace('/', SLASH)}"
+
+
+def cache_folder(model: Model) -> str:
+    """Return the folder of what is compiled for a model's revision, whatever the image.
+
+    The host of the repository does not count: in one folder of a model there is one commit, wherever it came from.
+    """
+    source = json.dumps([model_folder(model), owner_and_name(model.repository)])
+    return f"{CACHE}/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
