@@ -34,10 +34,12 @@ SAMPLED = "not faults or sample"
 KINDS = test-unit test-images test-properties test-locks test-cluster test-serving
 .PHONY: test lint test-faults $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
-lint: venv ## ruff, and types in strict mode
+lint: venv ## ruff, types in strict mode, and linters of workflows, scripts, Dockerfiles, secrets and manifests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/basedpyright
+	$(PYTHON) -m local linters
+	$(PYTHON) -m tests.lint
 test-unit: venv ## seconds: components against a mocked engine, the plan, the embedded cluster's pure parts
 	$(PYTHON) -m pytest -n 2 tests/unit
 test-images: venv git-lfs ## seconds: the programs of the pods, with real git, git-lfs and servers on loopback
@@ -48,6 +50,7 @@ test-locks: venv ## the hash-pinned requirements of the images resolve for their
 	$(PYTHON) -m pytest tests/locks
 test-cluster: venv ## minutes: real engine, API server and operator; simulated GPU nodes
 	$(PYTHON) -m local build
+	$(PYTHON) -m local linters
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/cluster
 test-serving: venv ## minutes: make dev's path with real pods, and the answer
 	$(PYTHON) -m pytest -s -m $(SAMPLED) tests/serving

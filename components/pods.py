@@ -17,6 +17,12 @@ CONTAINER_SECURITY: Manifest = {
 
 SEALED_CONTAINER_SECURITY: Manifest = {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True}
 
+PROGRAM_RESOURCES: Manifest = {
+    "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+    "limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"},
+}
+"""Of a pod that runs one of our programs. On the node's disk it has its log, which the kubelet cuts, and /tmp."""
+
 PROGRAMS_MOUNT = {"name": "programs", "mountPath": "/programs", "readOnly": True}
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  an emptyDir of the pod's own
 TMP_VOLUME: Manifest = {"name": "tmp", "emptyDir": {}}
@@ -71,7 +77,7 @@ def program_pod(  # noqa: PLR0913  keyword arguments, one for each part of the p
                 "image": image,
                 "command": ["python3", "-m", module],
                 "env": [field_variable("POD_NAMESPACE", "metadata.namespace"), *variables],
-                "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+                "resources": PROGRAM_RESOURCES,
                 "securityContext": SEALED_CONTAINER_SECURITY,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [PROGRAMS_MOUNT, TMP_MOUNT],

@@ -46,6 +46,10 @@ MOST_SEQUENCES = 128
 """Answers that one request may ask for (`n`), as many as OpenAI's API allows. vLLM's own bound of 16,384 lets a single
 request occupy the engine for minutes."""
 
+DISK_REQUEST, DISK_LIMIT = {"ephemeral-storage": "2Gi"}, {"ephemeral-storage": "64Gi"}
+"""Of the node's disk, assumed: Ray keeps up to six log files of 512 MiB for each of its processes. Weights and compiled
+kernels lie on the claim. The kubelet evicts a pod above its limit, so the limit is high."""
+
 DO_NOT_EVICT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 
 
@@ -113,7 +117,10 @@ def resources(hardware: Hardware, network: Network) -> dict[str, Manifest]:
     if hardware.on_gpus:
         devices[GPU] = hardware.gpus_per_node
     limits: Manifest = {"memory": memory, **devices}
-    return {"requests": {"cpu": hardware.cpu_request, **limits}, "limits": limits}
+    return {
+        "requests": {"cpu": hardware.cpu_request, **limits, **DISK_REQUEST},
+        "limits": {**limits, **DISK_LIMIT},
+    }
 
 
 def _pod(

@@ -15,7 +15,8 @@ if build --local=dockerfile=/state/probe --local=context=/state/probe > /state/p
   echo "$REFERENCE is in the registry already"
   exit
 fi
-set -- "$@" $([ ! -e /secrets/pip/pip.conf ] || echo "--secret=id=pip.conf,src=/secrets/pip/pip.conf")
-set -- "$@" $([ ! -e /secrets/pip/ca.crt ] || echo "--secret=id=ca.crt,src=/secrets/pip/ca.crt")
+for secret in pip.conf ca.crt; do
+  if [ -e "/secrets/pip/$secret" ]; then set -- "$@" "--secret=id=$secret,src=/secrets/pip/$secret"; fi
+done
 build --local=dockerfile=/state/context --local=context=/state/context "$@" \
   --output="type=image,name=$REFERENCE,push=true,oci-mediatypes=true,compression=zstd,compression-level=1"

@@ -1,4 +1,4 @@
-"""The embedded cluster by hand: `python -m local dev|ask|status|down|build`; the Makefile calls it."""
+"""The embedded cluster by hand: `python -m local dev|ask|status|down|build|linters`; the Makefile calls it."""
 
 import argparse
 import sys
@@ -19,6 +19,7 @@ def main() -> int:
     commands.add_parser("status", help="say what runs; exit status 1 if anything does not")
     commands.add_parser("down", help="remove cluster and stack; what was built stays")
     commands.add_parser("build", help="build what the simulated cluster of the tests needs")
+    commands.add_parser("linters", help="build what `make lint` needs beside .venv")
     arguments = parser.parse_args()
     try:
         match arguments.command:
@@ -30,6 +31,8 @@ def main() -> int:
                 dev.down()
             case "build":
                 boot.build_for_simulation(again="make test-cluster")
+            case "linters":
+                boot.build_linters(again="make lint")
             case _:
                 return status()
     except (boot.CannotWork, StepsFailed) as failure:

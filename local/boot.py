@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from local import base_images, builds, cluster, debian, namespace, paths, preconditions, registry
-from local.programs import CLUSTER_PROGRAMS, PULUMI_PROGRAMS, SIMULATION_PROGRAMS
+from local.programs import CLUSTER_PROGRAMS, LINT_PROGRAMS, PULUMI_PROGRAMS, SIMULATION_PROGRAMS
 from local.steps import Step, StepLog, run_steps
 
 PACKAGES = "Debian packages"
@@ -55,6 +55,15 @@ def build_for_simulation(*, again: str) -> None:
     if builds.missing((*CLUSTER_PROGRAMS, *PULUMI_PROGRAMS, *SIMULATION_PROGRAMS)):
         steps += builds.build_steps(with_simulation=True)
     run_steps(steps, logs=paths.LOGS, again=again)
+
+
+def build_linters(*, again: str) -> None:
+    """Have the linters that are Go programs: a minute the first time. Raises StepsFailed."""
+    if builds.missing(LINT_PROGRAMS):
+        linters = Step(name="build the linters", action=lambda log: builds.build(LINT_PROGRAMS, log))
+        drop = Step(name="drop the Go build cache", action=builds.drop_build_cache, needs=(linters.name,))
+        # A cache that is there already belongs to a build of the cluster's programs, which goes on or was cut off.
+        run_steps([linters] if paths.GO_BUILD_CACHE.exists() else [linters, drop], logs=paths.LOGS, again=again)
 
 
 def _refuse_unfit_machine(*, to_build: bool) -> None:

@@ -48,7 +48,8 @@ def program(name: str) -> Path:
     wanted = BY_NAME[name]
     found = find_installed(wanted) or _built(wanted)
     if not found.exists():
-        raise NotBuilt(f"{name} is neither on PATH in a fitting version nor built: `make dev` builds it")
+        target = "lint" if wanted.module == "lint" else "dev"
+        raise NotBuilt(f"{name} is neither on PATH in a fitting version nor built: `make {target}` builds it")
     return found
 
 

@@ -79,7 +79,13 @@ PULUMI_PROGRAMS = (
 SIMULATION_PROGRAMS = (
     Program(name="kwok", module="kwok", package="sigs.k8s.io/kwok/cmd/kwok", fitting=versions.FITTING_KWOK),
 )
-BY_NAME = {program.name: program for program in (*CLUSTER_PROGRAMS, *PULUMI_PROGRAMS, *SIMULATION_PROGRAMS)}
+LINT_PROGRAMS = (
+    Program(name="actionlint", module="lint", package="github.com/rhysd/actionlint/cmd/actionlint"),
+    Program(name="kube-score", module="lint", package="github.com/zegl/kube-score/cmd/kube-score"),
+)
+BY_NAME = {
+    program.name: program for program in (*CLUSTER_PROGRAMS, *PULUMI_PROGRAMS, *SIMULATION_PROGRAMS, *LINT_PROGRAMS)
+}
 
 
 def parse_version(output: str) -> tuple[int, ...] | None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from local import stack
+from local import builds, stack
 from local.api_server import ApiServer
 from tests.cluster import causes
 from tests.cluster.conftest import Configure
 from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
+from tests.lint import manifests, waivers
 
 NOWHERE = """
 apiVersion: v1
@@ -44,6 +45,11 @@ def test_it_goes_up_on_four_nodes_with_eight_gpus(configured: Configure, api: Ap
     ]
     assert sorted(pod["spec"]["nodeName"] for pod in pods) == ["gpu-0", "gpu-1", "gpu-2", "gpu-3"]
     assert objects(api)["rayclusters", "deepseek"]["status"]["desiredGPU"] == "32"
+
+
+def test_no_object_has_a_fault_that_is_not_waived_with_its_reason(api: ApiServer) -> None:
+    found = manifests.findings(builds.program("kube-score"), manifests.of_api_server(objects(api)))
+    assert waivers.unwaived(found) == []
 
 
 def test_a_second_preview_is_empty(configured: Configure) -> None:

@@ -1,0 +1,69 @@
+"""Findings in the manifests that stay, each with its reason."""
+
+from collections.abc import Iterable
+
+from tests.lint.manifests import Finding
+
+EVERYWHERE = ""
+BUILD, RAY, DOWNLOAD, SUPERVISOR = "build", "ray", "fetch", "supervisor"
+
+READ_ONLY = "container-security-context-readonlyrootfilesystem"
+WRITABLE = "The pod has a container with a writable root filesystem"
+
+WAIVED: dict[tuple[str, str, str], str] = {
+    ("container-resources", EVERYWHERE, "CPU limit is not set"): (
+        "A CPU limit throttles: a throttled rank stalls all others, and a throttled download or probe runs out of time."
+    ),
+    ("container-image-pull-policy", EVERYWHERE, "ImagePullPolicy is not set to Always"): (
+        "A tag is a hash of what the image is made of, so it never moves. With `Always`, no pod would start while the "
+        "registry is away."
+    ),
+    ("container-security-context-user-group-id", EVERYWHERE, "The container is running with a low user ID"): (
+        "1000 is the `ray` user of the rayproject/ray images. All pods share it, because one writes the weights and "
+        "the others read them."
+    ),
+    ("container-security-context-user-group-id", EVERYWHERE, "The container running with a low group ID"): (
+        "As for the user ID."
+    ),
+    ("image-by-tag", EVERYWHERE, "the image is named by a tag"): (
+        "The tag of an image that is built here is a hash of what goes into it; its digest is known after the build "
+        "only. The stack file can name the images that others make by digest."
+    ),
+    (READ_ONLY, RAY, WRITABLE): (
+        "Ray, vLLM and Triton write below /tmp and the home of the user."
+    ),
+    ("secret-in-variable", SUPERVISOR, "RAY_AUTH_TOKEN comes from a Secret"): (
+        "KubeRay hands Ray's own processes the same token in this variable; it opens this stack's Ray cluster only."
+    ),
+    ("secret-in-variable", DOWNLOAD, "MODEL_TOKEN comes from a Secret"): (
+        "git takes the token from this variable through a credential helper, so that it stands in no argument and no "
+        "file. The pod runs nothing but the download, and ends with it."
+    ),
+    (READ_ONLY, BUILD, WRITABLE): "BuildKit keeps its sockets and mounts below /run and /tmp.",
+    ("container-seccomp-profile", BUILD, "The container has not configured Seccomp"): (
+        "A privileged container runs without a profile, whatever it asks for."
+    ),
+    ("pod-probes", "pod of ray", "Container is missing a livenessProbe"): (
+        "KubeRay adds one, which watches Ray; the pods that the API server has pass."
+    ),
+    ("container-security-context-privileged", BUILD, "The container is privileged"): (
+        "BuildKit mounts file systems to run the steps of a Dockerfile; components/build_pod.py tells more."
+    ),
+}  # fmt: skip
+
+
+def waived(found: Finding) -> tuple[str, str, str] | None:
+    """Return the waiver that covers a finding."""
+    keys = ((found.check, subject, found.text) for subject in (found.subject, EVERYWHERE))
+    return next((key for key in keys if key in WAIVED), None)
+
+
+def unwaived(found: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that stand without a reason."""
+    return sorted(item for item in found if waived(item) is None)
+
+
+def stale(found: Iterable[Finding]) -> list[str]:
+    """Return the waivers that cover nothing any more."""
+    used = {waived(item) for item in found}
+    return [" ".join(filter(None, key)) for key in WAIVED if key not in used]
