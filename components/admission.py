@@ -7,6 +7,7 @@ from kubernetes import client
 
 from components.cluster_api import UnreachableError, connected
 from components.gpu_nodes import missing_gpus
+from components.ownership import taken_over
 from components.pod_refusals import has_ray_cluster, refusals
 from components.prerequisites import missing
 from components.refusal import refuse
@@ -29,6 +30,7 @@ def admit(config: StackConfig) -> Plan:
     try:
         with connected(config.kubeconfig, config.context) as api:
             problems += missing(api, config.namespace, config.settings)
+            problems += taken_over(api, config.namespace, config.settings)
             problems += _refused_pods(api, config.namespace, config.settings)
             if lacking := missing_gpus(api, config.settings):
                 pulumi.warn(lacking)
