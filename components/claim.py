@@ -83,9 +83,11 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
     return job("mount", mount, opts)
 
 
-def _rules(mount_job: pulumi.Input[str]) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+def _rules(claim: pulumi.Input[str], mount_job: pulumi.Input[str]) -> list[k8s.rbac.v1.PolicyRuleArgs]:
     return [
-        k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["persistentvolumeclaims"], verbs=["get"]),
+        k8s.rbac.v1.PolicyRuleArgs(
+            api_groups=[""], resources=["persistentvolumeclaims"], resource_names=[claim], verbs=["get"]
+        ),
         k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
         k8s.rbac.v1.PolicyRuleArgs(
             api_groups=["batch"], resources=["jobs"], resource_names=[mount_job], verbs=["patch"]
@@ -121,6 +123,6 @@ def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], opts: pulumi.Resou
         pull_secret=args.pull_secret,
         scheduling=args.scheduling,
         config_map=programs_config_map("claim", "weights", programs("fetch/claim"), opts),
-        service_account=service_account("claim", "weights", _rules(mount_job), opts),
+        service_account=service_account("claim", "weights", _rules(args.claim, mount_job), opts),
         variables=environment(variables),
     )

@@ -23,22 +23,13 @@ SUPERVISOR_RULES = [
 ]
 """With which it learns whether its pod only has to leave its node, and tells on its Job when vLLM failed and serves."""
 
-GATE_RULES = [
-    k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=["get", "list"])
-    for group, resources in (
-        ("", ["pods", "pods/log", "events"]),
-        ("batch", ["jobs"]),
-        ("ray.io", ["rayclusters"]),
-    )
-]
-
 
 class VllmServer(pulumi.ComponentResource):
     """Serves the model with vLLM, and is ready when a chat completion was answered.
 
     Creates: a Service that selects the head; a serving Job whose supervisor submits `vllm serve` through the Ray Jobs
-    API and starts it again whenever it ends; a gate Job with an account that may read pods, events and logs; for each
-    of the two a ConfigMap of its programs. Waits for: the gate, at most `scheduling.join_timeout` plus
+    API and starts it again whenever it ends; a gate Job with an account that may list pods and events, and read logs;
+    for each of the two a ConfigMap of its programs. Waits for: the gate, at most `scheduling.join_timeout` plus
     `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the cluster, known in the preview
     and resolved when it has answered; `service_name`; `served_models`, the names by which clients may ask.
     """
@@ -71,7 +62,7 @@ class VllmServer(pulumi.ComponentResource):
                 pulumi.ResourceOptions(replace_with=[args.cluster.resource], delete_before_replace=True),
             ),
         )
-        account = service_account("gate", "serving", GATE_RULES, child)
+        account = service_account("gate", "serving", _gate_rules(args, job_name("serve", serve)), child)
         gate = job(
             "gate",
             JobArgs(
@@ -103,6 +94,17 @@ class VllmServer(pulumi.ComponentResource):
         self.register_outputs(
             {"endpoint": self.endpoint, "service_name": self.service_name, "served_models": self.served_models}
         )
+
+
+def _gate_rules(args: VllmServerArgs, serving_job: pulumi.Input[str]) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+    """Return what images/ray-vllm/programs/cluster_state.py asks for."""
+    rule = k8s.rbac.v1.PolicyRuleArgs
+    return [
+        rule(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
+        rule(api_groups=[""], resources=["pods/log"], verbs=["get"]),
+        rule(api_groups=["batch"], resources=["jobs"], resource_names=[serving_job], verbs=["get"]),
+        rule(api_groups=["ray.io"], resources=["rayclusters"], resource_names=[args.cluster.name], verbs=["get"]),
+    ]
 
 
 def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k8s.core.v1.Service:

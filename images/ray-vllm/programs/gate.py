@@ -8,8 +8,9 @@ pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster. 
 message, the most telling part first.
 
 Environment: ENDPOINT (the Service), SERVED_MODEL, API_KEY_FILE (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
-GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional). Its service account gets and lists pods,
-pods/log, events, jobs and rayclusters in its namespace. Exit code 0, 1 after a failure, 143 after SIGTERM.
+GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional). Its service account lists pods
+and events in its namespace, and gets pods/log, SERVING_JOB and RAY_CLUSTER. Exit code 0, 1 after a failure, 143 after
+SIGTERM.
 """
 
 import os
