@@ -50,6 +50,14 @@ def text_of(given: str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", content) if isinstance(content, dict) else None
 
 
+def is_text(given: str) -> bool:
+    """Tell whether it is no path. A text that is no kubeconfig either may still have credentials in it."""
+    try:
+        return text_of(given) is not None
+    except ConfigException:
+        return True
+
+
 def _files(paths: str) -> Iterator[str]:
     for path in paths.split(os.pathsep):
         file = Path(path).expanduser()

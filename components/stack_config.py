@@ -1,5 +1,6 @@
 """What a stack's configuration says: settings for the plan, secrets, and where the cluster is."""
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
+from components.kubeconfig import is_text
 from components.refusal import refuse
 from planning.problems import Problem, Refused
 from planning.settings import StackSettings, parse
@@ -76,9 +78,16 @@ def cluster_provider(config: StackConfig) -> k8s.Provider:
     """
     return k8s.Provider(
         "cluster",
-        kubeconfig=config.kubeconfig,
-        context=config.context,
+        kubeconfig=_for_the_state("kubeconfig", config.kubeconfig or os.environ.get("KUBECONFIG")),
+        context=_for_the_state("context", config.context),
         namespace=config.namespace,
         upsert_existing_objects=True,
         enable_secret_mutable=True,
     )
+
+
+def _for_the_state(key: str, value: str | None) -> pulumi.Input[str] | None:
+    """Return a value of the provider as its state may have it: encrypted if it was so, or has credentials in it."""
+    if value and (is_config_secret(f"kubernetes:{key}") or is_text(value)):
+        return pulumi.Output.secret(value)
+    return value

@@ -10,6 +10,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from components import kubeconfig
 from components.cluster_api import UnreachableError, connected
+from tests.unit.program.registrations import run, stack_file
 
 ADDRESS = "https://198.18.0.1:6443"
 CONTENT = {
@@ -85,3 +86,14 @@ def test_inside_a_pod_without_any_it_is_the_pods_own_cluster(monkeypatch: pytest
 def test_a_text_that_is_no_yaml_is_told_and_not_looked_for_as_a_file() -> None:
     with pytest.raises(UnreachableError, match="neither a file nor YAML"), connected("clusters: [\nusers: {", None):
         pass
+
+
+@pytest.mark.parametrize("given", [*TEXTS.values(), "clusters: [\nusers: {"])
+def test_a_text_reaches_the_state_encrypted_and_a_path_as_it_is(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = given.replace(ADDRESS, "https://127.0.0.1:1")
+    for name, value, secret in (("kubeconfig", nowhere, True), ("path", "/home/me/.kube/config", False)):
+        monkeypatch.setenv("KUBECONFIG", value)
+        [provider] = [
+            item for item in run(stack_file("a100-bf16")).registrations if item.type == "pulumi:providers:kubernetes"
+        ]
+        assert isinstance(provider.request.object["kubeconfig"], str) is not secret, name
