@@ -88,7 +88,7 @@ def test_a_text_that_is_no_yaml_is_told_and_not_looked_for_as_a_file() -> None:
         pass
 
 
-@pytest.mark.parametrize("given", [*TEXTS.values(), "clusters: [\nusers: {"])
+@pytest.mark.parametrize("given", [TEXTS["after both"], "clusters: [\nusers: {"])
 def test_a_text_reaches_the_state_encrypted_and_a_path_as_it_is(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = given.replace(ADDRESS, "https://127.0.0.1:1")
     for name, value, secret in (("kubeconfig", nowhere, True), ("path", "/home/me/.kube/config", False)):
