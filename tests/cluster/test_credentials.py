@@ -50,6 +50,20 @@ def kept(folder: Path) -> str:
     return "\n".join(file.read_text() for file in files)
 
 
+def deployment(selected: automation.Stack) -> dict[str, Any]:
+    return dict(selected.export_stack().deployment or {})
+
+
+def provider_in(selected: automation.Stack) -> dict[str, Any]:
+    resources: list[dict[str, Any]] = deployment(selected)["resources"]
+    [provider] = [item for item in resources if item["type"] == "pulumi:providers:kubernetes"]
+    return provider
+
+
+def as_it_is(_key: str, value: str | None) -> str | None:
+    return value
+
+
 @pytest.mark.parametrize("how", ["encrypted", "of the environment", "encrypted with its context"])
 def test_a_kubeconfig_given_as_text_is_nowhere_in_plain_text(
     how: str, selected: automation.Stack, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: ApiServer
@@ -57,18 +71,13 @@ def test_a_kubeconfig_given_as_text_is_nowhere_in_plain_text(
     context = str(json.loads(text)["current-context"])
     if how == "of the environment":
         monkeypatch.setenv("KUBECONFIG", text)
-        selected.workspace.env_vars["KUBECONFIG"] = text
     else:
         selected.set_config("kubernetes:kubeconfig", automation.ConfigValue(text, secret=True))
     if how == "encrypted with its context":
         selected.set_config("kubernetes:context", automation.ConfigValue(context, secret=True))
     selected.up()
     assert api.request("GET", f"/api/v1/namespaces/{NAMESPACE}/configmaps/some")
-    [provider] = [
-        item
-        for item in selected.export_stack().deployment["resources"]
-        if item["type"] == "pulumi:providers:kubernetes"
-    ]
+    provider = provider_in(selected)
     assert "ciphertext" in provider["inputs"]["kubeconfig"]
     if how == "encrypted with its context":
         assert "ciphertext" in provider["inputs"]["context"]
@@ -83,10 +92,10 @@ def test_a_stack_whose_state_has_the_text_replaces_nothing_when_it_is_encrypted(
     """As an earlier version of this program left it: read with `get`, in plain text."""
     selected.set_config("kubernetes:kubeconfig", automation.ConfigValue(text, secret=True))
     with monkeypatch.context() as before:
-        before.setattr("components.stack_config._for_the_state", lambda _key, value: value)
+        before.setattr("components.stack_config._for_the_state", as_it_is)
         selected.up()
     assert any(secret in kept(tmp_path) for secret in credentials(text))
     assert changed(selected.up()).keys() <= {"update"}
-    state = json.dumps(selected.export_stack().deployment)
+    state = json.dumps(deployment(selected))
     for secret in credentials(text):
         assert secret not in state

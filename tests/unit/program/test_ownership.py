@@ -128,7 +128,7 @@ def test_the_contents_of_secrets_are_not_asked_for(api: Api) -> None:
 
 
 def test_every_name_that_does_not_follow_content_is_looked_for() -> None:
-    config = stack_file(OURS) | {"deepseek:modelToken": "a-token"}
+    config: dict[str, Any] = stack_file(OURS) | {"deepseek:modelToken": "a-token"}
     config["deepseek:storage"]["otherRevisions"] = "remove"
     known = {kind.name: kind.names for kind in KINDS}
     for item in run(config, secrets=["deepseek:modelToken"]).kubernetes():
