@@ -71,7 +71,7 @@ class Model:
             text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=key, timeout=timeout)
         except NoAnswer as error:
             busy = error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE)
-            refused = HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR or error.status == HTTP_UNAVAILABLE
+            refused = HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR
             problem = f"no answer within {timeout:g} s" if error.timed_out else str(error)
             return Answer(problem=problem, busy=busy, turned_away=refused or error.closed)
         return _answer(text)

@@ -61,7 +61,7 @@ def test_without_a_proper_key_nothing_is_asked_and_the_file_is_named(
 
 
 def test_an_engine_that_was_not_asked_is_told_from_a_broken_one(model: StubModel) -> None:
-    for status, turned_away in ((401, True), (403, True), (404, True), (503, True), (500, False), (200, False)):
+    for status, turned_away in ((401, True), (403, True), (404, True), (503, False), (500, False), (200, False)):
         model.status = status
         assert Model(model.url, "m").ask("?", 5, 2).turned_away is turned_away
     model.turns_away = True

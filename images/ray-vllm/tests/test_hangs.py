@@ -9,6 +9,9 @@ from attempts import Serve, is_serving, told, when
 from stub_servers import StubModel, StubRay
 
 pytestmark = pytest.mark.usefixtures("fast")
+HANG = "0.8"
+"""Seconds without a sign of life that count as a hang here."""
+
 NO_FILES_LEFT = "OSError: [Errno 24] Too many open files"
 
 
@@ -36,9 +39,9 @@ def unreachable(model: StubModel, how: str) -> None:
             raise ValueError(how)
 
 
-def for_a_second(ray: StubRay, action: Callable[[int], object]) -> None:
-    """Do something fifty times within a second, three times as long as may pass without a sign of life."""
-    for number in range(50):
+def for_a_while(ray: StubRay, action: Callable[[int], object]) -> None:
+    """Do something again and again, for twice as long as may pass without a sign of life, and end the job."""
+    for number in range(80):
         action(number)
         time.sleep(0.02)
     ray.end_job("abc-1")
@@ -47,24 +50,32 @@ def for_a_second(ray: StubRay, action: Callable[[int], object]) -> None:
 def test_a_long_prompt_without_a_token_is_no_hang(ray: StubRay, model: StubModel, serve: Serve) -> None:
     def compute() -> None:
         model.answer = None
-        for_a_second(ray, lambda number: setattr(model, "cache_usage", number / 1000))
+        for_a_while(ray, lambda number: setattr(model, "cache_usage", number / 1000))
 
     when(is_serving, compute)
-    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "exit"
+    assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "exit"
     assert ray.stopped == []
 
 
-@pytest.mark.parametrize("how", ["closed", "not accepted", "key refused", "queue full"])
-@pytest.mark.parametrize("moves", ["prompt", "cache"])
+@pytest.mark.parametrize(
+    ("how", "moves"),
+    [
+        ("closed", "prompt"),
+        ("closed", "cache"),
+        ("not accepted", "prompt"),
+        ("key refused", "cache"),
+        ("queue full", "prompt"),
+    ],
+)
 def test_what_cannot_be_reached_is_not_hung_while_its_statistics_move(
     how: str, moves: str, ray: StubRay, model: StubModel, serve: Serve
 ) -> None:
     def work() -> None:
         unreachable(model, how)
-        for_a_second(ray, lambda n: ray.say(statistics(3, n, **{moves: 1.5 + n})))
+        for_a_while(ray, lambda n: ray.say(statistics(3, n, **{moves: 1.5 + n})))
 
     when(is_serving, work)
-    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "exit"
+    assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "exit"
     assert ray.stopped == []
 
 
@@ -75,10 +86,10 @@ def test_an_engine_that_has_work_and_stands_still_is_hung_however_it_answers(
     def hang() -> None:
         ray.say(statistics(3, 1, prompt=9.0), statistics(3, 11), NO_FILES_LEFT)
         unreachable(model, how)
-        for_a_second(ray, lambda n: ray.say(statistics(3, 20 + n)))
+        for_a_while(ray, lambda n: ray.say(statistics(3, 20 + n)))
 
     when(is_serving, hang)
-    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "hung"
+    assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "hung"
     assert ray.stopped == ["abc-1"]
 
 
@@ -96,10 +107,10 @@ def test_an_idle_engine_behind_a_server_that_asks_it_nothing_is_not_hung(
     def idle() -> None:
         ray.say(statistics(1, 1, prompt=9.0), statistics(0, 11))
         unreachable(model, how)
-        for_a_second(ray, lambda _: how == "not accepted" and ray.say(NO_FILES_LEFT))
+        for_a_while(ray, lambda _: how == "not accepted" and ray.say(NO_FILES_LEFT))
 
     when(is_serving, idle)
-    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "exit"
+    assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "exit"
     assert ray.stopped == []
     assert "unanswered" in [event.name for event in told(capsys)]
 
@@ -109,10 +120,10 @@ def test_lines_of_the_log_that_are_shown_again_are_no_sign_of_life(
 ) -> None:
     def hang() -> None:
         unreachable(model, "not accepted")
-        for_a_second(ray, lambda _: ray.say(statistics(3, 1, prompt=9.0), statistics(3, 11, cache=13.0)))
+        for_a_while(ray, lambda _: ray.say(statistics(3, 1, prompt=9.0), statistics(3, 11, cache=13.0)))
 
     when(is_serving, hang)
-    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "hung"
+    assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "hung"
 
 
 def test_a_vllm_that_has_served_for_days_is_asked_before_it_is_judged_by_its_age(ray: StubRay, serve: Serve) -> None:
@@ -131,9 +142,9 @@ def test_one_that_is_taken_over_and_cannot_be_reached_goes_on_while_it_works(
     ray.jobs["abc-1"]["start_time"] -= 3 * 24 * 3600 * 1000
     when(
         lambda: ("GET", "/metrics") in model.requests,
-        lambda: for_a_second(ray, lambda n: ray.say(statistics(3, n, 1.0))),
+        lambda: for_a_while(ray, lambda n: ray.say(statistics(3, n, 1.0))),
     )
-    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "exit"
+    assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "exit"
     assert ray.stopped == []
 
 
@@ -145,7 +156,7 @@ def test_nodes_that_the_head_does_not_tell_are_not_missing(
 
     def busy() -> None:
         ray.routes[("GET", "/api/v0/nodes")] = lambda _: (500, "timed out")
-        for_a_second(ray, lambda _: None)
+        for_a_while(ray, lambda _: None)
 
     when(is_serving, busy)
     assert serve().kind == "exit"
@@ -160,8 +171,8 @@ def test_a_vllm_that_generates_lacks_no_node(
 
     def generate() -> None:
         ray.nodes.clear()
-        for_a_second(ray, lambda _: setattr(model, "generated", model.generated + 1))
+        for_a_while(ray, lambda _: setattr(model, "generated", model.generated + 1))
 
     when(is_serving, generate)
-    assert serve(HANG_TIMEOUT_SECONDS="0.3").kind == "exit"
+    assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "exit"
     assert ray.stopped == []
