@@ -46,7 +46,7 @@ SECRET_KEYS = {
         "changes the Secret in place; the pods read the new key within about two minutes, and the old one ends then",
     ),
     "modelToken": (
-        "Token for the repository of the weights.",
+        "Token for the repository of the weights, whose address must then begin with https://.",
         "changes the Secret in place, for the next download; the first token runs the download Job again",
     ),
 }

@@ -99,7 +99,7 @@ def check_identity(download: Download, found: Inventory) -> None:
         raise Failed(
             f"{download.directory} holds {found.revision} of {found.repository}, commit {found.commit}; "
             f"{download.revision} of {download.repository} is another commit: set deepseek:model.name, so that it gets "
-            "a folder of its own."
+            "a folder of its own, or remove that folder if nothing serves it."
         )
 
 

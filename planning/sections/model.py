@@ -53,7 +53,7 @@ class Model(Section):
         default="main",
         description=(
             "Commit, tag or branch. A full commit (40 hexadecimal digits) pins the weights; a branch is resolved "
-            "once, at its first download."
+            "once, at its first download. Code of the repository (`--trust-remote-code`) runs only from a commit."
         ),
         json_schema_extra=REDOWNLOADS,
     )

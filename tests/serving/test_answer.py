@@ -3,6 +3,9 @@
 import json
 import shlex
 import subprocess
+from pathlib import Path
+
+import tiny_model
 
 from local import cluster, conversation, dev
 from tests.serving.conftest import Served
@@ -23,6 +26,19 @@ def test_both_served_names_answer(served: Served, url: str) -> None:
     assert served.outputs["servedModels"] == ["/mnt/models/DeepSeek-V3-tiny", "DeepSeek-V3-tiny"]
     for name in served.outputs["servedModels"]:
         assert conversation.ask(url, name).strip()
+
+
+def test_what_answers_is_served_without_the_code_that_its_repository_names(served: Served) -> None:
+    """It would have failed, as local/git-server/tests shows."""
+    api = cluster.CONTROL_PLANE.api_server
+    claim = api.request(
+        "GET", f"/api/v1/namespaces/{dev.NAMESPACE}/persistentvolumeclaims/{served.outputs['keptClaim']}"
+    )
+    volume = api.request("GET", f"/api/v1/persistentvolumes/{claim['spec']['volumeName']}")
+    model = Path(volume["spec"]["hostPath"]["path"]) / "DeepSeek-V3-tiny" / "main"
+    assert json.loads((model / "config.json").read_text())["auto_map"] == tiny_model.REMOTE_CODE
+    for named in tiny_model.REMOTE_CODE.values():
+        assert tiny_model.REMOTE_CODE_RAN in (model / f"{named.partition('.')[0]}.py").read_text()
 
 
 def test_a_second_preview_is_empty(served: Served) -> None:
