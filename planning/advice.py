@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from planning import flags
 from planning.addresses import is_commit
 from planning.architecture import known_repository
 from planning.engine import Deployment, precision_of
@@ -14,16 +15,29 @@ from planning.storage import disk_needed
 LATENT = 576
 """Width of latent vector and rotary key that vLLM's fast attention kernels are written for."""
 UNPLANNED_FLAGS = (
+    "--additional-config",
+    "--attention-config",
     "--block-size",
+    "--compilation-config",
     "--cpu-offload-gb",
-    "--data-parallel-size",
+    "--cudagraph-capture-sizes",
     "--decode-context-parallel-size",
     "--enable-dbo",
+    "--enable-eplb",
     "--enable-lora",
+    "--hf-overrides",
+    "--kernel-config",
     "--kv-cache-memory-bytes",
+    "--max-cudagraph-capture-size",
+    "--model-class-overrides",
     "--num-gpu-blocks-override",
+    "--offload-group-size",
+    "--optimization-level",
     "--quantization",
+    "--quantization-config",
     "--speculative-config",
+    "--spec-method",
+    "--spec-model",
 )
 """Flags of `vllm serve` that change memory in ways that the plan does not follow."""
 
@@ -75,7 +89,7 @@ def _of_the_flags(settings: StackSettings) -> Iterator[str]:
     if serving.authentication == "none":
         yield "serving.authentication: none: whoever reaches the Service may generate"
     yield from warnings_of_code(settings)
-    names = [argument.partition("=")[0] for argument in serving.extra_args]
+    names = dict.fromkeys(mention.flag.name for mention in flags.read(serving.extra_args).mentions)
     unplanned = [name for name in names if name in UNPLANNED_FLAGS]
     if unplanned and settings.hardware.on_gpus:
         yield f"serving.extraArgs: the plan does not follow what {', '.join(unplanned)} change"

@@ -1,12 +1,12 @@
 """What can be refused without memory arithmetic. Each check reads settings and yields the problems that it finds."""
 
 import math
-import re
 from collections.abc import Callable, Iterator
 
+from planning import flags
+from planning.attention import attention_problems
 from planning.engine import (
     architecture_of,
-    flag,
     missing_numbers,
     parallelism_of,
     precision_of,
@@ -19,25 +19,6 @@ from planning.problems import Changes, Problem, fixable
 from planning.quantities import duration_text, size_text
 from planning.sections import StackSettings, Unreadable
 from planning.storage import disk_needed, download_seconds
-
-OWN_KEYS = {
-    "--tensor-parallel-size": "serving.tensorParallelSize",
-    "-tp": "serving.tensorParallelSize",
-    "--pipeline-parallel-size": "serving.pipelineParallelSize",
-    "-pp": "serving.pipelineParallelSize",
-    "--gpu-memory-utilization": "serving.gpuMemoryUtilization",
-    "--max-model-len": "serving.maxModelLen",
-    "--max-num-batched-tokens": "serving.maxNumBatchedTokens",
-    "--enforce-eager": "serving.enforceEager",
-    "--dtype": "serving.dtype",
-    "--model": "model.repository",
-    "--served-model-name": "model.name",
-    "--api-key": "apiKey",
-    "--host": "",
-    "--port": "",
-    "--distributed-executor-backend": "",
-}
-"""Flags of `vllm serve` that the program gives itself, and the key that decides each (empty: none)."""
 
 
 def problems_of(settings: StackSettings) -> list[Problem]:
@@ -197,22 +178,8 @@ def _images_come_from_somewhere(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def _flags_are_not_given_twice(settings: StackSettings) -> Iterator[Problem]:
-    arguments = settings.serving.extra_args
-    for argument in arguments:
-        name = argument.partition("=")[0]
-        if name in OWN_KEYS:
-            key = OWN_KEYS[name]
-            yield Problem(
-                "serving.extraArgs",
-                f"{name} is given by the program",
-                f"the key {key}" if key else f"leaving {name} out",
-            )
-    requests = flag(arguments, "--max-num-seqs")
-    if requests is not None and not re.fullmatch(r"[1-9][0-9]{0,6}", requests):
-        yield Problem(
-            "serving.extraArgs", f"--max-num-seqs {requests} is not a number of requests", "--max-num-seqs 256"
-        )
+def _flags_are_taken(settings: StackSettings) -> Iterator[Problem]:
+    yield from flags.problems(settings.serving.extra_args)
 
 
 def _selector_is_not_empty(settings: StackSettings) -> Iterator[Problem]:
@@ -239,6 +206,7 @@ CHECKS: tuple[Callable[[StackSettings], Iterator[Problem]], ...] = (
     _claim_reaches_every_node,
     _download_ends_in_time,
     _images_come_from_somewhere,
-    _flags_are_not_given_twice,
+    _flags_are_taken,
+    attention_problems,
     _selector_is_not_empty,
 )

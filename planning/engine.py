@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
+from planning import flags
 from planning.architecture import REQUIRED, Architecture, Precision, known_repository
 from planning.gpu_products import compute_capability_of, is_slice, whole_product
 from planning.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
@@ -92,17 +93,6 @@ def batch_defaults(gpu: Gpu) -> tuple[int, int]:
     return 2048, 256
 
 
-def flag(arguments: list[str], name: str) -> str | None:
-    """The value of a flag of `vllm serve`, written `--name value` or `--name=value`; the last one counts."""
-    value = None
-    for position, argument in enumerate(arguments):
-        if argument.startswith(f"{name}="):
-            value = argument.partition("=")[2]
-        elif argument == name and position + 1 < len(arguments):
-            value = arguments[position + 1]
-    return value
-
-
 def deployment_of(settings: StackSettings) -> Deployment | None:
     """None where the model's numbers or the GPU's memory are unknown, and on CPUs."""
     architecture, gpu = architecture_of(settings), gpu_of(settings)
@@ -110,10 +100,12 @@ def deployment_of(settings: StackSettings) -> Deployment | None:
         return None
     serving = settings.serving
     tokens, requests = batch_defaults(gpu)
+    if flags.value_of(serving.extra_args, "--performance-mode") == "throughput":
+        tokens, requests = 2 * tokens, 2 * requests
     tokens = serving.max_num_batched_tokens or tokens
-    requests = int(flag(serving.extra_args, "--max-num-seqs") or requests)
+    requests = flags.number_of(serving.extra_args, "--max-num-seqs") or requests
     length = serving.max_model_len or architecture.max_position_embeddings
-    kv_cache_dtype = flag(serving.extra_args, "--kv-cache-dtype") or "auto"
+    kv_cache_dtype = flags.value_of(serving.extra_args, "--kv-cache-dtype") or "auto"
     tensor, pipeline = parallelism_of(settings)
     engine = Engine(
         tensor_parallel_size=tensor,

@@ -55,7 +55,12 @@ class Serving(Section):
         json_schema_extra=REPLACES_CLUSTER,
     )
     extra_args: list[str] = Field(
-        default=[], description="More flags for `vllm serve`, as they are.", json_schema_extra=REPLACES_SERVING
+        default=[],
+        description=(
+            "More flags for `vllm serve`. Refused: what other keys or the program decide, and what vLLM 0.32 does not "
+            "take, in every spelling. Never a secret: these flags stand in pods, logs and state."
+        ),
+        json_schema_extra=REPLACES_SERVING,
     )
     load_timeout: Duration = Field(
         default=2 * 3600,
