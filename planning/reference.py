@@ -5,9 +5,11 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from planning.flags.owned import OWNED
 from planning.schema import Json, settings_schema, stack_file_schema
 from planning.stack_file import PROJECT
 
@@ -52,6 +54,16 @@ SECRET_KEYS = {
 }
 
 
+FLAGS_SECTION = """## Flags that `serving.extraArgs` does not take
+
+In no spelling: vLLM reads `--api_key`, `--api-k` and `--api-key` as one flag. What vLLM 0.32 does not know, or a value
+that it does not take, is refused as well.
+
+| flags | instead | because |
+|---|---|---|
+"""
+
+
 def page() -> str:
     """The reference page in Markdown."""
     schema = settings_schema()
@@ -60,7 +72,13 @@ def page() -> str:
         section = schema["$defs"][_reference(model)]
         parts.append(f"## {PROJECT}:{name}\n\n{section['description']}\n\n{_table(section, schema['$defs'])}")
     rows = [f"| `{PROJECT}:{key}` | {does} | {changing} |\n" for key, (does, changing) in SECRET_KEYS.items()]
-    return "\n".join([*parts, SECRETS_SECTION + "".join(rows)])
+    return "\n".join([*parts, SECRETS_SECTION + "".join(rows), FLAGS_SECTION + "".join(_rows_of_flags())])
+
+
+def _rows_of_flags() -> Iterator[str]:
+    for owned in dict.fromkeys(OWNED.values()):
+        names = ", ".join(f"`{name}`" for name, of in OWNED.items() if of == owned)
+        yield f"| {names} | {f'`{owned.key}`' if owned.key else ''} | {owned.why} |\n"
 
 
 def _table(section: Json, definitions: Json) -> str:

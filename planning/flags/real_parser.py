@@ -1,7 +1,7 @@
 """Asks the parser of the installed vLLM. It runs where vLLM is: in the serving image, or in an environment of its lock.
 
-`python real_parser.py describe` prints the content of vllm.json. `python real_parser.py judge` reads lists of words
-(JSON) from standard input and prints for each which flags vLLM would set, or null where it would refuse the words.
+It reads lists of words (JSON) from standard input, and prints a JSON object: `file` is the content of vllm.json, `set`
+has for each list the flags that vLLM would set, or null where it would refuse the words.
 
 The file stands alone, so that it can be sent to a pod. On CPUs one choice differs from the CUDA build: there
 `--mm-processor-device` also takes `cuda`.
@@ -184,13 +184,9 @@ def _distributions() -> set[str]:
 def _lines(described: dict[str, Any]) -> str:
     """Return the description as JSON with a line for each flag."""
     rows = [f"    {json.dumps(name)}: {json.dumps(flag)}" for name, flag in described["flags"].items()]
-    return "\n".join(
-        ["{", f'  "release": {json.dumps(described["release"])},', '  "flags": {', ",\n".join(rows), "  }", "}"]
-    )
+    release = f'  "release": {json.dumps(described["release"])},'
+    return "\n".join(["{", release, '  "flags": {', ",\n".join(rows), "  }", "}", ""])
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "describe":
-        print(_lines(describe()))
-    else:
-        print(json.dumps(judge(json.load(sys.stdin))))
+    print(json.dumps({"file": _lines(describe()), "set": judge(json.load(sys.stdin))}))

@@ -44,8 +44,8 @@ REFUSED_BY_VLLM = (
     Mistake(
         "refused flag",
         "serving",
-        {"extraArgs": ["--no-such-flag"]},
-        r"unrecognized arguments: --no-such-flag",
+        {"extraArgs": ["--enable-auto-tool-choice", "--tool-call-parser=no-such-parser"]},
+        r"invalid tool call parser: no-such-parser",
     ),
     Mistake("no weights", "model", {"revision": "without-weights"}, r"[Cc]annot find any model weights"),
 )

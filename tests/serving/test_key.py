@@ -1,5 +1,7 @@
 """With `authentication: key` the cluster is replaced, and no path that generates is open without the key."""
 
+import contextlib
+import http.client
 import json
 import subprocess
 import urllib.error
@@ -33,6 +35,24 @@ def test_every_path_but_health_and_metrics_wants_the_key(url: str) -> None:
     answered = {path for path, method in operations if _status(url + path, method) != HTTP_UNAUTHORIZED}
     assert answered == OPEN_PATHS & paths.keys()
     assert _status(f"{url}/invocations", "post") == HTTP_UNAUTHORIZED
+
+
+@pytest.mark.usefixtures("closed")
+def test_a_bearer_without_a_key_and_two_headers_with_it_are_refused(url: str) -> None:
+    right = f"Bearer {_api_key()}"
+    assert _status_with(url, right) == http.HTTPStatus.OK
+    for headers in ((), ("Bearer",), ("Bearer ",), (right, right), (right, "Bearer"), ("Bearer x", right)):
+        assert _status_with(url, *headers) == HTTP_UNAUTHORIZED, headers
+
+
+def _status_with(url: str, *authorization: str) -> int:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    connection.putrequest("GET", "/v1/models")
+    for value in authorization:
+        connection.putheader("Authorization", value)
+    connection.endheaders()
+    with contextlib.closing(connection):
+        return connection.getresponse().status
 
 
 def _api_key() -> str:
