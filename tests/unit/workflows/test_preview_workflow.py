@@ -57,7 +57,14 @@ def copied(tmp_path: Path, origin: Path, head: str) -> subprocess.CompletedProce
 def test_only_the_text_of_changed_stack_files_is_copied(tmp_path: Path, origin: Path) -> None:
     git(origin, "switch", "--quiet", "--create=change")
     changed = STACK.replace("nodes: 4", "nodes: 8")
-    for name in ("Pulumi.a.yaml", "Pulumi.new.yaml", "Pulumi.dev.yaml", "Pulumi.x y.yaml", "Pulumi.$(id).yaml"):
+    for name in (
+        "Pulumi.a.yaml",
+        "Pulumi.new.yaml",
+        "Pulumi.dev.yaml",
+        "Pulumi.x y.yaml",
+        "Pulumi.$(id).yaml",
+        "Pulumi.-c.yaml",
+    ):
         (origin / name).write_text(changed)
     (origin / "Pulumi.b.yaml").unlink()
     (origin / "Pulumi.b.yaml").symlink_to("/etc/passwd")
