@@ -54,7 +54,8 @@ def workflow_syntax() -> str:
 
 def scripts() -> str:
     """Return what shellcheck finds in the shell scripts."""
-    return _output(BIN / "shellcheck", *_files("*.sh", ".ci/run"))
+    # SC2153 takes a variable of the pod's environment, BASE, for a misspelt base.
+    return _output(BIN / "shellcheck", "--exclude=SC2153", *_files("*.sh", ".ci/run"))
 
 
 def dockerfiles() -> str:
