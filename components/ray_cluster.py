@@ -17,8 +17,8 @@ PORT = 8000
 DASHBOARD_PORT = 8265
 """Where the head takes Ray jobs."""
 
-PROGRAMS = ("ray-vllm/programs/readiness", "ray-vllm/programs/require_key")
-"""What runs in the head's pod. A change of these, or of a module that they import, restarts every GPU."""
+PROGRAMS = ("ray-vllm/programs/ray_pod", "ray-vllm/programs/readiness", "ray-vllm/programs/require_key")
+"""What runs in the Ray pods. A change of these, or of a module that they import, restarts every GPU."""
 
 
 class RayClusterObject(k8s.apiextensions.CustomResource):

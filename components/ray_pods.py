@@ -17,6 +17,7 @@ from components.pods import (
     pod_security,
     programs_volume,
 )
+from components.versions import RAY
 from planning.quantities import bytes_of
 from planning.settings import Hardware, Network, Scheduling
 
@@ -38,6 +39,10 @@ COMPILE_CACHES = {
     "CUDA_CACHE_PATH": "cuda",
 }
 """Folder by variable of each compiler that vLLM's image brings: without it a cache ends with its pod."""
+
+BEFORE_RAY = 'commands=$(python3 -m ray_pod) || exit 1; eval "$commands"'
+"""What the pod does first (images/ray-vllm/programs/ray_pod.py). KubeRay puts `&& ulimit -n 65536; ray start …` after
+it, which would go on after a command that fails (1.6.1, controllers/ray/common/pod.go)."""
 
 OBJECT_STORE_BYTES = 1_000_000_000
 """vLLM keeps nothing in Ray's object store; Ray's default is 30 % of the memory, more than /dev/shm holds."""
@@ -129,9 +134,11 @@ def _pod(
     container: Manifest = {
         "name": "ray",
         "image": args.image,
+        "command": [BEFORE_RAY],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": _environment(args),
         "resources": resources(args.hardware, args.network),
-        "securityContext": _container_security(args.network),
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             PROGRAMS_MOUNT,
             {"name": "weights", "mountPath": args.model_path, "subPath": args.model_folder, "readOnly": True},
@@ -179,16 +186,8 @@ def _one_pod_a_node(cluster: str, *, required: bool) -> Manifest:
     return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
 
 
-def _container_security(network: Network) -> Manifest:
-    if not network.rdma_resources:
-        return CONTAINER_SECURITY
-    # RDMA pins memory; without this NCCL falls back to TCP and says nothing.
-    return CONTAINER_SECURITY | {"capabilities": {"drop": ["ALL"], "add": ["IPC_LOCK"]}}
-
-
 def _environment(args: RayClusterArgs) -> list[Manifest]:
     caches = pulumi.Output.from_input(args.image).apply(lambda image: f"{CACHES}/{digest(image)}")
-    interface = args.network.interface or "eth0"
     variables: dict[str, pulumi.Input[str]] = {
         "PYTHONPATH": "/programs",
         "HF_HUB_OFFLINE": "1",
@@ -199,9 +198,10 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
         "RAY_memory_monitor_refresh_ms": "0",
         "SERVED_MODEL": args.model_path,
         **{name: pulumi.Output.concat(caches, "/", folder) for name, folder in COMPILE_CACHES.items()},
-        # Gloo takes one name and falls back to 127.0.0.1 without it; NCCL would try every interface.
-        "GLOO_SOCKET_IFNAME": interface,
-        "NCCL_SOCKET_IFNAME": interface,
+        "RAY_VERSION": RAY,
+        "NETWORK_INTERFACE": args.network.interface or "",
+        "ON_GPUS": "1" if args.hardware.on_gpus else "",
+        "RDMA": "1" if args.network.rdma_resources else "",
     }
     if not args.hardware.on_gpus:
         variables |= CPU_VARIABLES

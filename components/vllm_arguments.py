@@ -21,7 +21,7 @@ def vllm_arguments(
         "--served-model-name",
         model_path,
         settings.model.short_name,
-        "--host=0.0.0.0",  # the head's pod; its key, its NetworkPolicy and its Service decide who reaches it
+        "--host=$SERVE_ON",  # all addresses of the head's pod; key, NetworkPolicy and Service decide who reaches them
         f"--port={port}",
         # Without it vLLM looks for all GPUs on the head alone.
         "--distributed-executor-backend=ray",

@@ -60,7 +60,10 @@ class Network(Section):
 
     interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=15)] | None = Field(
         default=None,
-        description="Network interface for NCCL and Gloo inside the pods, such as eth0; the pod's own if unset.",
+        description=(
+            "Network interface for NCCL and Gloo in all Ray pods, such as eth0. If unset, each pod takes the one that "
+            "has its address, with hostNetwork too."
+        ),
         json_schema_extra=REPLACES_CLUSTER,
     )
     host_network: bool = Field(
@@ -68,6 +71,9 @@ class Network(Section):
     )
     rdma_resources: dict[str, Count] = Field(
         default={},
-        description="Extended resources of RDMA devices for each Ray pod, such as `rdma/hca: 1`.",
+        description=(
+            "Extended resources of RDMA devices for each Ray pod, such as `rdma/hca: 1`. The nodes' container runtime "
+            "needs LimitMEMLOCK=infinity, which each pod checks before vLLM starts."
+        ),
         json_schema_extra=REPLACES_CLUSTER,
     )

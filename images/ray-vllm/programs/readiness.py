@@ -18,7 +18,7 @@ from pathlib import Path
 from completion import Model
 from liveness import Life, probe
 
-ENDPOINT = "http://127.0.0.1:8000"
+ENDPOINT = "http://localhost:8000"  # of the family that vLLM listens on
 STATE = Path("/tmp/readiness.json")  # noqa: S108  the container's own
 SILENCE_SECONDS = 60.0
 TIMEOUT_SECONDS = 4.0

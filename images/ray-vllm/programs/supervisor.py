@@ -40,6 +40,9 @@ from supervisor_log import say
 from vllm_job import VllmJobs
 
 HEAD_SECONDS = 15.0  # to reach the head in when vLLM is to be stopped
+HOST = "--host=$SERVE_ON"
+"""The one argument that the shell of the head's pod completes: there ray_pod.py knows the family of the address."""
+
 EXIT_CODE_ON_SIGTERM = 128 + signal.SIGTERM
 
 
@@ -62,7 +65,7 @@ class Settings:
     def read(env: Mapping[str, str]) -> "Settings":
         """Return the settings; raise KeyError for a variable that is not set, ValueError for one that is no number."""
         ray = RayApi(env["RAY_JOBS_ADDRESS"].rstrip("/"), env.get("RAY_AUTH_TOKEN", ""))
-        command = shlex.join(["vllm", *json.loads(env["VLLM_ARGUMENTS"])])
+        command = shlex.join(["vllm", *json.loads(env["VLLM_ARGUMENTS"])]).replace(shlex.quote(HOST), f'"{HOST}"')
         return Settings(
             ray=ray,
             model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),

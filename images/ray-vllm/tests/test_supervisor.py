@@ -1,7 +1,9 @@
 """The supervisor against a stand-in Ray head and a stand-in model: each way in which serving can begin and end."""
 
+import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -312,3 +314,11 @@ def test_an_environment_that_cannot_be_read_is_said(
             supervisor.main()
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def test_the_shell_of_the_head_completes_the_address_and_nothing_else(environment: dict[str, str]) -> None:
+    arguments = ["serve", "/m x", "--host=$SERVE_ON", "--flag=$SERVE_ON"]
+    command = Settings.read(environment | {"VLLM_ARGUMENTS": json.dumps(arguments)}).jobs.command
+    shell = ["bash", "-c", f"vllm() {{ printf '%s\\n' \"$@\"; }}; {command}"]
+    ran = subprocess.run(shell, env={"SERVE_ON": "::"}, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["serve", "/m x", "--host=::", "--flag=$SERVE_ON"]

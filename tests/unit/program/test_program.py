@@ -256,3 +256,39 @@ def test_other_revisions_are_removed_only_if_told_and_only_after_the_answer() ->
     container = pod_of(remove.inputs)["containers"][0]
     assert {"name": "weights", "mountPath": "/model", "subPath": "DeepSeek-V3-bf16"} in container["volumeMounts"]
     assert {"name": "CURRENT", "value": "main"} in container["env"]
+
+
+def ray_containers(**network: object) -> list[dict[str, Any]]:
+    config = stack_file("a100-bf16") | {"deepseek:network": network}
+    spec = run(config).one("RayCluster", "deepseek").inputs["spec"]
+    groups = (spec["headGroupSpec"], *spec["workerGroupSpecs"])
+    return [group["template"]["spec"]["containers"][0] for group in groups]
+
+
+@pytest.mark.parametrize("host_network", [False, True])
+def test_every_ray_pod_finds_its_own_interface_before_ray_starts(*, host_network: bool) -> None:
+    for container in ray_containers(hostNetwork=host_network):
+        environment = {item["name"]: item for item in container["env"]}
+        assert not {"NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"} & environment.keys(), "one name for all nodes"
+        assert environment["VLLM_HOST_IP"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+        assert "python3 -m ray_pod" in container["command"][0]
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    [named, *_] = ray_containers(interface="ens5")
+    assert {"name": "NETWORK_INTERFACE", "value": "ens5"} in named["env"]
+
+
+def test_rdma_adds_no_capability_which_has_no_effect_for_this_user() -> None:
+    for container in ray_containers(rdmaResources={"rdma/hca": 8}):
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert {"name": "RDMA", "value": "1"} in container["env"]
+    [without, *_] = ray_containers()
+    assert {"name": "RDMA", "value": ""} in without["env"]
+
+
+def test_vllm_listens_on_the_family_that_the_head_has() -> None:
+    environment = {
+        item["name"]: item.get("value")
+        for item in pod_of(program("a100-bf16").one("Job", "serve").inputs)["containers"][0]["env"]
+    }
+    hosts = [argument for argument in json.loads(environment["VLLM_ARGUMENTS"]) if argument.startswith("--host")]
+    assert hosts == ["--host=$SERVE_ON"]

@@ -41,6 +41,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/failures": {SERVE, GATE},
     "ray-vllm/programs/following": {SERVE, GATE},
     "ray-vllm/programs/gate": {GATE},
+    "ray-vllm/programs/interfaces": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/job_events": {SERVE, GATE},
     "ray-vllm/programs/joining": {SERVE, GATE},
     "ray-vllm/programs/key_file": {CLUSTER, SERVE, GATE},
@@ -49,6 +50,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/log_follower": {SERVE, GATE},
     "ray-vllm/programs/own_job": {SERVE, GATE},
     "ray-vllm/programs/ray_api": {SERVE, GATE},
+    "ray-vllm/programs/ray_pod": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/readiness": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/require_key": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/supervisor": {SERVE, GATE},
@@ -138,7 +140,7 @@ def test_every_pod_mounts_all_modules_that_it_imports_and_no_others(before: Prog
         folder.mkdir()
         for name, text in files.items():
             (folder / name).write_text(text)
-        entry_points = container.get("command", [])[2:] or ["readiness", "require_key"]
+        entry_points = container.get("command", [])[2:] or ["ray_pod", "readiness", "require_key"]
         loaded = "{name for name, module in sys.modules.items() if getattr(module, '__file__', '').startswith(folder)}"
         program = f"import sys; folder = sys.argv[1]; import {', '.join(entry_points)}; print(*{loaded})"
         ran = subprocess.run(
