@@ -6,10 +6,11 @@ import pulumi
 from kubernetes import client
 
 from components.cluster_api import UnreachableError, connected
-from components.gpu_nodes import missing_gpus
+from components.gpu_nodes import node_warnings
 from components.ownership import taken_over
 from components.pod_refusals import has_ray_cluster, refusals
 from components.prerequisites import missing
+from components.ray_cluster_refusals import ray_cluster_refusals
 from components.refusal import refuse
 from components.stack_config import StackConfig
 from planning.plan import Plan, make_plan
@@ -32,8 +33,9 @@ def admit(config: StackConfig) -> Plan:
             problems += missing(api, config.namespace, config.settings)
             problems += taken_over(api, config.namespace, config.settings)
             problems += _refused_pods(api, config.namespace, config.settings)
-            if lacking := missing_gpus(api, config.settings):
-                pulumi.warn(lacking)
+            problems += ray_cluster_refusals(api, config.namespace, config.settings)
+            for warning in node_warnings(api, config.namespace, config.settings):
+                pulumi.warn(warning)
     except UnreachableError as reason:
         if not pulumi.runtime.is_dry_run():
             refuse(f"the cluster cannot be reached: {reason}")

@@ -111,12 +111,13 @@ def _refused(core: client.CoreV1Api, namespace: str, pod: Manifest) -> str:
 
 def refusal(error: ApiException) -> str:
     """Return what admission has against a pod; nothing where the error is about something else."""
-    said = _message(error)
+    said = message_of(error)
     about_the_pod = error.status in REFUSED and not any(text in said for text in NOT_ABOUT_THE_POD)
     return said if about_the_pod else ""
 
 
-def _message(error: ApiException) -> str:
+def message_of(error: ApiException) -> str:
+    """Return what the API server said."""
     try:
         return str(json.loads(str(error.body))["message"])  # pyright: ignore[reportUnknownArgumentType]
     except (ValueError, KeyError):
@@ -141,30 +142,37 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
         variables=[],
     )
     yield "the pods of its Jobs", _pod("weights", fetch, "download"), allow
-    template = group(
-        RayClusterArgs(
-            image=image.reference or f"{image.push}/ray-vllm:1",
-            pull_secret=image.pull_secret,
-            claim_name="weights",
-            model_path="/mnt/models/model",
-            model_folder="model",
-            cache_folder="cache",
-            api_key_secret=None,
-            hardware=settings.hardware,
-            scheduling=settings.scheduling,
-            network=settings.network,
-        ),
-        "deepseek",
-        "programs",
-    )["template"]
-    ray: Manifest = template["spec"]
-    [container] = ray["containers"]
-    del container["env"]
+    ray: Manifest = group(ray_arguments(settings), "deepseek", "programs")["template"]["spec"]
+    [container] = without_environment(ray)
     container["resources"] = {
         kind: {name: str(amount) for name, amount in amounts.items()}
         for kind, amounts in container["resources"].items()
     }
     yield "the Ray pods", _pod("ray", ray, "ray"), allow
+
+
+def ray_arguments(settings: StackSettings) -> RayClusterArgs:
+    """Return the arguments of a RayCluster with stand-ins for what only another component knows."""
+    image = settings.image
+    return RayClusterArgs(
+        image=image.reference or f"{image.push}/ray-vllm:1",
+        pull_secret=image.pull_secret,
+        claim_name="weights",
+        model_path="/mnt/models/model",
+        model_folder="model",
+        cache_folder="cache",
+        api_key_secret=None,
+        hardware=settings.hardware,
+        scheduling=settings.scheduling,
+        network=settings.network,
+    )
+
+
+def without_environment(ray: Manifest) -> list[Manifest]:
+    """Take the environment out of a Ray pod, whose values are outputs of the program; return its containers."""
+    for container in ray["containers"]:
+        del container["env"]
+    return ray["containers"]
 
 
 def _pod(component: str, spec: Manifest, owner: str) -> Manifest:

@@ -5,6 +5,7 @@ import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 
 from components.labels import labels, metadata
+from components.pods import Manifest
 from components.programs import programs, programs_config_map
 from components.ray_pods import RayClusterArgs, group, head_probe
 from components.versions import RAY
@@ -62,23 +63,28 @@ class RayCluster(pulumi.ComponentResource):
         self.register_outputs({"name": self.name, "head": self.head})
 
 
+def ray_cluster_spec(name: str, args: RayClusterArgs, config_map: pulumi.Input[str]) -> Manifest:
+    """Return the specification of a RayCluster: a head, and a worker for each further node."""
+    workers = args.hardware.nodes - 1
+    worker_group = {"groupName": "workers", "replicas": workers, "minReplicas": workers, "maxReplicas": workers}
+    return {
+        "rayVersion": RAY,
+        # The dashboard's port runs whatever it is sent, and many clusters enforce no NetworkPolicy.
+        "authOptions": {"mode": "token"},
+        "headGroupSpec": group(args, name, config_map, readiness_probe=head_probe()),
+        "workerGroupSpecs": [{**worker_group, **group(args, name, config_map)}] if workers else [],
+    }
+
+
 def _custom_resource(
     name: str, args: RayClusterArgs, config_map: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> RayClusterObject:
-    workers = args.hardware.nodes - 1
-    worker_group = {"groupName": "workers", "replicas": workers, "minReplicas": workers, "maxReplicas": workers}
     return RayClusterObject(
         name,
         api_version="ray.io/v1",
         kind="RayCluster",
         metadata=metadata(name, "ray"),
-        spec={
-            "rayVersion": RAY,
-            # The dashboard's port runs whatever it is sent, and many clusters enforce no NetworkPolicy.
-            "authOptions": {"mode": "token"},
-            "headGroupSpec": group(args, name, config_map, readiness_probe=head_probe()),
-            "workerGroupSpecs": [{**worker_group, **group(args, name, config_map)}] if workers else [],
-        },
+        spec=ray_cluster_spec(name, args, config_map),
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)
         ),

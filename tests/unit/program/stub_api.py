@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, cast
@@ -11,7 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 from kubernetes import client
 
 Answers = Mapping[str, Any]
-"""By path: an object, a list of objects as the items of a Kubernetes list, or a status code."""
+"""By path: an object, a list of objects as the items of a Kubernetes list, a status code, or one with a message."""
+
+
+@dataclass(frozen=True)
+class StatusError:
+    """A refusal in the API server's words."""
+
+    code: int
+    message: str
 
 
 class StubApi(ThreadingHTTPServer):
@@ -23,6 +32,7 @@ class StubApi(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
+        self.sent: list[dict[str, Any]] = []
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
         """Return status and body."""
@@ -30,6 +40,8 @@ class StubApi(ThreadingHTTPServer):
         found: Any = self.answers.get(path, 404)
         if isinstance(found, int):
             return found, {"kind": "Status", "message": f"status {found}", "code": found}
+        if isinstance(found, StatusError):
+            return found.code, {"kind": "Status", "message": found.message, "code": found.code}
         return 200, {"items": cast("list[Any]", found)} if isinstance(found, list) else found
 
 
@@ -46,7 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        assert isinstance(self.server, StubApi)
+        self.server.sent.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the base class
