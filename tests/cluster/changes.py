@@ -68,7 +68,6 @@ OF_THE_PLAN = Route(
     {},
     (
         Change("hardware.gpuMemoryGiB", 79.0),
-        Change("hardware.computeCapability", 8.0),
         Change("hardware.pricePerGpuHour", 1.8),
         Change("model.architecture", {"max_position_embeddings": 131072}),
         Change("storage.downloadBandwidth", "10Gbit"),
@@ -146,5 +145,15 @@ ON_ONE_NODE = Route(
         Change("storage.keep", value=False),
     ),
 )
-ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE)
+OF_A_NEW_GPU = Route(
+    "new-gpu",
+    {
+        "hardware.gpu": "NVIDIA-X9000",
+        "hardware.gpuMemoryGiB": 79.0,
+        "hardware.computeCapability": 8.0,
+        "scheduling.nodeSelector": POOL,
+    },
+    (Change("hardware.computeCapability", 9.0),),
+)
+ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE, OF_A_NEW_GPU)
 STEPS = [step for route in ROUTES for step in route.steps()]
