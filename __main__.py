@@ -8,6 +8,7 @@ from components.api_key import ApiKey
 from components.image_build import ImageBuild
 from components.jobs import after
 from components.model_store import ModelStore, ModelStoreArgs
+from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
 from components.ray_cluster import RayCluster, RayClusterArgs
 from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
@@ -20,6 +21,10 @@ plan = admit(config)
 pulumi.export("plan", plan.summary())
 
 opts = pulumi.ResourceOptions(provider=cluster_provider(config))
+policies = NetworkPolicies(
+    "deepseek", NetworkPoliciesArgs(network=settings.network, model=settings.model, image=settings.image), opts
+)
+opts = after(opts, policies)
 api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None
 
 fetch_image = ImageBuild("fetch", images.fetch_image(settings.image), opts)

@@ -62,7 +62,7 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
     It takes a pod: a class that waits for its first consumer makes no volume before there is one.
     """
     mount = JobArgs(
-        component="weights",
+        component="mount",
         annotations={CLAIM: args.claim, "pulumi.com/replaceUnready": "true"},
         spec=ONCE,
         pod=_mount_pod(args, programs_config_map("mount", "weights", programs("fetch/mount"), opts)),
@@ -72,7 +72,7 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
     job(
         "claim",
         JobArgs(
-            component="claim",  # not one of those which use the volume
+            component="claim",
             annotations={"pulumi.com/replaceUnready": "true"},
             spec=ONCE,
             pod=_claim_pod(args, mount_job, opts),

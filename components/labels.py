@@ -28,6 +28,7 @@ LOAD_TIMEOUT = "deepseek-on-kubernetes/load-timeout-seconds"
 """Annotations of the serving Job, which its supervisor looks up (images/ray-vllm/programs/own_job.py)."""
 
 
+NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 
@@ -39,12 +40,17 @@ def labels(component: str) -> dict[str, str]:
     Source: kubernetes.io, "Recommended Labels".
     """
     return {
-        "app.kubernetes.io/name": pulumi.get_project(),
+        NAME: pulumi.get_project(),
         INSTANCE: pulumi.get_stack(),
         COMPONENT: component,
         "app.kubernetes.io/part-of": pulumi.get_project(),
         "app.kubernetes.io/managed-by": "pulumi",
     }
+
+
+def selector(component: str) -> dict[str, str]:
+    """Return the labels by which the pods of `component` in the current stack are told from all others."""
+    return {key: value for key, value in labels(component).items() if key in (NAME, INSTANCE, COMPONENT)}
 
 
 def metadata(

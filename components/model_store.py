@@ -78,7 +78,7 @@ class ModelStore(pulumi.ComponentResource):
         download = job(
             "download",
             JobArgs(
-                component="weights",
+                component="download",
                 annotations={
                     MODEL_PATH: f"{MODELS}/{args.model.short_name}",
                     MODEL_FOLDER: model_folder(args.model),

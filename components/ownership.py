@@ -17,12 +17,14 @@ from kubernetes import client
 
 from components.claim import claim_name
 from components.cluster_api import TIMEOUT_SECONDS, read
+from components.network_policies import COMPONENTS
 from planning.problems import Problem
 from planning.settings import StackSettings
 
 KEY = "kubernetes:namespace"
 CORE, RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNTS = frozenset({"claim", "download", "gate", "supervisor"})
+POLICIES = frozenset(f"deepseek-{component}" for component in COMPONENTS)
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 """What is asked for: nobody needs the contents of Secrets to tell whose they are."""
 
@@ -52,7 +54,7 @@ KINDS = (
     Kind("ServiceAccount", CORE, "serviceaccounts", ACCOUNTS),
     Kind("Role", RBAC, "roles", ACCOUNTS),
     Kind("RoleBinding", RBAC, "rolebindings", ACCOUNTS),
-    Kind("NetworkPolicy", "/apis/networking.k8s.io/v1", "networkpolicies", frozenset({"deepseek"})),
+    Kind("NetworkPolicy", "/apis/networking.k8s.io/v1", "networkpolicies", POLICIES),
     Kind("PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets", frozenset({"deepseek"})),
 )
 

@@ -6,7 +6,7 @@ from planning.settings import Hardware, Scheduling, Storage
 
 GPU_LABEL = "nvidia.com/gpu.product"
 HOST = "kubernetes.io/hostname"
-USES_VOLUME = ("ray", "weights")
+USES_VOLUME = ("ray", "mount", "download", "remove")
 """Components whose pods mount the claim; no other pod of the stack has these labels."""
 
 

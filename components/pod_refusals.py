@@ -141,7 +141,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
         service_account="default",
         variables=[],
     )
-    yield "the pods of its Jobs", _pod("weights", fetch, "download"), allow
+    yield "the pods of its Jobs", _pod("download", fetch, "download"), allow
     ray: Manifest = group(ray_arguments(settings), "deepseek", "programs")["template"]["spec"]
     [container] = without_environment(ray)
     container["resources"] = {

@@ -1,10 +1,10 @@
-"""RayCluster: one Ray node on each GPU node, each with the model mounted, and the door to it closed."""
+"""RayCluster: one Ray node on each GPU node, each with the model mounted."""
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 
-from components.labels import labels, metadata
+from components.labels import metadata
 from components.pods import Manifest
 from components.programs import programs, programs_config_map
 from components.ray_pods import RayClusterArgs, group, head_probe
@@ -32,10 +32,10 @@ class RayCluster(pulumi.ComponentResource):
     """Runs Ray on the planned nodes: a head and `nodes - 1` workers, one pod a node, all GPUs of the node in it.
 
     Creates: a RayCluster (KubeRay makes the pods, the head's Service and the Secret of Ray's token from it), a
-    ConfigMap of the programs that run in the head (readiness probe, key check), a PodDisruptionBudget that forbids
-    evictions, and a NetworkPolicy. Waits for: nothing; the serving Job waits for the nodes, bounded. Gives: `name`, the
-    RayCluster's, and `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart
-    the pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
+    ConfigMap of the programs that run in the head (readiness probe, key check), and a PodDisruptionBudget that forbids
+    evictions. Waits for: nothing; the serving Job waits for the nodes, bounded. Gives: `name`, the RayCluster's, and
+    `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart the pods under an
+    in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
     """
 
     name: pulumi.Output[str]
@@ -51,15 +51,16 @@ class RayCluster(pulumi.ComponentResource):
         self.name = self.resource.metadata["name"]
         # KubeRay 1.6.1, utils.GenerateHeadServiceName.
         self.head = self.name.apply(lambda cluster: f"{cluster}-head-svc")
-        of_cluster = k8s.meta.v1.LabelSelectorArgs(match_labels={"ray.io/cluster": self.name})
         k8s.policy.v1.PodDisruptionBudget(
             name,
             metadata=metadata(name, "ray"),
             # Not max_unavailable, for which Kubernetes would ask the RayCluster for a scale that it has not.
-            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(min_available=args.hardware.nodes, selector=of_cluster),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+                min_available=args.hardware.nodes,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels={"ray.io/cluster": self.name}),
+            ),
             opts=child,
         )
-        _network_policy(name, of_cluster, child)
         self.register_outputs({"name": self.name, "head": self.head})
 
 
@@ -88,30 +89,4 @@ def _custom_resource(
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)
         ),
-    )
-
-
-def _network_policy(
-    name: str, of_cluster: k8s.meta.v1.LabelSelectorArgs, opts: pulumi.ResourceOptions
-) -> k8s.networking.v1.NetworkPolicy:
-    """Ray's ports are open to its own pods and, for jobs, to the supervisor; the model's port to all."""
-    rule, port, peer = (
-        k8s.networking.v1.NetworkPolicyIngressRuleArgs,
-        k8s.networking.v1.NetworkPolicyPortArgs,
-        k8s.networking.v1.NetworkPolicyPeerArgs,
-    )
-    supervisor = k8s.meta.v1.LabelSelectorArgs(match_labels=labels("serving"))
-    return k8s.networking.v1.NetworkPolicy(
-        name,
-        metadata=metadata(name, "ray"),
-        spec=k8s.networking.v1.NetworkPolicySpecArgs(
-            pod_selector=of_cluster,
-            policy_types=["Ingress"],
-            ingress=[
-                rule(from_=[peer(pod_selector=of_cluster)]),
-                rule(from_=[peer(pod_selector=supervisor)], ports=[port(port=DASHBOARD_PORT)]),
-                rule(ports=[port(port=PORT)]),
-            ],
-        ),
-        opts=opts,
     )

@@ -45,7 +45,7 @@ class RevisionCleanup(pulumi.ComponentResource):
         job(
             "remove",
             JobArgs(
-                component="weights",
+                component="remove",
                 annotations={"pulumi.com/replaceUnready": "true"},
                 spec={"backoffLimit": 3},
                 pod=_pod(args, config_map),

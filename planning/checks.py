@@ -13,6 +13,7 @@ from planning.engine import (
 )
 from planning.gpu_checks import GPU_CHECKS
 from planning.model_checks import MODEL_CHECKS
+from planning.network_checks import NETWORK_CHECKS
 from planning.parallelism import obstacles, possible_splits
 from planning.pod_checks import POD_CHECKS
 from planning.problems import Changes, Problem, fixable
@@ -209,4 +210,5 @@ CHECKS: tuple[Callable[[StackSettings], Iterator[Problem]], ...] = (
     _flags_are_taken,
     attention_problems,
     _selector_is_not_empty,
+    *NETWORK_CHECKS,
 )

@@ -13,6 +13,7 @@ from planning.sections import (
     Image,
     Model,
     Network,
+    Peer,
     Scheduling,
     Section,
     Serving,
@@ -114,6 +115,8 @@ def _keys_of(loc: list[str]) -> list[str]:
             return list(get_type_hints(Architecture))
         case ["scheduling", "tolerations", _]:
             return list(get_type_hints(Toleration))
+        case ["network", _, _]:
+            return list(get_type_hints(Peer))
         case _:
             return []
 

@@ -12,7 +12,8 @@ from planning.sections.base import Section, Unreadable
 from planning.sections.hardware import Hardware
 from planning.sections.image import Image
 from planning.sections.model import Architecture, Model
-from planning.sections.scheduling import Network, Scheduling, Toleration
+from planning.sections.network import Network, Peer
+from planning.sections.scheduling import Scheduling, Toleration
 from planning.sections.serving import Serving
 from planning.sections.storage import Storage
 
@@ -22,6 +23,7 @@ __all__ = [
     "Image",
     "Model",
     "Network",
+    "Peer",
     "Scheduling",
     "Section",
     "Serving",

@@ -69,4 +69,5 @@ CHECKS_BUILDS = changing("runs the build Jobs again, which find their images in 
 CHECKS_DOWNLOAD = changing("runs the download Job again, which finds the weights")
 BOUNDS_ONLY = changing("takes effect the next time that something has to be waited for")
 LATER_STARTS = changing("takes effect when vLLM starts the next time; what serves is not touched")
+UPDATES_POLICIES = changing("updates NetworkPolicies in place; nothing that serves is touched")
 PLAN_ONLY = changing("changes the plan only, nothing that runs")

@@ -1,11 +1,11 @@
-"""The keys of deepseek:scheduling and deepseek:network."""
+"""The keys of deepseek:scheduling."""
 
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from planning.sections.base import LATER_STARTS, REPLACES_CLUSTER, Count, Duration, Name, Section, changing
+from planning.sections.base import LATER_STARTS, REPLACES_CLUSTER, Duration, Name, Section, changing
 
 RUNS_JOBS_AGAIN = changing(
     "runs the Jobs again, which find their images and the weights, then replaces the Ray cluster: serving stops until "
@@ -52,28 +52,4 @@ class Scheduling(Section):
     )
     join_timeout: Duration = Field(
         default=30 * 60, description="Bound of the wait for every planned Ray node.", json_schema_extra=LATER_STARTS
-    )
-
-
-class Network(Section):
-    """How ranks on different nodes reach each other."""
-
-    interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=15)] | None = Field(
-        default=None,
-        description=(
-            "Network interface for NCCL and Gloo in all Ray pods, such as eth0. If unset, each pod takes the one that "
-            "has its address, with hostNetwork too."
-        ),
-        json_schema_extra=REPLACES_CLUSTER,
-    )
-    host_network: bool = Field(
-        default=False, description="Ray pods use the node's network.", json_schema_extra=REPLACES_CLUSTER
-    )
-    rdma_resources: dict[str, Count] = Field(
-        default={},
-        description=(
-            "Extended resources of RDMA devices for each Ray pod, such as `rdma/hca: 1`. The nodes' container runtime "
-            "needs LimitMEMLOCK=infinity, which each pod checks before vLLM starts."
-        ),
-        json_schema_extra=REPLACES_CLUSTER,
     )

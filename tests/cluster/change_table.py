@@ -22,6 +22,8 @@ ENDS = {"delete", "delete-replaced"}
 CLUSTER, SERVE, GATE, DOWNLOAD = "RayCluster deepseek", "Job serve", "Job gate", "Job download"
 FETCH, SERVING_IMAGE = "Job build-fetch", "Job build-ray-vllm"
 CLAIM, REMOVE = "PersistentVolumeClaim weights", "Job remove"
+COMPONENTS = ("image", "claim", "download", "ray", "serving", "gate")
+"""Those whose NetworkPolicies keys of `network` change."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ WORK = (
     act("makes the Secret", BEGINS, "Secret api-key", "Secret model-token"),
     act("builds the download image if the registry lacks it", BEGINS, FETCH),
     act("builds the serving image if the registry lacks it", BEGINS, SERVING_IMAGE),
+    act("changes NetworkPolicies", {"update"}, *(f"NetworkPolicy deepseek-{of}" for of in COMPONENTS)),
     act("grows the claim", {"update"}, CLAIM),
     act("makes another claim", BEGINS, CLAIM),
     act("mounts the claim", BEGINS, "Job mount"),

@@ -19,6 +19,7 @@ from planning.sections.base import (
     REDOWNLOADS,
     REPLACES_CLUSTER,
     REPLACES_SERVING,
+    UPDATES_POLICIES,
 )
 from tests.cluster.change_checks import lost_claims, overlaps, unexplained, without_effect
 from tests.cluster.change_table import ANEW, NONE, PAGE, RELOADED, effects, example, keys, out_of_order, row
@@ -36,6 +37,7 @@ CLASSES = {
     str(PLAN_ONLY["changing"]): (NO_WORK, NONE),
     str(BOUNDS_ONLY["changing"]): (NO_WORK, NONE),
     str(LATER_STARTS["changing"]): (NO_WORK, NONE),
+    str(UPDATES_POLICIES["changing"]): (NO_WORK, NONE),
     str(CHECKS_BUILDS["changing"]): ({BUILDS}, NONE),
     str(CHECKS_DOWNLOAD["changing"]): ({DOWNLOADS}, NONE),
     str(REPLACES_SERVING["changing"]): (NO_WORK, RELOADED),

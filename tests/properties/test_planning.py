@@ -171,7 +171,12 @@ LIKELY: dict[str, dict[str, list[Any]]] = {
     },
     "image": {"push": ["registry.example.com/x"], "reference": ["r/x:1"], "fetchReference": ["r/y:1"]},
     "scheduling": {"nodeSelector": [{}, {"a": "b"}], "tolerations": [[{"key": "a"}]]},
-    "network": {"rdmaResources": [{"rdma/hca": 1}]},
+    "network": {
+        "rdmaResources": [{"rdma/hca": 1}],
+        "hostNetwork": [True],
+        "hostNetworkIsTrusted": [True],
+        "dns": [[{"address": "169.254.20.10"}], [{}]],
+    },
     "serving": {
         "gpuMemoryUtilization": [0.1, 0.8, 0.92, 1],
         "tensorParallelSize": [1, 2, 8, 16, 128],

@@ -45,6 +45,13 @@ REFUSALS: dict[str, tuple[dict[str, dict[str, Any]], str, str]] = {
         "serving.maxModelLen",
     ),
     "number of requests": ({"serving": {"extraArgs": ["--max-num-seqs", "many"]}}, "serving.extraArgs", "many"),
+    "open node network": ({"network": {"hostNetwork": True}}, "network.hostNetwork", "hostNetworkIsTrusted: true"),
+    "address and pods": (
+        {"network": {"dns": [{"address": "192.0.2.1", "labels": {"a": "b"}}]}},
+        "network.dns.0",
+        "an entry for the address and another one",
+    ),
+    "nobody": ({"network": {"builds": [{"port": 443}, {}]}}, "network.builds.1", "is empty"),
     "selector of nothing": ({"scheduling": {"nodeSelector": {}}}, "scheduling.nodeSelector", "without"),
     "more memory than is free": ({"serving": {"gpuMemoryUtilization": 0.99}}, "serving.gpuMemoryUtilization", "0.97"),
     "weights do not fit": ({"hardware": {"nodes": 2}}, "hardware.nodes", "24.4 GiB short"),
@@ -63,6 +70,7 @@ def test_refused_by_key_with_what_to_do(change: dict[str, dict[str, Any]], key: 
 
 REPAIRABLE = {name: change for name, (change, _, _) in REFUSALS.items() if name not in {
     "unknown model", "unknown GPU", "no registry", "flag of the program", "number of requests",
+    "address and pods", "nobody",
 }}  # fmt: skip
 
 

@@ -43,6 +43,7 @@ def test_every_fault_is_reported_by_its_key() -> None:
         hardware={"gpusPerNode": True, "nodes": 1.5},
         storage={"size": "3 TB", "downloadTimeout": 90},
         scheduling={"tolerations": [{"ky": "a"}]},
+        network={"dns": [{"adress": "192.0.2.1"}], "apiServer": [{"address": "192.0.2.1/8"}], "builds": [{"port": 0}]},
         serving={"gpuMemoryUtilization": "0.9", "authentication": "password", "extraArgs": "--foo"},
     )
     found = faults({**stack, "servng": {}})
@@ -54,6 +55,9 @@ def test_every_fault_is_reported_by_its_key() -> None:
         "storage.size",
         "storage.downloadTimeout",
         "scheduling.tolerations.0.ky",
+        "network.dns.0.adress",
+        "network.apiServer.0.address",
+        "network.builds.0.port",
         "serving.gpuMemoryUtilization",
         "serving.authentication",
         "serving.extraArgs",
@@ -61,6 +65,8 @@ def test_every_fault_is_reported_by_its_key() -> None:
     }
     assert "whole number, found 1.5" in found["hardware.nodes"]
     assert "3Ti" in found["storage.size"]
+    assert "network.dns.0.address" in found["network.dns.0.adress"]
+    assert "10.0.0.0/8" in found["network.apiServer.0.address"]
     assert "serving" in found["servng"]
     assert "num_hidden_layers" in found["model.architecture.num_hidden_layer"]
 

@@ -53,5 +53,5 @@ def test_all_pods_but_the_builds_satisfy_restricted() -> None:
 
 
 def test_the_network_of_the_nodes_takes_ray_pods_out_of_it_and_rdma_does_not() -> None:
-    assert offenders(hostNetwork=True) == {"ray": {"hostNetwork"}}
+    assert offenders(hostNetwork=True, hostNetworkIsTrusted=True) == {"ray": {"hostNetwork"}}
     assert offenders(rdmaResources={"rdma/hca": 1}) == {}

@@ -1,0 +1,149 @@
+"""NetworkPolicies: one for each kind of pod of the stack, with all that may reach it and all that it may reach."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any, cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.labels import metadata, selector
+from components.pods import Manifest
+from components.ray_cluster import DASHBOARD_PORT, PORT
+from planning.egress import build_peers, download_peers
+from planning.sections.network import EVERYWHERE, Peer
+from planning.settings import Image, Model, Network
+
+METADATA_ADDRESSES = (
+    "169.254.0.0/16",  # link-local: AWS, Azure, Google, Oracle and most others
+    "168.63.129.16/32",  # Azure's host agent
+    "100.100.100.200/32",  # Alibaba
+    "fe80::/10",  # link-local
+    "fd00:ec2::254/128",  # AWS
+    "fd20:ce::254/128",  # Google
+)
+"""Where clouds answer pods with their nodes' credentials: left out of every larger range."""
+
+RAY = "ray"
+COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate")
+"""The labels of the pods, one policy each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkPoliciesArgs:
+    """What decides where the stack's pods connect to."""
+
+    network: Network
+    model: Model
+    image: Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """The rules of one kind of pod, as a NetworkPolicy has them. Without rules nothing is allowed."""
+
+    ingress: Sequence[Manifest] = field(default_factory=list[Manifest])
+    egress: Sequence[Manifest] = field(default_factory=list[Manifest])
+
+
+class NetworkPolicies(pulumi.ComponentResource):
+    """Lets each pod of the stack talk to those with whom it has to, and to nobody else.
+
+    Creates: a NetworkPolicy for each kind of pod, before there are such pods. It selects them by their labels and
+    holds in both directions. Leaves alone: other pods of the namespace, and pods on the nodes' network, for which no
+    NetworkPolicy holds. Whether it is enforced is up to the cluster's network plugin.
+    """
+
+    def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:NetworkPolicies", name, None, opts)
+        for component, allowed in traffic(args).items():
+            k8s.networking.v1.NetworkPolicy(
+                f"{name}-{component}",
+                metadata=metadata(f"{name}-{component}", component),
+                spec=cast("Any", _spec(component, allowed)),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({})
+
+
+def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
+    """Return what is allowed by component: the label of the pods."""
+    dns = rules_to(args.network.dns, "UDP", "TCP")
+    api_server = rules_to(args.network.api_server)
+    return {
+        "image": Traffic(egress=[*dns, *rules_to(build_peers(args.network, args.image))]),
+        "mount": Traffic(),
+        "claim": Traffic(egress=[*dns, *api_server]),
+        "download": Traffic(egress=[*dns, *api_server, *rules_to(download_peers(args.network, args.model))]),
+        "remove": Traffic(),
+        RAY: Traffic(
+            ingress=[
+                {"from": [_pods(RAY)]},
+                {"from": [_pods("serving")], "ports": _ports(DASHBOARD_PORT)},
+                {"ports": _ports(PORT)},
+            ],
+            egress=[{"to": [_pods(RAY)]}, *dns],
+        ),
+        "serving": Traffic(egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)]),
+        "gate": Traffic(egress=[*dns, *api_server, _to_ray(args.network, PORT)]),
+    }
+
+
+def rules_to(peers: Sequence[Peer], *protocols: str) -> list[Manifest]:
+    """Return the egress rules that allow connections to peers, one for each port, by TCP unless told otherwise."""
+    rules: list[Manifest] = []
+    for port in dict.fromkeys(peer.get("port") for peer in peers):
+        destinations = [_destination(peer) for peer in peers if peer.get("port") == port]
+        rule: Manifest = {"ports": _ports(port, protocols=protocols or ("TCP",))}
+        # Without destinations a rule allows all of them.
+        rules.append(rule if {} in destinations else {"to": destinations, **rule})
+    return rules
+
+
+def _destination(peer: Peer) -> Manifest:
+    if "address" in peer:
+        return _block(peer["address"])
+    if "labels" not in peer and "namespace" not in peer:
+        return {}
+    pods: Manifest = {"podSelector": {"matchLabels": peer.get("labels", {})}}
+    if "namespace" in peer:
+        pods["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": peer["namespace"]}}
+    return pods
+
+
+def _spec(component: str, allowed: Traffic) -> Manifest:
+    # The API server keeps no empty lists, and a refresh would find a difference.
+    rules = {"ingress": allowed.ingress, "egress": allowed.egress}
+    return {
+        "podSelector": {"matchLabels": selector(component)},
+        "policyTypes": ["Ingress", "Egress"],
+        **{direction: of_it for direction, of_it in rules.items() if of_it},
+    }
+
+
+def _to_ray(network: Network, *ports: int) -> Manifest:
+    """On the nodes' network a Ray pod has its node's address, by which alone it is found."""
+    found = [_block(address) for address in EVERYWHERE] if network.host_network else [_pods(RAY)]
+    return {"to": found, "ports": _ports(*ports)}
+
+
+def _pods(component: str) -> Manifest:
+    return {"podSelector": {"matchLabels": selector(component)}}
+
+
+def _ports(*ports: int | None, protocols: Sequence[str] = ("TCP",)) -> list[Manifest]:
+    """Return the ports of a rule; None stands for all ports."""
+    return [{"protocol": protocol, **({"port": port} if port else {})} for port in ports for protocol in protocols]
+
+
+def _block(address: str) -> Manifest:
+    """Return a range of addresses without the metadata addresses in it."""
+    whole = ip_network(address)
+    parts = [ip_network(part) for part in METADATA_ADDRESSES]
+    left_out = [
+        str(part)
+        for part in parts
+        if part.version == whole.version and part != whole and part.subnet_of(cast("Any", whole))
+    ]
+    return {"ipBlock": {"cidr": address, **({"except": left_out} if left_out else {})}}

@@ -1,0 +1,43 @@
+"""Where the pods of a stack connect to beyond the stack itself, from the addresses in its file."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from planning.sections import Image, Model, Network
+from planning.sections.network import EVERYWHERE, Peer
+
+HTTPS, HTTP = 443, 80
+SCHEME_PORTS = {"https": HTTPS, "http": HTTP, "ssh": 22, "git": 9418}
+
+
+def download_peers(network: Network, model: Model) -> list[Peer]:
+    """Where the weights come from. Git LFS often redirects to another host, by HTTPS."""
+    if network.downloads is not None:
+        return network.downloads
+    return _everywhere({port_of_address(model.repository), HTTPS})
+
+
+def build_peers(network: Network, image: Image) -> list[Peer]:
+    """Where images and packages come from, and where built images go: Debian's packages come by HTTP."""
+    if network.builds is not None:
+        return network.builds
+    references = [*(f"{registry}/image" for registry in (image.push, image.mirror) if registry), image.base or ""]
+    return _everywhere({port_of_reference(reference) for reference in references} | {HTTPS, HTTP})
+
+
+def port_of_address(address: str) -> int:
+    """The port of a git repository's address, or that of its scheme."""
+    parts = urlsplit(address)
+    return parts.port or SCHEME_PORTS[parts.scheme]
+
+
+def port_of_reference(reference: str) -> int:
+    """The port of the registry in an image's reference; without one in it, that of HTTPS."""
+    host, slash, _ = reference.partition("/")
+    written = re.search(r":([0-9]+)$", host)
+    return int(written[1]) if slash and written else HTTPS
+
+
+def _everywhere(ports: Iterable[int]) -> list[Peer]:
+    return [Peer(address=address, port=port) for address in EVERYWHERE for port in sorted(ports)]
