@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from local import base_images, builds, cluster, debian, namespace, paths, preconditions, registry
-from local.programs import CLUSTER_PROGRAMS, LINT_PROGRAMS, PULUMI_PROGRAMS, SIMULATION_PROGRAMS
+from local.programs import FOR_SIMULATED_NODES, FOR_THE_REAL_NODE, LINT_PROGRAMS
 from local.steps import Step, StepLog, run_steps
 
 PACKAGES = "Debian packages"
@@ -17,11 +17,11 @@ class CannotWork(Exception):
 
 def boot(stack_namespace: str, *, again: str) -> None:
     """Have all of it; what is there already is only verified. Raises CannotWork, StepsFailed."""
-    to_build = builds.missing((*CLUSTER_PROGRAMS, *PULUMI_PROGRAMS))
+    to_build = builds.missing(FOR_THE_REAL_NODE)
     if not cluster.is_up():
         _refuse_unfit_machine(to_build=bool(to_build) or not paths.REGISTRY_STORAGE.exists())
-    build_steps = builds.build_steps(with_simulation=False) if to_build else []
-    programs = tuple(step.name for step in build_steps[:1])
+    build_steps = builds.build_steps(FOR_THE_REAL_NODE) if to_build else []
+    programs = tuple(step.name for step in build_steps[:2])  # the cluster's and kube-router; pulumi comes later
     images = registry.client(registry.load_password())
     run_steps(
         [
@@ -52,8 +52,8 @@ def boot(stack_namespace: str, *, again: str) -> None:
 def build_for_simulation(*, again: str) -> None:
     """Have the programs that the simulated cluster of the tests needs. Raises StepsFailed."""
     steps = [Step(name=PACKAGES, action=debian.install_packages)]
-    if builds.missing((*CLUSTER_PROGRAMS, *PULUMI_PROGRAMS, *SIMULATION_PROGRAMS)):
-        steps += builds.build_steps(with_simulation=True)
+    if builds.missing(FOR_SIMULATED_NODES):
+        steps += builds.build_steps(FOR_SIMULATED_NODES)
     run_steps(steps, logs=paths.LOGS, again=again)
 
 

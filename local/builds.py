@@ -13,7 +13,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from local import paths, versions
-from local.programs import BY_NAME, CLUSTER_PROGRAMS, PULUMI_PROGRAMS, SIMULATION_PROGRAMS, Program, find_installed
+from local.programs import (
+    BY_NAME,
+    CLUSTER_PROGRAMS,
+    FIREWALL_PROGRAMS,
+    PULUMI_PROGRAMS,
+    SIMULATION_PROGRAMS,
+    Program,
+    find_installed,
+)
 from local.steps import Step, StepLog
 
 _STRINGS = {
@@ -31,6 +39,14 @@ BUILD_FLAGS = ("-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", LINK
 PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 PROVIDER_FILES = ("schema.json", "terraform-mapping.json")
 """What the provider embeds: its module has them in cmd/pulumi-resource-kubernetes, our main expects them beside it."""
+
+GROUPS: dict[str, tuple[Program, ...]] = {
+    "build the cluster's programs": CLUSTER_PROGRAMS,
+    "build the firewall of pods": FIREWALL_PROGRAMS,
+    "build pulumi and its provider": PULUMI_PROGRAMS,
+    "build the simulated nodes' program": SIMULATION_PROGRAMS,
+}
+"""What one step builds, in the order of the steps."""
 
 DATA = {
     "kuberay-crds": ("cluster", "github.com/ray-project/kuberay/ray-operator", "config/crd/bases"),
@@ -72,16 +88,12 @@ def missing(programs: Iterable[Program]) -> list[Program]:
     return [program for program in programs if not (find_installed(program) or _built(program).exists())]
 
 
-def build_steps(*, with_simulation: bool) -> list[Step]:
+def build_steps(wanted: Sequence[Program]) -> list[Step]:
     """The steps that build what is missing, one after the other on one build cache, which goes at the end."""
-    groups: list[tuple[str, tuple[Program, ...]]] = [
-        ("build the cluster's programs", CLUSTER_PROGRAMS),
-        ("build pulumi and its provider", PULUMI_PROGRAMS),
-    ]
-    if with_simulation:
-        groups.append(("build the simulated nodes' program", SIMULATION_PROGRAMS))
     steps: list[Step] = []
-    for name, programs in groups:
+    for name, programs in GROUPS.items():
+        if not set(programs) <= set(wanted):
+            continue
         needs = (steps[-1].name,) if steps else ()
         steps.append(Step(name=name, action=lambda log, programs=programs: build(programs, log), needs=needs))
     steps.append(Step(name="drop the Go build cache", action=drop_build_cache, needs=(steps[-1].name,)))

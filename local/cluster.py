@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from local import addresses, dns, kube_proxy, leftovers, network, packet_filter, paths, registry
+from local import addresses, dns, kube_proxy, kube_router, leftovers, network, packet_filter, paths, registry
 from local.control_plane import ControlPlane
 from local.kernel_settings import KernelSettings
 from local.node import Node
@@ -47,6 +47,7 @@ def steps(*, packages: tuple[str, ...] = (), programs: tuple[str, ...] = ()) -> 
         _step("KubeRay operator", lambda: RAY_OPERATOR.ensure(DAEMONS), "control plane"),
         _step("Services and DNS", _ensure_services, "control plane"),
         _step("node", lambda: NODE.ensure(DAEMONS), "control plane"),
+        _step("network policies", lambda: DAEMONS.ensure(kube_router.daemon(KUBECONFIG)), "node", "Services and DNS"),
     ]
 
 
@@ -113,13 +114,14 @@ def find_remains() -> list[str]:
         *(f"mount {point}" for point in leftovers.find_mounts((FOLDER, RUN))),
         *(f"bridge {addresses.BRIDGE}" for _ in range(network.has_bridge())),
         *(f"chain {chain}" for chain in packet_filter.remains()),
+        *(f"set of addresses {name}" for name in packet_filter.remaining_sets()),
     ]
 
 
 def _ensure_network() -> bool:
     RUN.mkdir(exist_ok=True)
     OWNER.write_text(str(FOLDER))
-    changed = SETTINGS.ensure_forwarding()
+    changed = SETTINGS.ensure()
     changed = network.ensure_bridge() or changed
     return packet_filter.ensure() or changed
 

@@ -1,6 +1,7 @@
 """The packet filter: what keeps the cluster to this machine, and the removal of all that the cluster added.
 
-kube-proxy makes its own chains (KUBE-…), CNI plugins theirs (CNI-…); both outlive the processes that made them.
+kube-proxy and kube-router make chains of their own (KUBE-…), CNI plugins theirs (CNI-…), and kube-router keeps sets of
+addresses in the kernel (KUBE-SRC-…, KUBE-DST-…). All of that outlives the processes that made it.
 """
 
 import re
@@ -8,28 +9,40 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from local import addresses
+from local import addresses, probes
 
 CHAIN = "LOCAL-CLUSTER"
 OWN = re.compile(rf"({CHAIN}|KUBE-.+|CNI-.+)")
 PROGRAMS = ("iptables", "ip6tables")
+OWN_SETS = re.compile(r"(inet6:)?(KUBE-SRC|KUBE-DST|TMP)-[A-Z2-7]{16}")
+SET_SECONDS = 10.0
+"""The kernel lets go of a set a moment after the last rule that names it is gone."""
 
 RULES = f"""\
-*filter
+*mangle
 :{CHAIN} - [0:0]
 -A {CHAIN} -i lo -j RETURN
+-A {CHAIN} -i {addresses.BRIDGE} -j RETURN
+-A {CHAIN} -d {addresses.CLUSTER} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+-A {CHAIN} -d {addresses.CLUSTER} -j DROP
+COMMIT
+*filter
+:{CHAIN} - [0:0]
 -A {CHAIN} -i {addresses.BRIDGE} -j ACCEPT
 -A {CHAIN} -d {addresses.CLUSTER} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--A {CHAIN} -d {addresses.CLUSTER} -j DROP
 COMMIT
 *nat
 :{CHAIN} - [0:0]
 -A {CHAIN} -s {addresses.PODS} ! -d {addresses.CLUSTER} -j MASQUERADE
 COMMIT
 """
-"""Pods may go out, through this machine's own address; nothing from outside comes in, to pods or to the node."""
+"""Pods may go out, through this machine's own address; nothing from outside comes in, to pods or to the node.
 
-JUMPS = (("filter", "INPUT"), ("filter", "FORWARD"), ("nat", "POSTROUTING"))
+What comes from outside is dropped in the table `mangle`: kube-router's chains come first in the table `filter`, and
+they accept what a NetworkPolicy allows, wherever it comes from.
+"""
+
+JUMPS = (("mangle", "PREROUTING"), ("filter", "INPUT"), ("filter", "FORWARD"), ("nat", "POSTROUTING"))
 
 
 def ensure() -> bool:
@@ -43,12 +56,26 @@ def ensure() -> bool:
 
 
 def remove() -> None:
-    """Remove our rules and those of kube-proxy and CNI plugins, everybody else's stay."""
+    """Remove our rules and those of kube-proxy, kube-router and CNI plugins, then the sets; everybody else's stay."""
     for family in PROGRAMS:
         if shutil.which(family):
             rules = removal(_save(family))
             if rules:
                 _restore(family, rules)
+    probes.wait_until(_destroy_sets, SET_SECONDS)
+
+
+def remaining_sets() -> list[str]:
+    """The sets of addresses that are still there."""
+    if not shutil.which("ipset"):
+        return []
+    listed = subprocess.run(["ipset", "list", "-name"], check=True, capture_output=True, text=True).stdout
+    return own_sets(listed)
+
+
+def own_sets(listed: str) -> list[str]:
+    """The sets that are kube-router's among the names that `ipset list -name` printed."""
+    return [name for name in listed.split() if OWN_SETS.fullmatch(name)]
 
 
 def remains() -> list[str]:
@@ -82,6 +109,13 @@ def tables(saved: str) -> Iterator[tuple[str, list[str]]]:
     for part in re.split(r"^\*", saved, flags=re.MULTILINE)[1:]:
         name, *lines = part.splitlines()
         yield name, lines
+
+
+def _destroy_sets() -> bool:
+    """Destroy the sets that no rule names any more; says whether none is left."""
+    for name in remaining_sets():
+        subprocess.run(["ipset", "destroy", name], check=False, capture_output=True)
+    return not remaining_sets()
 
 
 def _own_chains(lines: list[str]) -> list[str]:

@@ -35,7 +35,8 @@ def _kubernetes(name: str) -> Program:
     return Program(name=name, module="cluster", package=package, fitting=versions.FITTING_KUBERNETES)
 
 
-# buildkitd and buildctl go into an image and ray-operator does not tell its version: these are always built.
+# buildkitd and buildctl go into an image, ray-operator does not tell its version, and kube-router must be the version
+# that was tried with this kernel and iptables: these are always built.
 CLUSTER_PROGRAMS = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
@@ -83,9 +84,16 @@ LINT_PROGRAMS = (
     Program(name="actionlint", module="lint", package="github.com/rhysd/actionlint/cmd/actionlint"),
     Program(name="kube-score", module="lint", package="github.com/zegl/kube-score/cmd/kube-score"),
 )
-BY_NAME = {
-    program.name: program for program in (*CLUSTER_PROGRAMS, *PULUMI_PROGRAMS, *SIMULATION_PROGRAMS, *LINT_PROGRAMS)
-}
+FIREWALL_PROGRAMS = (
+    Program(
+        name="kube-router",
+        module="kube-router",
+        package="github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+    ),
+)
+FOR_THE_REAL_NODE = (*CLUSTER_PROGRAMS, *FIREWALL_PROGRAMS, *PULUMI_PROGRAMS)
+FOR_SIMULATED_NODES = (*CLUSTER_PROGRAMS, *PULUMI_PROGRAMS, *SIMULATION_PROGRAMS)
+BY_NAME = {program.name: program for program in (*FOR_THE_REAL_NODE, *SIMULATION_PROGRAMS, *LINT_PROGRAMS)}
 
 
 def parse_version(output: str) -> tuple[int, ...] | None:

@@ -6,6 +6,7 @@ The Go modules are pinned to the bit by `go/*/go.mod` and `go.sum`; a unit test 
 KUBERNETES = "1.35.4"
 KWOK = "0.8.0"
 KUBERAY = "1.6.1"
+KUBE_ROUTER = "2.1.0"
 COREDNS = "1.15.0"
 BUILDKIT = "0.34.2"
 PULUMI = "3.215.0"
@@ -35,6 +36,7 @@ DEBIAN_PACKAGES = (
     "etcd-server",  # 3.4.23
     "git-lfs",  # 3.3
     "iproute2",  # 6.1
+    "ipset",  # 7.17, for kube-router
     "iptables",  # 1.8.9
     "mmdebstrap",  # 1.3.5
     "openssl",  # 3.0

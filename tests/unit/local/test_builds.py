@@ -128,6 +128,6 @@ def test_the_folder_changes_with_what_is_built(tmp_path: Path, monkeypatch: pyte
 
 
 def test_builds_go_one_after_the_other_and_the_cache_goes_last() -> None:
-    steps = builds.build_steps(with_simulation=True)
+    steps = builds.build_steps(programs.FOR_SIMULATED_NODES)
     assert [step.needs for step in steps[1:]] == [(step.name,) for step in steps[:-1]]
     assert steps[-1].action == builds.drop_build_cache

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from local import addresses, cluster, control_plane, dns, kube_proxy, network, node, packet_filter, ray_operator
+from local import (
+    addresses,
+    cluster,
+    control_plane,
+    dns,
+    kube_proxy,
+    kube_router,
+    network,
+    node,
+    packet_filter,
+    ray_operator,
+)
 from local.control_plane import LOOPBACK, ControlPlane
 from local.node import Node
 
@@ -23,7 +34,7 @@ LISTENING_FLAGS = (
 
 @pytest.fixture(autouse=True)
 def nothing_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (control_plane, node, kube_proxy, dns, ray_operator):
+    for module in (control_plane, node, kube_proxy, kube_router, dns, ray_operator):
         monkeypatch.setattr(module, "program", Path("/programs").joinpath)
 
 
@@ -84,6 +95,14 @@ def test_the_nodes_programs_listen_on_this_machine_only(plane: ControlPlane, tmp
     assert is_ours(proxy_settings["healthzBindAddress"])
     assert is_ours(proxy_settings["metricsBindAddress"])
     assert proxy_settings["nodePortAddresses"] == [f"{addresses.NODE}/32"]
+    firewall = kube_router.daemon(plane.kubeconfig).command
+    assert {"--health-port=0", "--metrics-port=0"} <= set(firewall), "they would be on every address"
+
+
+def test_kube_router_is_a_firewall_and_nothing_else(plane: ControlPlane) -> None:
+    assert {"--run-firewall=true", "--run-router=false", "--run-service-proxy=false"} <= set(
+        kube_router.daemon(plane.kubeconfig).command
+    )
 
 
 def test_all_of_containerd_lies_in_our_folders(plane: ControlPlane, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from local import leftovers
-from local.kernel_settings import FORWARDING, KernelSettings
+from local import kernel_settings, leftovers
+from local.kernel_settings import FILTERED_BRIDGES, FORWARDING, KernelLacks, KernelSettings
 
 MOUNTINFO = """\
 24 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -66,8 +66,9 @@ def test_a_cgroup_that_a_shim_removes_meanwhile_is_no_error(tmp_path: Path, monk
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Path:
-    (tmp_path / "sys" / FORWARDING).parent.mkdir(parents=True)
-    (tmp_path / "sys" / FORWARDING).write_text("0\n")
+    for setting in (FORWARDING, FILTERED_BRIDGES):
+        (tmp_path / "sys" / setting).parent.mkdir(parents=True)
+        (tmp_path / "sys" / setting).write_text("0\n")
     (tmp_path / "sys" / "vm").mkdir()
     (tmp_path / "sys" / "vm/overcommit_memory").write_text("0\n")
     return tmp_path / "sys"
@@ -75,17 +76,30 @@ def kernel(tmp_path: Path) -> Path:
 
 def test_kernel_settings_are_put_back_as_they_were_before_the_first_change(kernel: Path, tmp_path: Path) -> None:
     settings = KernelSettings(tmp_path / "memory", kernel)
-    assert settings.ensure_forwarding()
+    assert settings.ensure()
     (kernel / "vm/overcommit_memory").write_text("1\n")  # as the kubelet does
-    assert not settings.ensure_forwarding()
-    assert (kernel / FORWARDING).read_text() == "1"
+    assert not settings.ensure()
+    for setting in (FORWARDING, FILTERED_BRIDGES):
+        assert (kernel / setting).read_text() == "1"
 
     settings.restore()
 
-    assert (kernel / FORWARDING).read_text().strip() == "0"
+    for setting in (FORWARDING, FILTERED_BRIDGES):
+        assert (kernel / setting).read_text().strip() == "0"
     assert (kernel / "vm/overcommit_memory").read_text().strip() == "0"
 
 
 def test_settings_that_were_never_changed_are_left_alone(kernel: Path, tmp_path: Path) -> None:
     KernelSettings(tmp_path / "memory", kernel).restore()
     assert (kernel / FORWARDING).read_text() == "0\n"
+
+
+def test_a_kernel_that_cannot_filter_between_pods_is_told_after_its_module_was_asked_for(
+    kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (kernel / FILTERED_BRIDGES).unlink()
+    asked: list[str] = []
+    monkeypatch.setattr(kernel_settings, "_load", asked.append)
+    with pytest.raises(KernelLacks, match="br_netfilter"):
+        KernelSettings(tmp_path / "memory", kernel).ensure()
+    assert asked == ["br_netfilter"]

@@ -59,10 +59,25 @@ def test_where_nothing_is_ours_nothing_is_removed() -> None:
 
 
 def test_what_comes_from_elsewhere_is_dropped_last_after_answers_were_let_through() -> None:
-    filter_table = dict(packet_filter.tables(packet_filter.RULES))["filter"]
-    rules = [line for line in filter_table if line.startswith("-A")]
+    rules = [line for line in dict(packet_filter.tables(packet_filter.RULES))["mangle"] if line.startswith("-A")]
     assert rules[-1].endswith(f"-d {addresses.CLUSTER} -j DROP")
-    assert [rule.split()[-1] for rule in rules] == ["RETURN", "ACCEPT", "ACCEPT", "DROP"]
+    assert [rule.split()[-1] for rule in rules] == ["RETURN", "RETURN", "RETURN", "DROP"]
+
+
+def test_what_comes_from_elsewhere_is_dropped_before_a_network_policy_could_accept_it() -> None:
+    """kube-router puts its chains first in the table `filter`, which packets reach after the table `mangle`."""
+    jumps = [table for table, chain in packet_filter.JUMPS if chain == "PREROUTING"]
+    dropping = [table for table, lines in packet_filter.tables(packet_filter.RULES) if "DROP" in "".join(lines)]
+    assert jumps == dropping == ["mangle"]
+
+
+def test_the_chains_and_sets_of_kube_router_are_known_as_ours() -> None:
+    chains = ("KUBE-POD-FW-ABCDEFGH23456723", "KUBE-NWPLCY-DEFAULT", "KUBE-ROUTER-FORWARD")
+    for chain in chains:
+        assert f"-X {chain}" in packet_filter.removal(f"*filter\n:{chain} - [0:0]\nCOMMIT\n")
+    ours = ["KUBE-SRC-ABCDEFGH23456723", "KUBE-DST-ABCDEFGH23456723", "TMP-ABCDEFGH23456723"]
+    listed = "\n".join(["docker", *ours, "KUBE-IPVS-IPS", "TMP-mine", "f2b-sshd"])
+    assert packet_filter.own_sets(listed) == ours
 
 
 def test_every_address_of_the_cluster_is_guarded() -> None:

@@ -68,6 +68,7 @@ def test_a_program_that_goes_into_an_image_is_never_taken_from_the_machine(
         ("cluster", "github.com/moby/buildkit", f"v{versions.BUILDKIT}"),
         ("cluster", "github.com/pulumi/pulumi/pkg/v3", f"v{versions.PULUMI}"),
         ("cluster", "github.com/pulumi/pulumi-kubernetes/provider/v4", versions.PULUMI_KUBERNETES_MODULE),
+        ("kube-router", "github.com/cloudnativelabs/kube-router/v2", f"v{versions.KUBE_ROUTER}"),
         ("kwok", "sigs.k8s.io/kwok", f"v{versions.KWOK}"),
     ],
 )
