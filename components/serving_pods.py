@@ -43,6 +43,7 @@ def supervisor_pod(
                 path,
                 tensor_parallel_size=plan.tensor_parallel_size,
                 pipeline_parallel_size=plan.pipeline_parallel_size,
+                kv_cache_memory_bytes=plan.kv_cache_memory_bytes,
                 port=PORT,
             )
         )

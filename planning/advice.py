@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from planning import flags
 from planning.addresses import is_commit
 from planning.architecture import known_repository
+from planning.capacity import Capacity
 from planning.engine import Deployment, precision_of
 from planning.gpu_products import is_shared
-from planning.quantities import size_text
+from planning.quantities import gib_text, size_text
 from planning.remote_code import warnings_of_code
 from planning.sections import StackSettings
 from planning.storage import disk_needed
@@ -47,6 +48,12 @@ def warnings(settings: StackSettings, deployment: Deployment | None) -> list[str
     return [*_of_the_model(settings), *_of_the_hardware(settings, deployment), *_of_the_flags(settings)]
 
 
+def unplanned_flags(settings: StackSettings) -> list[str]:
+    """The flags of the stack file that change memory in ways that the plan does not follow."""
+    names = dict.fromkeys(mention.flag.name for mention in flags.read(settings.serving.extra_args).mentions)
+    return [name for name in names if name in UNPLANNED_FLAGS]
+
+
 def _of_the_model(settings: StackSettings) -> Iterator[str]:
     model = settings.model
     if not is_commit(model.revision):
@@ -76,6 +83,13 @@ def _of_the_hardware(settings: StackSettings, deployment: Deployment | None) -> 
     latent = deployment.architecture.kv_lora_rank + deployment.architecture.qk_rope_head_dim
     if latent != LATENT:
         yield f"model.architecture: attention kernels want kv_lora_rank + qk_rope_head_dim = {LATENT}, not {latent}"
+    usable = Capacity(deployment).usable_bytes
+    if deployment.requested_bytes > usable:
+        yield (
+            f"serving.gpuMemoryUtilization: {deployment.utilization} leaves less than the "
+            f"{gib_text(gpu.memory_bytes - usable)} of a GPU that vLLM takes under load beside its budget: the KV "
+            f"cache is planned as with {usable / gpu.memory_bytes:.2f}"
+        )
     size = settings.storage.size_bytes
     two = disk_needed(deployment.architecture, precision_of(settings), revisions=2)
     if size is not None and size < two:
@@ -89,7 +103,9 @@ def _of_the_flags(settings: StackSettings) -> Iterator[str]:
     if serving.authentication == "none":
         yield "serving.authentication: none: whoever reaches the Service may generate"
     yield from warnings_of_code(settings)
-    names = dict.fromkeys(mention.flag.name for mention in flags.read(serving.extra_args).mentions)
-    unplanned = [name for name in names if name in UNPLANNED_FLAGS]
+    unplanned = unplanned_flags(settings)
     if unplanned and settings.hardware.on_gpus:
-        yield f"serving.extraArgs: the plan does not follow what {', '.join(unplanned)} change"
+        yield (
+            f"serving.extraArgs: the plan does not follow what {', '.join(unplanned)} change, so vLLM sizes its KV "
+            "cache itself"
+        )

@@ -15,6 +15,15 @@ START_TENSOR = 2.01 * GiB
 parallelism. Measured on 2 × H100 with vLLM 0.22. vLLM stops if what is free then is less than what it may take."""
 
 
+UNDER_LOAD = 2.3 * GiB
+"""What one GPU holds under load beside that and the terms of the plan, such as kernels that are loaded later.
+
+Measured on 2 × H200 with vLLM 0.32: `needed_gib` in bench/gpu/rows.json is 4.24 GiB more than the terms add up to, of
+which START_TENSOR is 2.01. Assumed for other GPUs and for more ranks."""
+HEADROOM = 1 * GiB
+"""Assumed: for what the measured loads did not ask for."""
+
+
 @dataclass(frozen=True)
 class Rank:
     """One pipeline stage, whose tensor-parallel ranks are all alike. Bytes are of one rank."""
@@ -60,8 +69,28 @@ class Capacity:
 
     def _held(self, stage: Stage) -> tuple[int, int, int, int, int, int]:
         weights, activations, other, graphs = stage.weights, stage.activations, stage.non_torch, stage.graphs
-        left = self.deployment.requested_bytes - weights - activations - other - graphs
+        left = self.budget_bytes - weights - activations - other - graphs
         return weights, activations, other, graphs, left, stage.kv_bytes_per_token
+
+    @property
+    def usable_bytes(self) -> int:
+        """What the terms of the plan may add up to, whatever the utilization: a load needs the rest."""
+        return int(self.free_at_start - UNDER_LOAD - HEADROOM)
+
+    @property
+    def budget_bytes(self) -> int:
+        """What weights, activations, libraries, graphs and KV cache share."""
+        return min(self.deployment.requested_bytes, self.usable_bytes)
+
+    @property
+    def kv_cache_memory_bytes(self) -> int:
+        """What every rank is told to give its KV cache (`--kv-cache-memory-bytes`): vLLM then has the planned tokens.
+
+        vLLM divides it by the size of the rank's own block and takes the fewest blocks of any rank. So the planned
+        blocks times the largest block of any rank give the planned number on the rank that decides.
+        """
+        largest_block = BLOCK_TOKENS * max(rank.kv_bytes_per_token for rank in self.ranks)
+        return self.kv_cache_tokens // BLOCK_TOKENS * largest_block
 
     @cached_property
     def tightest(self) -> Rank:
@@ -108,7 +137,7 @@ class Capacity:
             text = f"{allowed}, but only {free} are free when vLLM starts: CUDA and NCCL hold the rest"
             return Problem("serving.gpuMemoryUtilization", text)
         if rank.kv_cache_bytes <= 0:
-            needed = gib_text(d.requested_bytes - rank.kv_cache_bytes)
+            needed = gib_text(self.budget_bytes - rank.kv_cache_bytes)
             return Problem(
                 "hardware.nodes",
                 f"{rank.name} does not fit: {self._terms(rank)} is {needed} for each GPU, and {allowed}: "

@@ -68,7 +68,7 @@ TABLE = {
         Gpu("NVIDIA-H100-NVL", 93.10, 9.0, 132, 2),
         Gpu("NVIDIA-H800", 79.10, 9.0, 132, 8),
         Gpu("NVIDIA-H20", 95.00, 9.0, 78, 8),
-        Gpu("NVIDIA-H200", 139.72, 9.0, 132, 8),
+        Gpu("NVIDIA-H200", 139.80, 9.0, 132, 8, memory_measured=True),
         Gpu("NVIDIA-B200", 178.35, 10.0, 148, 8),
         Gpu("NVIDIA-GB200", 184.00, 10.0, 148, 72, usual_per_node=4),
     )

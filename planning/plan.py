@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from planning.advice import warnings
+from planning.advice import unplanned_flags, warnings
 from planning.capacity import Capacity, Rank
 from planning.checks import problems_of
 from planning.engine import Deployment, architecture_of, deployment_of, parallelism_of, precision_of
@@ -31,6 +31,8 @@ class Plan:
     deployment: Deployment | None = None
     kv_cache_tokens: int = 0
     full_requests: float = 0
+    kv_cache_memory_bytes: int | None = None
+    """What vLLM is told to give the KV cache of each GPU; None where it finds out by itself."""
     weights_bytes: int = 0
     """All tensors of the repository."""
     disk_bytes: int = 0
@@ -111,6 +113,7 @@ def make_plan(settings: StackSettings) -> Plan:
         deployment=deployment,
         kv_cache_tokens=capacity.kv_cache_tokens,
         full_requests=capacity.full_requests,
+        kv_cache_memory_bytes=None if unplanned_flags(sound) else capacity.kv_cache_memory_bytes,
     )
 
 

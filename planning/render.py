@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from planning.plan import Plan
 from planning.problems import Problem
 from planning.quantities import GiB
+from planning.release import VLLM
 
 
 def as_json(plan: Plan) -> dict[str, object]:
@@ -32,6 +33,9 @@ def as_json(plan: Plan) -> dict[str, object]:
         ],
         "kvCacheTokens": plan.kv_cache_tokens,
         "fullLengthRequests": round(plan.full_requests, 2),
+        "kvCachePinned": plan.kv_cache_memory_bytes is not None,
+        "kvCacheMemoryBytes": plan.kv_cache_memory_bytes,
+        "vllm": VLLM,
         "weightsBytes": plan.weights_bytes,
         "diskBytes": plan.disk_bytes,
         "downloadSeconds": plan.download_seconds,
