@@ -69,10 +69,12 @@ reference: venv ## write docs/stack-file.md and its JSON schema from planning/se
 lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.locks
 
-.PHONY: bench bench-weights
+.PHONY: bench bench-weights gpu-row
 bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
 	$(PYTHON) -m bench.scale
 bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/weights.json
 	$(PYTHON) -m bench.weights
+gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)
+	PYTHONPATH=.:local/git-server python3 -m bench.gpu $(ROW)

@@ -1,0 +1,153 @@
+"""Measure one row: `python -m bench.gpu --layers 7 --serving '{"tensorParallelSize": 2}' --load`; see `--help`."""
+
+import argparse
+import importlib.metadata
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.gpu.load import Load, put
+from bench.gpu.memory import held
+from bench.gpu.model import write_model
+from bench.gpu.server import PORT, URL, Server, reported, started
+from components.vllm_arguments import vllm_arguments
+from planning.plan import Plan, make_plan
+from planning.settings import StackSettings, parse
+
+ROWS = Path(__file__).parent / "rows.json"
+V3 = {"bf16": "opensourcerelease/DeepSeek-V3-bf16", "fp8": "deepseek-ai/DeepSeek-V3"}
+
+WARM_UP = (
+    Load(requests=1, at_once=1, prompt_tokens=200, answer_tokens=16),
+    Load(requests=64, at_once=64, prompt_tokens=200, answer_tokens=32),
+)
+RATES = tuple(Load(requests=max(2, n), at_once=n, prompt_tokens=200, answer_tokens=128) for n in (1, 16, 64, 256, 1024))
+HEAVY = (
+    Load(requests=32, at_once=16, prompt_tokens=15000, answer_tokens=64),
+    Load(requests=1024, at_once=1024, prompt_tokens=500, answer_tokens=256),
+    Load(requests=1, at_once=1, prompt_tokens=16000, answer_tokens=380),
+    Load(
+        requests=512,
+        at_once=512,
+        prompt_tokens=300,
+        answer_tokens=128,
+        more={"temperature": 0.9, "top_p": 0.9, "top_k": 50, "logprobs": 5},
+    ),
+    Load(requests=64, at_once=64, prompt_tokens=4000, answer_tokens=128, more={"n": 8, "temperature": 1.0}),
+)
+"""What takes memory: long prompts, full batches, the longest request, sampling with all its options."""
+
+
+def main() -> None:
+    """Start vLLM, load it, print the row and add it to rows.json."""
+    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    parser.add_argument("--layers", type=int, required=True, help="of DeepSeek-V3's 61; the first three are dense")
+    parser.add_argument("--precision", choices=sorted(V3), default="bf16")
+    parser.add_argument("--serving", type=json.loads, default={}, help="keys of deepseek:serving, as JSON")
+    parser.add_argument("--rates", action="store_true", help="measure tokens/s at 1 to 1,024 requests")
+    parser.add_argument("--heavy", type=float, default=0, metavar="SECONDS", help="load its memory for so long")
+    parser.add_argument("--unpinned", action="store_true", help="let vLLM size its KV cache, not the plan")
+    parser.add_argument("--timeout", type=float, default=420, help="seconds to wait for /health")
+    parser.add_argument("--keep", type=Path, help="folder for the log and the trace of the memory")
+    parser.add_argument("--note", default="", help="what a reader should know, such as `first start`")
+    options = parser.parse_args()
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="gpu-row-"))
+    row = measure(options, folder)
+    print(json.dumps(row, indent=1))
+    rows: list[dict[str, Any]] = json.loads(ROWS.read_text()) if ROWS.exists() else []
+    ROWS.write_text(json.dumps([*rows, row], indent=1) + "\n")
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """One start: what it was told, what it reported, how fast it was, and what it held at the most."""
+    gpus = _gpus()
+    settings = parse(
+        {
+            "model": {
+                "repository": f"https://huggingface.co/{V3[options.precision]}",
+                "architecture": {"num_hidden_layers": options.layers},
+            },
+            "hardware": {"gpu": gpus[0]["name"].replace(" ", "-"), "gpusPerNode": _ranks(options.serving), "nodes": 1},
+            "storage": {"size": "3Ti"},
+            "image": {"push": "registry.example.com/team"},
+            "serving": {"authentication": "none", **options.serving},
+        }
+    )
+    plan = make_plan(settings)
+    model = folder / "model"
+    model.mkdir(parents=True)
+    write_model(model, options.layers, options.precision)
+    row: dict[str, Any] = {
+        "versions": {name: importlib.metadata.version(name) for name in ("vllm", "torch", "ray", "flashinfer-python")},
+        "gpu": gpus[0],
+        "layers": options.layers,
+        "precision": options.precision,
+        "serving": options.serving,
+        "kv_cache_memory_bytes": None if options.unpinned else plan.kv_cache_memory_bytes,
+        "note": options.note,
+    }
+    with started(_arguments(settings, plan, row["kv_cache_memory_bytes"], model), folder) as server:
+        row["healthy"] = server.wait(options.timeout)
+        row["seconds_to_healthy"] = round(time.monotonic() - server.started, 1)
+        row["memory_mib_at_start"] = [gpu["used_mib"] for gpu in _gpus()]
+        if row["healthy"]:
+            row |= _loaded(server, options)
+        row["alive_at_the_end"] = server.process.poll() is None
+        row |= reported(server.text())
+        row["memory"] = held(folder / "memory")
+        row["memory_mib_at_the_end"] = [gpu["used_mib"] for gpu in _gpus()]
+        if not row["healthy"]:
+            row["last_words"] = server.text()[-1500:]
+    return row
+
+
+def _loaded(server: Server, options: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if options.rates or options.heavy:
+        found["warm_up"] = [put(URL, load) for load in WARM_UP]
+    if options.rates:
+        found["rates"] = [put(URL, load) for load in RATES]
+    if options.heavy:
+        heavy: list[dict[str, float]] = []
+        found["heavy"] = heavy
+        end = time.monotonic() + options.heavy
+        while time.monotonic() < end and server.process.poll() is None:
+            heavy += [put(URL, load) for load in HEAVY]
+    return found
+
+
+def _arguments(settings: StackSettings, plan: Plan, kv_cache_memory_bytes: int | None, model: Path) -> list[str]:
+    arguments = vllm_arguments(
+        settings,
+        str(model),
+        tensor_parallel_size=plan.tensor_parallel_size,
+        pipeline_parallel_size=plan.pipeline_parallel_size,
+        kv_cache_memory_bytes=kv_cache_memory_bytes,
+        port=PORT,
+    )
+    local = [argument.replace("--host=0.0.0.0", "--host=127.0.0.1") for argument in arguments]
+    name = local.index("--served-model-name")
+    return [*local[:name], "--served-model-name", "model", *local[name + 3 :], "--load-format=dummy"]
+
+
+def _ranks(serving: dict[str, Any]) -> int:
+    return serving.get("tensorParallelSize", 1) * serving.get("pipelineParallelSize", 1)
+
+
+def _gpus() -> list[dict[str, Any]]:
+    query = "--query-gpu=name,driver_version,memory.total,memory.used"
+    lines = subprocess.run(
+        ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    fields = [line.split(", ") for line in lines]
+    return [
+        {"name": name, "driver": driver, "total_mib": int(total), "used_mib": int(used)}
+        for name, driver, total, used in fields
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""A model of DeepSeek-V3's dimensions with few layers: config.json and a tokenizer; vLLM makes up the weights."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tiny_tokenizer import SPECIAL, tokenizer, tokenizer_config
+
+from planning.architecture import DEEPSEEK_V3, Precision
+
+FIRST_TOKEN = len(SPECIAL)
+"""Of the 256 that stand for a byte each."""
+
+ROUTING = {
+    "n_group": 8,
+    "topk_group": 4,
+    "topk_method": "noaux_tc",
+    "scoring_func": "sigmoid",
+    "norm_topk_prob": True,
+    "routed_scaling_factor": 2.5,
+}
+YARN = {
+    "type": "yarn",
+    "factor": 40,
+    "beta_fast": 32,
+    "beta_slow": 1,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "original_max_position_embeddings": 4096,
+}
+BLOCK_FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}
+
+
+def write_model(folder: Path, layers: int, precision: Precision) -> None:
+    """Write a model of `layers` layers, the first three dense, into an existing folder."""
+    architecture = replace(DEEPSEEK_V3, num_hidden_layers=layers)
+    config: dict[str, object] = {
+        **asdict(architecture),
+        **ROUTING,
+        "architectures": ["DeepseekV3ForCausalLM"],
+        "model_type": "deepseek_v3",
+        "torch_dtype": "bfloat16",
+        "num_key_value_heads": architecture.num_attention_heads,
+        "rope_theta": 10000,
+        "rope_scaling": YARN,
+        "rms_norm_eps": 1e-6,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    if precision == "fp8":
+        config["quantization_config"] = BLOCK_FP8
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    longest = architecture.max_position_embeddings
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(longest)))
