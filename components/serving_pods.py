@@ -55,6 +55,8 @@ def supervisor_pod(
         "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
         "GPU_PRODUCT": settings.hardware.gpu if settings.hardware.on_gpus else "",
     }
+    if plan.kv_cache_memory_bytes:
+        variables["PLANNED_KV_CACHE_TOKENS"] = str(plan.kv_cache_tokens)
     pod = program_pod(
         "supervisor",
         image=args.image,

@@ -1,4 +1,4 @@
-"""What the output of vLLM tells of its engine: whether it works, has work, and whether the server has no files left.
+"""What the output of vLLM tells of its engine: whether it works, has work, its KV cache, and missing files.
 
 vLLM writes a line of statistics every 10 s. It leaves the line out when nothing was computed in this interval and in
 the one before, so the last line before a silence says what the engine was left with (vLLM 0.32, v1/metrics/loggers.py):
@@ -19,12 +19,15 @@ _STATISTICS = re.compile(
 )
 _NO_FILES_LEFT = re.compile(r"^OSError: \[Errno 24\]|socket\.accept\(\) out of system resource")
 
+_KV_CACHE = re.compile(r"GPU KV cache size: (?P<tokens>[\d,]+) tokens")
+
 
 class EngineLog:
     """Reads the lines of one vLLM as they come. Times are on the monotonic clock, minus infinity for never."""
 
     def __init__(self) -> None:
         self.moved_at = self.no_files_left_at = float("-inf")
+        self.kv_cache_tokens: int | None = None
         self._cache: dict[str, str] = {}
         self._left_with: dict[str, int] = {}
         self._seen: deque[str] = deque(maxlen=REMEMBERED_LINES)
@@ -38,6 +41,8 @@ class EngineLog:
         """Take in one line. One that was read before is only shown again, after the connection to the log broke."""
         if _NO_FILES_LEFT.search(line):
             self.no_files_left_at = time.monotonic()
+        if cache_size := _KV_CACHE.search(line):
+            self.kv_cache_tokens = int(cache_size["tokens"].replace(",", ""))
         found = _STATISTICS.search(line)
         if not found or line in self._seen:
             return

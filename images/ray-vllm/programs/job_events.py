@@ -10,6 +10,7 @@ MESSAGE_CHARACTERS = 1000
 TIMEOUT_SECONDS = 5.0
 FAILED = "ServingFailed"
 SERVING = "Serving"
+KV_CACHE_DIFFERS = "KvCacheDiffers"
 
 
 def tell(job_name: str, reason: str, message: str) -> None:
@@ -42,7 +43,7 @@ def event_on(job: dict[str, Any], reason: str, message: str) -> dict[str, Any]:
             "name": metadata["name"],
             "uid": metadata["uid"],
         },
-        "type": "Warning" if reason == FAILED else "Normal",
+        "type": "Normal" if reason == SERVING else "Warning",
         "reason": reason,
         "message": message[:MESSAGE_CHARACTERS],
         "source": {"component": "supervisor"},

@@ -10,10 +10,11 @@ Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job w
 
 Environment: RAY_JOBS_ADDRESS, RAY_AUTH_TOKEN (optional), RAY_NODES, GPUS_PER_NODE, GPU_PRODUCT (empty on CPUs),
 VLLM_ARGUMENTS (a JSON list: what follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, API_KEY_FILE (optional),
-HANG_TIMEOUT_SECONDS (optional, 180), SERVING_JOB (optional: the name of its Kubernetes Job, which its service account
-may get), POD_NAMESPACE (with SERVING_JOB). With SERVING_JOB it also makes an Event on that Job when vLLM has failed and
-when it serves. How long nodes may take to join and the model to load, the Job's annotations say at the beginning of
-each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS (1800, 7200) hold where they say nothing.
+HANG_TIMEOUT_SECONDS (optional, 180), PLANNED_KV_CACHE_TOKENS (optional), SERVING_JOB (optional: the name of its
+Kubernetes Job, which its service account may get), POD_NAMESPACE (with SERVING_JOB). With SERVING_JOB it also makes
+an Event on that Job when vLLM has failed and when it serves. How long nodes may take to join and the model to load,
+the Job's annotations say at the beginning of each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS
+(1800, 7200) hold where they say nothing.
 """
 
 import json
@@ -31,7 +32,7 @@ from completion import Model
 from direct_http import NoAnswer
 from failures import HOPELESS_REPETITIONS, Failed, FailureHistory
 from following import SERVING_FILE, Following
-from job_events import FAILED, SERVING, tell
+from job_events import FAILED, KV_CACHE_DIFFERS, SERVING, tell
 from joining import Wanted, wait_for_nodes
 from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
 from own_job import Bounds, bounds_now, will_start_another_pod
@@ -43,6 +44,7 @@ HEAD_SECONDS = 15.0  # to reach the head in when vLLM is to be stopped
 HOST = "--host=$SERVE_ON"
 """The one argument that the shell of the head's pod completes: there ray_pod.py knows the family of the address."""
 
+KV_CACHE_TOLERANCE = 0.01
 EXIT_CODE_ON_SIGTERM = 128 + signal.SIGTERM
 
 
@@ -60,6 +62,8 @@ class Settings:
     jobs: VllmJobs
     bounds: Bounds
     serving_job: str
+    planned_kv_cache_tokens: int
+    """0 where there is no plan of it."""
 
     @staticmethod
     def read(env: Mapping[str, str]) -> "Settings":
@@ -77,6 +81,7 @@ class Settings:
                 hang=float(env.get("HANG_TIMEOUT_SECONDS", "180")),
             ),
             serving_job=env.get("SERVING_JOB", ""),
+            planned_kv_cache_tokens=int(env.get("PLANNED_KV_CACHE_TOKENS", "0")),
         )
 
 
@@ -149,11 +154,22 @@ class Supervisor:
         log = LogFollower(settings.ray, job.submission_id, lines)
         following = Following(settings.ray, job, log, settings.model, settings.wanted, self._bounds)
         try:
-            serves = f"a chat completion was answered by Ray job {job.submission_id}"
-            following.until_end(lambda: tell(settings.serving_job, SERVING, serves))
+            following.until_end(lambda: self._announce(job, log))
         finally:
             if following.served:
                 self._failures.clear()
+
+    def _announce(self, job: Job, log: LogFollower) -> None:
+        """Tell that vLLM serves, and when its KV cache is not the planned one."""
+        name, planned, served = (
+            self._settings.serving_job,
+            self._settings.planned_kv_cache_tokens,
+            log.engine.kv_cache_tokens,
+        )
+        tell(name, SERVING, f"a chat completion was answered by Ray job {job.submission_id}")
+        if planned and served is not None and abs(served - planned) > KV_CACHE_TOLERANCE * planned:
+            say("kv_cache", planned=planned, tokens=served)
+            tell(name, KV_CACHE_DIFFERS, f"the KV cache holds {served:,} tokens, and {planned:,} were planned")
 
     def _report(self, failure: Failed, lasted: float) -> None:
         """Say why an attempt failed, and wait before the next."""

@@ -12,6 +12,7 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     took_over    attempt, job                                    vLLM was running already
     loading      job, after, answer                              every minute until it serves
     serving      job, after, answer                              a chat completion had text
+    kv_cache     planned, tokens                                 the cache is not as large as planned
     unanswered   job, after, reason                              every minute while questions get no answer
     failed       kind, same, after, retry_in, reason             kinds: failures.py; `same`: times in a row
     hopeless     same, reason                                    with the third of the same failures and all after

@@ -51,6 +51,35 @@ def test_a_refused_flag_is_told_in_vllms_words(ray: StubRay, serve: Serve) -> No
     assert serve().reason == "vLLM ended with exit code 2: vllm serve: error: unrecognized arguments: --nope"
 
 
+@pytest.mark.parametrize(("tokens", "differs"), [("1,650,000", False), ("705,568", True), ("1,700,000", True)])
+def test_a_kv_cache_of_another_size_than_planned_is_told(
+    tokens: str,
+    differs: bool,  # noqa: FBT001
+    ray: StubRay,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made: list[tuple[str, str]] = []
+
+    def tell(_job: str, reason: str, message: str) -> None:
+        made.append((reason, message))
+
+    monkeypatch.setattr(supervisor, "tell", tell)
+    ray.say(
+        f"(EngineCore pid=7) INFO 11-26 01:51:26 [kv_cache_utils.py:2327] GPU KV cache size: {tokens} tokens, Maximum"
+    )
+    when(is_serving, lambda: ray.end_job("abc-1"))
+    serve(PLANNED_KV_CACHE_TOKENS="1656112")
+    said = [event.fields for event in told(capsys) if event.name == "kv_cache"]
+    if differs:
+        assert ("KvCacheDiffers", f"the KV cache holds {tokens} tokens, and 1,656,112 were planned") in made
+        assert said == [{"planned": "1656112", "tokens": tokens.replace(",", "")}]
+    else:
+        assert [reason for reason, _ in made] == ["Serving"]
+        assert said == []
+
+
 @pytest.mark.parametrize(
     ("exit_code", "last_line", "reason"),
     [
