@@ -28,7 +28,8 @@ POLICIES = frozenset(f"deepseek-{component}" for component in COMPONENTS)
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 """What is asked for: nobody needs the contents of Secrets to tell whose they are."""
 
-MOST_NAMES = 12
+MOST_NAMES = 30
+"""A stack gives 20 names at most that do not follow content; they come first."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,18 @@ def taken_over(api: client.ApiClient, namespace: str, settings: StackSettings) -
     stack = pulumi.get_stack()
     claims = set() if settings.storage.existing_claim else {claim_name(settings.storage)}
     found: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
     for kind in KINDS:
         is_claim = kind.name == "PersistentVolumeClaim"
         names = claims if is_claim else kind.names
         for name, labels in _listed(api, namespace, kind):
             owner = _owner(labels)
-            if owner != stack and (name in names or (owner and not is_claim)):
+            if owner != stack and name in names:
                 found.setdefault(owner, []).append(f"{kind.name} {name}")
-    for owner, objects in sorted(found.items()):
+            elif owner != stack and owner and not is_claim:
+                others.setdefault(owner, []).append(f"{kind.name} {name}")
+    for owner in sorted(found | others):
+        objects = found.get(owner, []) + others.get(owner, [])
         yield _of_a_stack(namespace, owner, objects) if owner else _of_nobody(namespace, objects)
 
 
