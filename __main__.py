@@ -5,7 +5,7 @@ import pulumi
 from components import images
 from components.admission import admit
 from components.api_key import ApiKey
-from components.image_build import ImageBuild
+from components.image_build import ImageBuild, ImageBuildArgs
 from components.jobs import after
 from components.model_store import ModelStore, ModelStoreArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
@@ -27,8 +27,10 @@ policies = NetworkPolicies(
 opts = after(opts, policies)
 api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None
 
-fetch_image = ImageBuild("fetch", images.fetch_image(settings.image), opts)
-serving_image = ImageBuild("serving", images.serving_image(settings.image, settings.hardware), opts)
+fetch_recipe = images.fetch_image(settings.image)
+fetch_image = ImageBuild("fetch", ImageBuildArgs(recipe=fetch_recipe, config=config), opts)
+serving_recipe = images.serving_image(settings.image, settings.hardware)
+serving_image = ImageBuild("serving", ImageBuildArgs(recipe=serving_recipe, config=config), opts)
 store = ModelStore(
     "store",
     ModelStoreArgs(

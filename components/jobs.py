@@ -22,6 +22,9 @@ class JobArgs:
     pod: Mapping[str, Any]
     """The pod's spec."""
 
+    namespace: str | None = None
+    """Where the Job is; the stack's own namespace if unset."""
+
     spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What else stands in the Job's spec."""
 
@@ -52,7 +55,7 @@ def job(
     The bound is none: a longer time-out is updated in place and does no work again.
     """
     annotations = {**args.annotations, **args.looked_up}
-    described = metadata(job_name(name, args), args.component, annotations)
+    described = metadata(job_name(name, args), args.component, annotations, args.namespace)
     if owner:
         described.owner_references = [_reference(owner)]
     return k8s.batch.v1.Job(

@@ -8,6 +8,9 @@ import pulumi_kubernetes as k8s
 IMAGE = "deepseek-on-kubernetes/image"
 """Annotation of a build Job: the reference that it pushes."""
 
+FOR_NAMESPACE = "deepseek-on-kubernetes/namespace"
+"""Annotation of what is in a namespace for builds: the namespace that the image is for."""
+
 CLAIM = "deepseek-on-kubernetes/claim"
 """Annotation of a mount Job: the claim that it has mounted."""
 
@@ -54,9 +57,14 @@ def selector(component: str) -> dict[str, str]:
 
 
 def metadata(
-    name: pulumi.Input[str], component: str, annotations: Mapping[str, pulumi.Input[str]] | None = None
+    name: pulumi.Input[str],
+    component: str,
+    annotations: Mapping[str, pulumi.Input[str]] | None = None,
+    namespace: str | None = None,
 ) -> k8s.meta.v1.ObjectMetaArgs:
     """Return the metadata of an object of `component`: every object of a stack is named and labelled by this.
+
+    Without a namespace the object is in the stack's own.
 
     Its fields belong to one manager, also where they had another. The provider would take a new name for each attempt
     to create it, and the API server would not let the next `up` change what one that was killed had created and not
@@ -67,5 +75,8 @@ def metadata(
         "pulumi.com/patchForce": "true",
     }
     return k8s.meta.v1.ObjectMetaArgs(
-        name=name, labels=labels(component), annotations={**manager, **(annotations or {})}
+        name=name,
+        namespace=namespace,
+        labels=labels(component),
+        annotations={**manager, **(annotations or {})},
     )

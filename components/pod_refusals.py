@@ -9,7 +9,7 @@ counts as allowed.
 # The Kubernetes client's errors have no types.
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -18,9 +18,9 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.utils.quantity import parse_quantity
 
+from components.build_pod import build_pod, build_resources
 from components.cluster_api import ABSENT, TIMEOUT_SECONDS, read
-from components.image_build import build_pod
-from components.images import fetch_image
+from components.images import fetch_image, serving_image
 from components.labels import labels
 from components.pods import Manifest, program_pod
 from components.ray_cluster import RayClusterArgs
@@ -29,6 +29,8 @@ from planning.problems import Problem
 from planning.settings import StackSettings
 
 KEY = "kubernetes:namespace"
+BUILD_KEY = "image.buildNamespace"
+ALLOWED = "an exception for this namespace in that policy, or another namespace"
 REFUSED = (400, 403, 422)
 """How admission answers: webhooks as they like, Kubernetes itself with 403, its policies with 422."""
 
@@ -53,10 +55,12 @@ class Refusal:
 def refusals(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[Refusal]:
     """Return why pods of a stack that does not run yet would be refused."""
     core = client.CoreV1Api(api)
-    yield from _over_quota(core, namespace, settings)
-    for kind, pod, advice in _pods(settings):
+    own = "the stack needs", "a larger quota, or fewer hardware.nodes"
+    yield from _over_quota(core, (KEY, namespace), _wanted(settings), *own)
+    yield from _of_builds(core, namespace, settings)
+    for kind, pod in _pods(settings):
         if why := _refused(core, namespace, pod):
-            yield Refusal(Problem(KEY, f"'{namespace}' would refuse {kind}: {why}", advice))
+            yield Refusal(Problem(KEY, f"'{namespace}' would refuse {kind}: {why}", ALLOWED))
 
 
 def has_ray_cluster(api: client.ApiClient, namespace: str) -> bool:
@@ -72,10 +76,30 @@ def has_ray_cluster(api: client.ApiClient, namespace: str) -> bool:
     return found is None or bool(cast("Manifest", found)["items"])
 
 
-def _over_quota(core: client.CoreV1Api, namespace: str, settings: StackSettings) -> Iterator[Refusal]:
+def _of_builds(core: client.CoreV1Api, namespace: str, settings: StackSettings) -> Iterator[Refusal]:
+    both = fetch_image(settings.image), serving_image(settings.image, settings.hardware)
+    recipes = [recipe for recipe in both if not recipe.finished]
+    if not recipes:
+        return
+    image = settings.image
+    key, there = (BUILD_KEY, image.build_namespace) if image.build_namespace else (KEY, namespace)
+    wanted = _summed([build_resources(recipe, image) for recipe in recipes])
+    yield from _over_quota(core, (key, there), wanted, "builds need", "a larger quota, or image.buildNamespace")
+    pod = build_pod(recipes[0], settings, f"{image.push}/fetch:1", {"name": "context", "emptyDir": {}})
+    if why := _refused(core, there, _pod("image", pod, "build")):
+        elsewhere = "" if image.build_namespace else "image.buildNamespace (a namespace for builds alone), "
+        finished = "image.reference and image.fetchReference (images built elsewhere)"
+        text = f"'{there}' would refuse the pods that build images: {why}"
+        yield Refusal(Problem(key, text, f"{elsewhere}{finished}, or {ALLOWED}"))
+
+
+def _over_quota(
+    core: client.CoreV1Api, place: tuple[str, str], wanted: Mapping[str, Decimal], needs: str, advice: str
+) -> Iterator[Refusal]:
+    """Return which quotas of a namespace, which a key names, are too small for what is wanted."""
+    key, namespace = place
     found = read(lambda: core.list_namespaced_resource_quota(namespace, _request_timeout=TIMEOUT_SECONDS))
     quotas = found.items if isinstance(found, client.V1ResourceQuotaList) else []
-    wanted = _wanted(settings)
     for quota in quotas:
         if not quota.metadata or not quota.spec or quota.spec.scopes or quota.spec.scope_selector:
             continue
@@ -87,18 +111,26 @@ def _over_quota(core: client.CoreV1Api, namespace: str, settings: StackSettings)
             if wanted[resource] + taken > limit:
                 text = f"quota '{quota.metadata.name}' of '{namespace}' allows {hard} {resource}"
                 text += f", {used[resource]} of them in use" if taken else ""
-                text += f"; the stack needs {wanted[resource].normalize():f}"
-                yield Refusal(Problem(KEY, text, "a larger quota, or fewer hardware.nodes"), wanted[resource] > limit)
+                text += f"; {needs} {wanted[resource].normalize():f}"
+                yield Refusal(Problem(key, text, advice), wanted[resource] > limit)
 
 
 def _wanted(settings: StackSettings) -> dict[str, Decimal]:
-    """Return what the stack takes of each resource that a quota may limit, at its most."""
-    nodes = settings.hardware.nodes
-    pod = resources(settings.hardware, settings.network)
-    requests = {name: nodes * parse_quantity(amount) for name, amount in pod["requests"].items()}
-    limits = {f"limits.{name}": nodes * parse_quantity(amount) for name, amount in pod["limits"].items()}
-    named = {f"requests.{name}": amount for name, amount in requests.items()}
-    return {"pods": Decimal(nodes + PODS_BESIDE_RAY), **requests, **named, **limits}
+    """Return what the stack takes of each resource that a quota may limit, at its most, while it serves."""
+    pods = [resources(settings.hardware, settings.network)] * settings.hardware.nodes
+    return {**_summed(pods), "pods": Decimal(len(pods) + PODS_BESIDE_RAY)}
+
+
+def _summed(pods: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, Decimal]:
+    """Return what these pods take of each resource that a quota may limit."""
+    total = {"pods": Decimal(len(pods))}
+    for pod in pods:
+        for name, amount in pod["requests"].items():
+            for limited in (name, f"requests.{name}"):
+                total[limited] = total.get(limited, Decimal(0)) + parse_quantity(amount)
+        for name, amount in pod["limits"].items():
+            total[f"limits.{name}"] = total.get(f"limits.{name}", Decimal(0)) + parse_quantity(amount)
+    return total
 
 
 def _refused(core: client.CoreV1Api, namespace: str, pod: Manifest) -> str:
@@ -124,14 +156,9 @@ def message_of(error: ApiException) -> str:
         return str(error.reason)  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
-    """Return a pod of each kind, without what only decides what its program does; and what to do if it is refused."""
+def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
+    """Return a pod of each kind, without what only decides what its program does."""
     image = settings.image
-    allow = "an exception for this namespace in that policy, or another namespace"
-    if not (image.reference and image.fetch_reference):
-        build = build_pod(fetch_image(image), f"{image.push}/fetch:1", {"name": "context", "emptyDir": {}})
-        advice = f"image.reference and image.fetchReference (images built elsewhere), or {allow}"
-        yield "the pods that build images", _pod("image", build, "build"), advice
     fetch = program_pod(
         "fetch",
         image=image.fetch_reference or f"{image.push}/fetch:1",
@@ -141,14 +168,14 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest, str]]:
         service_account="default",
         variables=[],
     )
-    yield "the pods of its Jobs", _pod("download", fetch, "download"), allow
+    yield "the pods of its Jobs", _pod("download", fetch, "download")
     ray: Manifest = group(ray_arguments(settings), "deepseek", "programs")["template"]["spec"]
     [container] = without_environment(ray)
     container["resources"] = {
         kind: {name: str(amount) for name, amount in amounts.items()}
         for kind, amounts in container["resources"].items()
     }
-    yield "the Ray pods", _pod("ray", ray, "ray"), allow
+    yield "the Ray pods", _pod("ray", ray, "ray")
 
 
 def ray_arguments(settings: StackSettings) -> RayClusterArgs:

@@ -8,12 +8,12 @@ is missing is told together, each with the command that brings it. A preview wit
 # The Kubernetes client's errors have no types.
 
 from collections.abc import Iterator
-from functools import partial
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.cluster_api import ABSENT, NOT_FOUND, TIMEOUT_SECONDS, exists, read
+from components.build_prerequisites import of_images
+from components.cluster_api import ABSENT, NOT_FOUND, TIMEOUT_SECONDS, read
 from components.namespace_user import outside_the_range
 from components.storage_classes import of_storage
 from planning.problems import Problem
@@ -39,13 +39,7 @@ def missing(api: client.ApiClient, namespace: str, settings: StackSettings) -> I
     if not _knows_ray_clusters(api):
         yield Problem("cluster", "KubeRay is not installed: the API server knows no RayCluster", INSTALL_KUBERAY)
     yield from of_storage(api, namespace, settings)
-    image = settings.image
-    secrets = {"pushSecret": image.push_secret, "pullSecret": image.pull_secret, "pipSecret": image.pip_secret}
-    for key, secret in secrets.items():
-        if secret and not exists(
-            partial(core.read_namespaced_secret, secret, namespace, _request_timeout=TIMEOUT_SECONDS)
-        ):
-            yield Problem(f"image.{key}", f"there is no Secret '{secret}' in namespace '{namespace}'")
+    yield from of_images(core, namespace, settings.image)
 
 
 def _knows_ray_clusters(api: client.ApiClient) -> bool:

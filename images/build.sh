@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs in moby/buildkit: builds the files mounted at /context and pushes them as $REFERENCE, unless the registry has it.
+# Runs in moby/buildkit: builds the files mounted at /context on $BASE and pushes them as $REFERENCE, unless the
+# registry has it.
 # Arguments are passed to the build. Secrets, where mounted: /secrets/push/.dockerconfigjson, /secrets/pip/{pip.conf,ca.crt}.
 set -eu
 export HOME=/state TMPDIR=/state
@@ -19,4 +20,5 @@ for secret in pip.conf ca.crt; do
   if [ -e "/secrets/pip/$secret" ]; then set -- "$@" "--secret=id=$secret,src=/secrets/pip/$secret"; fi
 done
 build --local=dockerfile=/state/context --local=context=/state/context "$@" \
+  --opt=build-arg:BASE="$BASE" \
   --output="type=image,name=$REFERENCE,push=true,oci-mediatypes=true,compression=zstd,compression-level=1"

@@ -12,6 +12,7 @@ from planning.engine import (
     precision_of,
 )
 from planning.gpu_checks import GPU_CHECKS
+from planning.image_checks import IMAGE_CHECKS
 from planning.model_checks import MODEL_CHECKS
 from planning.network_checks import NETWORK_CHECKS
 from planning.parallelism import obstacles, possible_splits
@@ -164,21 +165,6 @@ def _claim_reaches_every_node(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def _images_come_from_somewhere(settings: StackSettings) -> Iterator[Problem]:
-    image = settings.image
-    if image.push is None and not (image.reference and image.fetch_reference):
-        unset = [
-            key
-            for key, value in {"reference": image.reference, "fetchReference": image.fetch_reference}.items()
-            if not value
-        ]
-        yield Problem(
-            "image.push",
-            "needed for the images that are built, unless image.reference and image.fetchReference name finished ones",
-            f"image.push: registry.example.com/team, or {' and '.join(f'image.{key}' for key in unset)}",
-        )
-
-
 def _flags_are_taken(settings: StackSettings) -> Iterator[Problem]:
     yield from flags.problems(settings.serving.extra_args)
 
@@ -206,7 +192,7 @@ CHECKS: tuple[Callable[[StackSettings], Iterator[Problem]], ...] = (
     _claim_is_large_enough,
     _claim_reaches_every_node,
     _download_ends_in_time,
-    _images_come_from_somewhere,
+    *IMAGE_CHECKS,
     _flags_are_taken,
     attention_problems,
     _selector_is_not_empty,

@@ -1,7 +1,8 @@
 """The keys of deepseek:image."""
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from planning.references import host_of
 from planning.sections.base import (
     BOUNDS_ONLY,
     CHECKS_BUILDS,
@@ -9,9 +10,15 @@ from planning.sections.base import (
     REPLACES_CLUSTER,
     Duration,
     Name,
+    Quantity,
     Section,
     Text,
     changing,
+)
+
+FINISHED_FETCH = changing(
+    "runs the download Job again, which finds the weights, then replaces the serving Job, which has this image "
+    "too: serving stops until the model is loaded again"
 )
 
 
@@ -35,27 +42,58 @@ class Image(Section):
     fetch_reference: Text | None = Field(
         default=None,
         description="A finished download image to use in place of a build.",
-        json_schema_extra=changing(
-            "runs the download Job again, which finds the weights, then replaces the serving Job, which has this image "
-            "too: serving stops until the model is loaded again"
-        ),
+        json_schema_extra=FINISHED_FETCH,
     )
     base: Text | None = Field(
         default=None,
-        description="Ray image that the serving image is built from; the one of the lock's Ray version if unset.",
+        description=(
+            "Ray image that the serving image is built from; the one of the lock's Ray version if unset. A digest pins "
+            "it: the output `images` has the one that the last build took."
+        ),
+        examples=["docker.io/rayproject/ray:2.60.0-py312-cu130@sha256:…"],
         json_schema_extra=changing(
             "builds another serving image first, then replaces the Ray cluster: serving stops until the model is "
             "loaded again"
         ),
+    )
+    fetch_base: Text | None = Field(
+        default=None,
+        description=(
+            "Python image that the download image is built from; the official one if unset. A digest pins it: the "
+            "output `images` has the one that the last build took."
+        ),
+        examples=["docker.io/library/python:3.11-bookworm@sha256:…"],
+        json_schema_extra=changing(
+            "builds another download image and checks the weights first, then replaces the serving Job, which has this "
+            "image too: serving stops until the model is loaded again"
+        ),
+    )
+    buildkit: Text | None = Field(
+        default=None,
+        description=(
+            "BuildKit image that runs the builds; the official one if unset. A digest pins it: the output `images` has "
+            "the one that the last build ran."
+        ),
+        examples=["docker.io/moby/buildkit:v0.34.2@sha256:…"],
+        json_schema_extra=CHECKS_BUILDS,
+    )
+    rebuild: Text | None = Field(
+        default=None,
+        description=(
+            "Any text. Another one builds both images again, for fixes in base images whose tags stay and in Debian's "
+            "packages."
+        ),
+        examples=["2026-12"],
+        json_schema_extra=REBUILDS,
     )
     mirror: Text = Field(
         default="docker.io",
         description="Registry that public images (base images, BuildKit) are pulled from.",
         json_schema_extra=REBUILDS,
     )
-    plain_http: bool = Field(
-        default=False,
-        description="Speak HTTP, not HTTPS, to the registries of `push` and `mirror`.",
+    plain_http: list[Text] = Field(
+        default=[],
+        description="Registries to which BuildKit speaks HTTP, not HTTPS: their hosts, with the port if they have one.",
         json_schema_extra=CHECKS_BUILDS,
     )
     push_secret: Name | None = Field(
@@ -79,6 +117,49 @@ class Image(Section):
         ),
         json_schema_extra=CHECKS_BUILDS,
     )
+    build_namespace: Name | None = Field(
+        default=None,
+        description=(
+            "Namespace of the build pods, which are privileged; the stack's own if unset. With another one the stack's "
+            "own can enforce the Pod Security level `baseline`. It needs the Secrets of `pushSecret`, `pullSecret` and "
+            "`pipSecret` too. Several stacks may share it."
+        ),
+        examples=["deepseek-builds"],
+        json_schema_extra=CHECKS_BUILDS,
+    )
+    build_user_namespace: bool = Field(
+        default=False,
+        description=(
+            "Build pods run in a user namespace (`hostUsers: false`), in which their root is no root of the node. "
+            "Needs Kubernetes 1.33, and containerd 2 or CRI-O 1.25 on the nodes."
+        ),
+        json_schema_extra=CHECKS_BUILDS,
+    )
+    build_memory: Quantity = Field(
+        default="8Gi", description="Memory limit of a build pod.", json_schema_extra=CHECKS_BUILDS
+    )
+    build_storage: Quantity = Field(
+        default="100Gi",
+        description="Bound of what a build pod writes to its node's disk: layers of base image and image.",
+        json_schema_extra=CHECKS_BUILDS,
+    )
     build_timeout: Duration = Field(
         default=2 * 3600, description="Bound of one image build.", json_schema_extra=BOUNDS_ONLY
     )
+
+    @field_validator("plain_http", mode="before")
+    @classmethod
+    def _names_registries(cls, written: object, info: ValidationInfo) -> object:
+        """Refuse the switch that this key was, with the registries that it stood for."""
+        if not isinstance(written, bool):
+            return written
+        if not written:
+            raise ValueError("false is no list of registries; leave the key out, and all speak HTTPS")
+        names: list[str] = [name for key in ("push", "mirror") if (name := info.data.get(key))]
+        hosts = list(dict.fromkeys(host_of(f"{name}/") for name in names))
+        raise ValueError(f"true names no registry; write image.plainHttp: [{', '.join(hosts)}]")
+
+    @property
+    def builds(self) -> bool:
+        """Whether any image is built."""
+        return not (self.reference and self.fetch_reference)

@@ -61,6 +61,9 @@ H100, H200 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"
 RDMA = "rdma/hca"
 POOL = {"example.com/pool": "inference"}
 BASE = "registry.example.com/base/ray:2.60.0-py312-cu130"
+FETCH_BASE = "registry.example.com/base/python:3.11-bookworm"
+BUILDKIT = "registry.example.com/base/buildkit:v0.34.2"
+BUILD_NAMESPACE = "deepseek-builds"
 FINISHED = "registry.example.com/finished"
 
 OF_THE_PLAN = Route(
@@ -119,10 +122,17 @@ OF_IMAGES_AND_WEIGHTS = Route(
         Change("image.buildTimeout", "3h"),
         Change("image.pushSecret", REGISTRY_SECRET),
         Change("image.pipSecret", PIP_SECRET),
-        Change("image.plainHttp", value=True),
+        Change("image.plainHttp", ["registry.example.com"]),
+        Change("image.buildkit", BUILDKIT),
+        Change("image.buildMemory", "16Gi"),
+        Change("image.buildStorage", "200Gi"),
+        Change("image.buildUserNamespace", value=True),
         Change("image.pullSecret", OTHER_REGISTRY_SECRET),
         Change("image.mirror", "mirror.example.com"),
         Change("image.base", BASE),
+        Change("image.fetchBase", FETCH_BASE),
+        Change("image.rebuild", "2026-12"),
+        Change("image.buildNamespace", BUILD_NAMESPACE),
         Change("image.push", "registry.example.com/other"),
         Change("storage.verify", "full"),
         Change("storage.downloadPods", 2),

@@ -1,4 +1,4 @@
-"""What the changes need of the cluster: Secrets, a claim, a priority, nodes of other products, RDMA devices."""
+"""What the changes need of the cluster: Secrets, a claim, a priority, a namespace for builds, nodes, RDMA devices."""
 
 import json
 from collections.abc import Generator, Mapping
@@ -9,6 +9,7 @@ from local.api_server import ApiServer
 from local.simulated_nodes import NODES, gpu_node
 from local.volumes import CLASSES, STORAGE_CLASS
 from tests.cluster.changes import (
+    BUILD_NAMESPACE,
     CLAIM,
     H100,
     H200,
@@ -22,6 +23,7 @@ from tests.cluster.changes import (
 from tests.cluster.played_kubelet import CORE
 
 MERGE = "application/merge-patch+json"
+RUNTIMES = [{"name": "", "features": {"userNamespaces": True}}]
 OTHER_NODES = [
     *(gpu_node(f"h100-{n}", product=H100, gpus=8) for n in range(4)),
     gpu_node("h200-0", product=H200, gpus=8),
@@ -50,7 +52,7 @@ def _patch_nodes(api: ApiServer, *, labels: Mapping[str, str | None], devices: M
     for node in api.request("GET", NODES)["items"]:
         path = f"{NODES}/{node['metadata']['name']}"
         api.request("PATCH", path, json.dumps({"metadata": {"labels": labels}}), MERGE)
-        api.update_status(path, {"capacity": devices, "allocatable": devices})
+        api.update_status(path, {"capacity": devices, "allocatable": devices, "runtimeHandlers": RUNTIMES})
 
 
 def _let_volumes_grow(api: ApiServer, *, allowed: bool | None) -> None:
@@ -59,13 +61,14 @@ def _let_volumes_grow(api: ApiServer, *, allowed: bool | None) -> None:
 
 def _objects() -> Mapping[str, dict[str, Any]]:
     secrets = {
-        f"{CORE}/secrets/{name}": {
+        f"{core}/secrets/{name}": {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": name},
             "type": kind,
             "stringData": data,
         }
+        for core in (CORE, f"/api/v1/namespaces/{BUILD_NAMESPACE}")
         for name, kind, data in (
             (REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
             (OTHER_REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
@@ -84,7 +87,9 @@ def _objects() -> Mapping[str, dict[str, Any]]:
         "metadata": {"name": QUEUE},
         "value": 1000,
     }
+    builds = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": BUILD_NAMESPACE}}
     return {
+        f"/api/v1/namespaces/{BUILD_NAMESPACE}": builds,
         **secrets,
         f"{CORE}/persistentvolumeclaims/{CLAIM}": claim,
         f"/apis/scheduling.k8s.io/v1/priorityclasses/{QUEUE}": priority,

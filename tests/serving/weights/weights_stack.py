@@ -13,7 +13,7 @@ import pulumi
 from fetch_pods import wait_until
 from pulumi import automation
 
-from components.image_build import ImageBuild
+from components.image_build import ImageBuild, ImageBuildArgs
 from components.images import fetch_image
 from components.model_store import ModelStore, ModelStoreArgs
 from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
@@ -32,8 +32,9 @@ UP_SECONDS = 300.0
 def image_program() -> None:
     """Build the fetch image as `__main__` does."""
     config = read_stack_config()
-    settings, opts = config.settings.image, pulumi.ResourceOptions(provider=cluster_provider(config))
-    pulumi.export("image", ImageBuild("fetch", fetch_image(settings), opts).reference)
+    args = ImageBuildArgs(recipe=fetch_image(config.settings.image), config=config)
+    opts = pulumi.ResourceOptions(provider=cluster_provider(config))
+    pulumi.export("image", ImageBuild("fetch", args, opts).reference)
 
 
 def weights_program() -> None:
