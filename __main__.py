@@ -88,5 +88,6 @@ if settings.storage.other_revisions == "remove":
         after(opts, server),
     )
 
-for name, output in outputs(config, store, server, api_key).items():
+builds = {"fetch": fetch_image, "serving": serving_image}
+for name, output in outputs(config, builds, store, server, api_key).items():
     pulumi.export(name, output)

@@ -12,7 +12,7 @@ def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volu
     secrets = {
         name: secret for name, secret in (("push", settings.push_secret), ("pip", settings.pip_secret)) if secret
     }
-    variables = {"REFERENCE": reference, "BASE": recipe.base}
+    variables = {"REFERENCE": reference, "BASE": recipe.base, "BUILDKIT": buildkit_image(settings)}
     return {
         "automountServiceAccountToken": False,
         "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else [],
@@ -26,6 +26,8 @@ def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volu
                 "command": ["sh", "/context/build.sh"],
                 "args": [f"--opt=build-arg:{key}={value}" for key, value in sorted(recipe.build_args.items())],
                 "env": environment(variables),
+                # A node may have an older image of that name, and the build would record the newer one.
+                "imagePullPolicy": "Always",
                 "resources": build_resources(recipe, settings),
                 # BuildKit mounts file systems to run each step of a Dockerfile. Its rootless mode wants user
                 # namespaces and an unconfined seccomp profile, which not every cluster offers.

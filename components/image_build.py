@@ -1,11 +1,14 @@
 """ImageBuild: an image of `images/`, built inside the cluster and in the registry before anybody uses its reference."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.bill_of_materials import bill_of_materials
 from components.build_pod import build_pod
+from components.build_record import record
 from components.content import IMAGES, build_context, digest
 from components.images import Recipe
 from components.jobs import JobArgs, handed_on, job
@@ -15,6 +18,9 @@ from planning.sections import Image
 
 SLASH_IN_KEY = ".."
 """Stands for the slash of a path, which a ConfigMap's keys do not allow; no file of a context has two dots in a row."""
+
+BILL = "bill-of-materials.cdx.json"
+"""Name of the bill of materials in a build's context; it lies in the image too, and beside it in the registry."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +34,20 @@ class ImageBuildArgs:
 class ImageBuild(pulumi.ComponentResource):
     """Builds one image with a BuildKit Job and pushes it, unless the registry has it already.
 
-    Creates: a ConfigMap of the build context and a Job, both named by what is built; nothing when a finished reference
-    is given. Waits for: the Job, at most `settings.build_timeout` seconds. Gives: `reference`, known in the preview and
-    resolved when the image is in the registry. Leaves alone: the registry, which keeps every image after a destroy.
+    Creates: a ConfigMap of the build context and a Job, both named by what is built, and a ConfigMap of what was
+    resolved; nothing when a finished reference is given. Waits for: the Job, at most `settings.build_timeout` seconds.
+    Gives: `reference`, known in the preview and resolved when the image is in the registry; `resolved`, the digests
+    that the build found. Leaves alone: the registry, which keeps every image after a destroy.
     """
 
     reference: pulumi.Output[str]
+    resolved: pulumi.Output[Mapping[str, str]] | None = None
 
     def __init__(self, name: str, args: ImageBuildArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:ImageBuild", name, None, opts)
         finished = args.recipe.finished
         self.reference = pulumi.Output.from_input(finished) if finished else self._build(args)
-        self.register_outputs({"reference": self.reference})
+        self.register_outputs({"reference": self.reference, "resolved": self.resolved})
 
     def _build(self, args: ImageBuildArgs) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
@@ -81,12 +89,16 @@ class ImageBuild(pulumi.ComponentResource):
             ),
             child,
         )
+        self.resolved = record(recipe.folder, reference, build, args.config, child)
         return handed_on(build, IMAGE)
 
 
 def context(recipe: Recipe) -> dict[str, str]:
     """Return the files that an image is built from, by path."""
-    return build_context(recipe.folder, ("Dockerfile", *recipe.sources))
+    files = build_context(recipe.folder, ("Dockerfile", *recipe.sources))
+    if recipe.lock:
+        files[BILL] = bill_of_materials(recipe.folder, recipe.base, files[recipe.lock])
+    return files
 
 
 def tag(recipe: Recipe) -> str:

@@ -25,6 +25,9 @@ class Recipe:
     base: str
     """The Dockerfile's argument BASE. It may have a digest."""
 
+    lock: str | None = None
+    """The file among the sources that pins the image's Python packages."""
+
     build_args: Mapping[str, str] = field(default_factory=dict[str, str])
     """The Dockerfile's other arguments."""
 
@@ -55,6 +58,7 @@ def serving_image(image: Image, hardware: Hardware) -> Recipe:
     return Recipe(
         folder="ray-vllm",
         sources=(lock,) if hardware.on_gpus else (lock, "cpu-platform"),
+        lock=lock,
         base=image.base or f"{image.mirror}/{ray}",
         build_args={"REQUIREMENTS": lock},
         rebuild=image.rebuild,

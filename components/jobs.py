@@ -72,13 +72,18 @@ def job_name(name: str, args: JobArgs) -> pulumi.Output[str]:
 
 
 def handed_on(done: k8s.batch.v1.Job, annotation: str) -> pulumi.Output[str]:
-    """Return the value that a Job hands on: known in a preview, resolved when the Job is complete.
+    """Return the value that a Job hands on: known in a preview, resolved when the Job is complete."""
+    value: pulumi.Output[str] = done.metadata["annotations"][annotation]
+    return awaited(value)
+
+
+def awaited(value: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return a value of a Job, which resolves when the Job is complete.
 
     It carries the wait and no dependency. A Job that failed is made again under its name, deleted first; whatever the
     engine knows to need its values would be deleted before that, and serving with it, hours before the work is done.
     So who takes the value also depends on the Job by `depends_on`, or on its component by `after`.
     """
-    value: pulumi.Output[str] = done.metadata["annotations"][annotation]
     known, secret = _Later(value.is_known), _Later(value.is_secret)
     return pulumi.Output(set(), cast("Awaitable[str]", value.future()), known, secret)
 

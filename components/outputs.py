@@ -2,10 +2,13 @@
 
 import json
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 
 from components.api_key import ApiKey
+from components.image_build import ImageBuild
 from components.model_store import ModelStore
 from components.pods import KEY
 from components.ray_cluster import PORT
@@ -14,16 +17,22 @@ from components.vllm_server import VllmServer
 
 
 def outputs(
-    config: StackConfig, store: ModelStore, server: VllmServer, api_key: ApiKey | None
-) -> dict[str, pulumi.Output[str] | pulumi.Output[list[str]]]:
+    config: StackConfig,
+    builds: Mapping[str, ImageBuild],
+    store: ModelStore,
+    server: VllmServer,
+    api_key: ApiKey | None,
+) -> dict[str, pulumi.Output[Any]]:
     """Return what the stack exports beside its plan, by name."""
-    found: dict[str, pulumi.Output[str] | pulumi.Output[list[str]]] = {
+    found: dict[str, pulumi.Output[Any]] = {
         "endpoint": server.endpoint,
         "service": server.service_name,
         "servedModels": server.served_models,
         "portForward": _forward_port(config.namespace, server.service_name),
         "ask": _ask(server.served_models, with_key=api_key is not None),
     }
+    if resolved := {name: build.resolved for name, build in builds.items() if build.resolved}:
+        found["images"] = pulumi.Output.all(**resolved)
     if api_key:
         found["showApiKey"] = _show_key(config.namespace, api_key.secret_name)
     if config.settings.storage.keeps_own_claim:

@@ -1,24 +1,58 @@
 #!/bin/sh
-# Runs in moby/buildkit: builds the files mounted at /context on $BASE and pushes them as $REFERENCE, unless the
-# registry has it.
+# Runs in moby/buildkit: builds the files mounted at /context on $BASE and pushes them as $REFERENCE, with labels and
+# BuildKit's provenance, unless the registry has that image. $BUILDKIT is the image that this runs in.
 # Arguments are passed to the build. Secrets, where mounted: /secrets/push/.dockerconfigjson, /secrets/pip/{pip.conf,ca.crt}.
+# What was resolved is pushed as $REFERENCE.record, with the bill of materials, and told in the termination message: a
+# name and a reference a line.
 set -eu
 export HOME=/state TMPDIR=/state
 export BUILDKITD_FLAGS="--root=/state/buildkit --config=/context/buildkitd.toml --oci-worker-net=host"
-mkdir -p /state/.docker /state/context /state/probe
+mkdir -p /state/.docker /state/context /state/probe /state/record
 [ ! -e /secrets/push/.dockerconfigjson ] || cp /secrets/push/.dockerconfigjson /state/.docker/config.json
 cp -rL /context/. /state/context
 
-build() { buildctl-daemonless.sh build --progress=plain --frontend=dockerfile.v0 "$@"; }
+# build FOLDER ARGUMENT…
+build() {
+  folder=$1
+  shift
+  buildctl-daemonless.sh build --progress=plain --frontend=dockerfile.v0 \
+    --local=dockerfile="$folder" --local=context="$folder" "$@"
+}
 
-echo "FROM $REFERENCE" > /state/probe/Dockerfile
-if build --local=dockerfile=/state/probe --local=context=/state/probe > /state/probe/log 2>&1; then
-  echo "$REFERENCE is in the registry already"
+# Prints NAME@DIGEST of an image, where its registry has it. BuildKit names the digest in its progress and, as nothing
+# is done with the image, does not pull it.
+resolved() {
+  echo "FROM $1" > /state/probe/Dockerfile
+  build /state/probe > /state/log 2>&1 || return
+  digest=$(sed -n 's/.*FROM [^ ]*@\(sha256:[0-9a-f]*\).*/\1/p' /state/log | head -n 1)
+  echo "${1%@*}@$digest"
+}
+
+tell() { { cat /state/record/resolved || true; echo "image $1"; } > /dev/termination-log; }
+
+if image=$(resolved "$REFERENCE"); then
+  echo "$image is in the registry already"
+  echo "FROM $REFERENCE.record" > /state/probe/Dockerfile
+  build /state/probe --output=type=local,dest=/state/record || echo "and what it was built from is not recorded" >&2
+  tell "$image"
   exit
 fi
+
+pinned=$(resolved "$BASE") || { cat /state/log >&2; exit 1; }
+builder=$(resolved "$BUILDKIT") || builder=$BUILDKIT
+printf 'base %s\nbuildkit %s\n' "$pinned" "$builder" > /state/record/resolved
+cp /state/context/*.cdx.json /state/record 2> /dev/null || true
+printf 'FROM scratch\nCOPY resolved *.cdx.json /\n' > /state/record/Dockerfile
+build /state/record --output="type=image,name=$REFERENCE.record,push=true,oci-mediatypes=true"
+
 for secret in pip.conf ca.crt; do
   if [ -e "/secrets/pip/$secret" ]; then set -- "$@" "--secret=id=$secret,src=/secrets/pip/$secret"; fi
 done
-build --local=dockerfile=/state/context --local=context=/state/context "$@" \
-  --opt=build-arg:BASE="$BASE" \
+build /state/context "$@" \
+  --opt=build-arg:BASE="$pinned" \
+  --opt=label:org.opencontainers.image.base.name="${pinned%@*}" \
+  --opt=label:org.opencontainers.image.base.digest="${pinned##*@}" \
+  --opt=label:deepseek-on-kubernetes/buildkit="$builder" \
+  --opt=attest:provenance=mode=max \
   --output="type=image,name=$REFERENCE,push=true,oci-mediatypes=true,compression=zstd,compression-level=1"
+tell "$(resolved "$REFERENCE")"

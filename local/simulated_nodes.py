@@ -36,15 +36,23 @@ _COMPLETED_STATUS = """\
 phase: Succeeded
 containerStatuses:
 {{ range .spec.containers }}
+{{ $told := "" }}
+{{ range .env }}{{ if eq .name "REFERENCE" }}{{ $told = print "image " .value }}{{ end }}{{ end }}
 - name: {{ .name | Quote }}
   image: {{ .image | Quote }}
   ready: false
   started: false
   restartCount: 0
   state:
-    terminated: {exitCode: 0, reason: Completed, startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }}}
+    terminated:
+      exitCode: 0
+      reason: Completed
+      startedAt: {{ $now | Quote }}
+      finishedAt: {{ $now | Quote }}
+      message: {{ $told | Quote }}
 {{ end }}
 """
+"""A build tells what it has built, as its program would."""
 
 
 def complete_jobs() -> Object:

@@ -213,7 +213,7 @@ REFUSED = [
         (
             "would refuse the pods that build images",
             'violates PodSecurity "baseline:latest": privileged',
-            "try image.reference and image.fetchReference",
+            "try image.buildNamespace",
         ),
         causes.pod_security_is_baseline,
         config={"image": {"reference": None, "fetchReference": None}},

@@ -5,6 +5,7 @@ import logging
 import runpy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -87,11 +88,17 @@ def run(config: Mapping[str, Any], secrets: Sequence[str] = ()) -> Program:
         recorder.mocks, PROJECT, "unit", preview=True, monitor=recorder, logger=logging.getLogger("pulumi")
     )
 
-    def program() -> pulumi.Output[None]:
+    def program() -> pulumi.Output[Any]:
         exported: Any = pulumi.runtime.get_root_resource()
         exported.outputs = dict[str, Any]()  # the mocks keep one stack for all runs of a process
         runpy.run_path(str(CHECKOUT / "__main__.py"))
-        return pulumi.Output.from_input(exported.outputs).apply(recorder.outputs.update)
+        # One by one: those that a preview does not know are left out.
+        return pulumi.Output.all(
+            *(
+                pulumi.Output.from_input(value).apply(partial(recorder.outputs.__setitem__, name))
+                for name, value in exported.outputs.items()
+            )
+        )
 
     pulumi.runtime.test(program)()  # pyright: ignore[reportUnknownMemberType]
     return Program(recorder)

@@ -15,6 +15,7 @@ from tests.unit.program.registrations import Program, Registration, run, stack_f
 
 BUILDS = ("build-fetch", "build-ray-vllm")
 CONTEXTS = ("fetch-context", "ray-vllm-context")
+RESOLVED = ("fetch-resolved", "ray-vllm-resolved")
 STACK, OTHER = "deepseek", "deepseek-builds"
 
 
@@ -105,6 +106,23 @@ def test_plain_http_is_spoken_to_the_registries_that_are_named_and_no_other() ->
     for name in CONTEXTS:
         settings = stack.one("ConfigMap", name).inputs["data"]["buildkitd.toml"]
         assert settings == '[registry."198.18.0.1:5000"]\n  http = true\n'
+
+
+def test_what_a_build_resolved_is_kept_as_long_as_its_image() -> None:
+    """Its pod may be gone when another key runs the build Job again, which then finds the image."""
+    names = [
+        {item.inputs["metadata"]["name"] for item in (stack.one("ConfigMap", name) for name in RESOLVED)}
+        for stack in (program(), program(pushSecret="registry", buildMemory="16Gi"), program(rebuild="2026-12"))
+    ]
+    assert names[0] == names[1]
+    assert not names[0] & names[2]
+    for name in RESOLVED:
+        assert list(program().one("ConfigMap", name).request.ignoreChanges) == ["data"]
+
+
+def test_finished_images_resolve_nothing() -> None:
+    finished = {"reference": "registry.example.com/ray:1", "fetchReference": "registry.example.com/fetch:1"}
+    assert not [item for item in program(**finished).kubernetes() if item.name in RESOLVED]
 
 
 @dataclass

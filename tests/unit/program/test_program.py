@@ -44,7 +44,10 @@ def test_a_job_that_is_made_again_takes_nothing_down_with_it(stack: str) -> None
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_value_of_every_object_is_known_in_a_preview(stack: str) -> None:
-    for item in program(stack).kubernetes():
+    """But for what a build will resolve."""
+    objects = [item for item in program(stack).kubernetes() if not item.name.endswith("-resolved")]
+    assert len(objects) > 15
+    for item in objects:
         assert rpc.UNKNOWN not in json.dumps(item.inputs, default=lambda _: rpc.UNKNOWN), item.urn
 
 

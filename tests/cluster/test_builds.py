@@ -1,0 +1,111 @@
+"""Builds in a namespace of their own, and what they resolved: read once from their pod, and kept.
+
+The stack has the download image alone. The test plays the pod of its build.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi import automation
+
+from components.image_build import ImageBuild, ImageBuildArgs
+from components.images import fetch_image
+from components.stack_config import cluster_provider, read_stack_config
+from local import stack
+from local.api_server import ApiServer
+from local.simulated import RunningCluster
+from local.simulated_nodes import PLAYED
+from tests.cluster import causes
+from tests.cluster.played_kubelet import Up
+from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
+
+BUILDS = "deepseek-builds"
+TOLD = {
+    "base": "docker.io/library/python:3.11-bookworm@sha256:" + 64 * "b",
+    "buildkit": "docker.io/moby/buildkit:v0.34.2@sha256:" + 64 * "c",
+    "image": "registry.example.com/deepseek/fetch:abc@sha256:" + 64 * "a",
+}
+IMAGE = {"push": "registry.example.com/deepseek", "buildkit": f"{PLAYED}buildkit:1", "buildNamespace": BUILDS}
+
+
+def build_the_download_image() -> None:
+    config = read_stack_config()
+    args = ImageBuildArgs(recipe=fetch_image(config.settings.image), config=config)
+    build = ImageBuild("fetch", args, pulumi.ResourceOptions(provider=cluster_provider(config)))
+    pulumi.export("reference", build.reference)
+    pulumi.export("resolved", build.resolved)
+
+
+class Stack:
+    """The stack of one image, and the kubelet that its build pods need."""
+
+    def __init__(self, cluster: RunningCluster, folder: Path) -> None:
+        self._api, self._kubeconfig, self._folder = cluster.api_server, cluster.kubeconfig, folder
+
+    def selected(self, **image: Any) -> automation.Stack:
+        overrides = {"deepseek:image": IMAGE | image}
+        return stack.select("a100-bf16", self._kubeconfig, overrides, self._folder, build_the_download_image)
+
+    def up(self, told: dict[str, str], **image: Any) -> dict[str, Any]:
+        """Bring it up; a build pod that runs meanwhile tells this. Return the outputs."""
+        message = "".join(f"{name} {reference}\n" for name, reference in told.items())
+        selected = self.selected(**image)
+        assert Up(selected).play(lambda: self._end_pods(message)) == ""
+        return {name: output.value for name, output in selected.outputs().items()}
+
+    def _end_pods(self, message: str) -> None:
+        for (kind, name), pod in objects(self._api, BUILDS).items():
+            if kind == "pods" and pod["status"]["phase"] == "Running":
+                ended = {"exitCode": 0, "reason": "Completed", "message": message}
+                known = {"name": "build", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+                status = {**known, "state": {"terminated": ended}}
+                path = f"/api/v1/namespaces/{BUILDS}/pods/{name}"
+                self._api.update_status(path, {"phase": "Succeeded", "containerStatuses": [status]})
+
+
+@pytest.fixture(scope="module")
+def one_image(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    api, path = cluster.api_server, f"/api/v1/namespaces/{BUILDS}"
+    api.apply(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": BUILDS}})
+    with causes.pod_security_is_baseline(api):
+        yield Stack(cluster, tmp_path_factory.mktemp("builds"))
+    api.delete(path)
+
+
+def test_it_builds_beside_a_namespace_that_takes_no_privileged_pod(one_image: Stack, api: ApiServer) -> None:
+    outputs = one_image.up(TOLD)
+    assert outputs["resolved"] == TOLD
+    assert {kind for kind, _ in objects(api, BUILDS)} == {"configmaps", "jobs", "pods"}
+    assert [kind for kind, _ in objects(api, NAMESPACE)] == ["configmaps"]
+
+
+def test_what_was_resolved_outlives_the_pod_that_told_it(one_image: Stack, api: ApiServer) -> None:
+    for pod in uids(api, "pods", BUILDS):
+        api.delete(f"/api/v1/namespaces/{BUILDS}/pods/{pod}")
+    selected = one_image.selected()
+    assert changed(selected.preview(expect_no_changes=True)) == {}
+    selected.refresh()
+    assert changed(selected.preview(expect_no_changes=True)) == {}
+    assert one_image.up({})["resolved"] == TOLD
+
+
+def test_a_job_that_finds_the_image_changes_nothing_of_it(one_image: Stack) -> None:
+    image = TOLD["image"]
+    assert one_image.up({"image": image}, buildMemory="16Gi")["resolved"] == TOLD
+
+
+def test_another_image_is_another_record(one_image: Stack, api: ApiServer) -> None:
+    another = {**TOLD, "base": TOLD["base"].replace("b" * 64, "d" * 64)}
+    preview = one_image.selected(rebuild="2026-12").preview()
+    assert changed(preview).keys() == {"replace"}
+    assert one_image.up(another, rebuild="2026-12")["resolved"] == another
+    [record] = objects(api, NAMESPACE).values()
+    assert record["data"] == another
+
+
+def test_destroy_leaves_nothing_in_either_namespace(one_image: Stack, api: ApiServer) -> None:
+    one_image.selected().destroy()
+    assert objects(api, BUILDS) == objects(api, NAMESPACE) == {}
