@@ -12,7 +12,7 @@ from local import stack
 from local.api_server import ApiServer
 from planning.preview import OPERATIONS, SAME, STACK_TYPE
 from planning.stack_file import PROJECT, SECRETS
-from tests.cluster.changes import Keys, Step
+from tests.cluster.changes import BUILD_NAMESPACE, Keys, Step
 from tests.cluster.stack_objects import NAMESPACE, objects, uids
 from tests.cluster.watched_objects import Moment, wait_until, watched
 
@@ -92,7 +92,7 @@ class ChangedStack:
     def make(self, step: Step) -> Changed:
         """Preview and make one change of a stack that serves."""
         self.at(step.before)
-        before = objects(self._api)
+        before = self._objects()
         selected = self.selected(step.after)
         previewed = run(selected.preview)
         with watched(self._api) as moments:
@@ -100,7 +100,11 @@ class ChangedStack:
             done = run(selected.up)
             self._keys = step.after
             self.settle()
-        return Changed(step, previewed, done, before, objects(self._api), moments)
+        return Changed(step, previewed, done, before, self._objects(), moments)
+
+    def _objects(self) -> dict[tuple[str, str], Any]:
+        """Return the objects of the stack's namespace, and of the one in which a change lets it build."""
+        return objects(self._api, BUILD_NAMESPACE) | objects(self._api)
 
     def selected(self, keys: Keys) -> automation.Stack:
         """Return the stack with these keys configured."""
