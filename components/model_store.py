@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.claim import VOLUME, MountArgs, claim, mounted
-from components.jobs import JobArgs, handed_on, job
+from components.jobs import ONCE, JobArgs, handed_on, job
 from components.labels import CACHE_FOLDER, CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
 from components.placement import beside_the_volume
 from components.pods import (
@@ -26,6 +26,12 @@ MODELS = "/mnt/models"
 
 TOKEN = "token"  # noqa: S105  a Secret's key
 EVENTS = k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create", "patch"])
+
+LASTING_FAILURE: Manifest = {
+    "action": "FailJob",
+    "onExitCodes": {"containerName": "fetch", "operator": "In", "values": [1]},
+}
+"""With this exit code the program says that somebody has to change something first: other pods would say the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +97,7 @@ class ModelStore(pulumi.ComponentResource):
                     "parallelism": args.storage.download_pods,
                     # The program itself tries for half an hour without a new byte; a drained node does not count.
                     "backoffLimit": 3,
-                    "podFailurePolicy": {
-                        "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
-                    },
+                    "podFailurePolicy": {"rules": [*ONCE["podFailurePolicy"]["rules"], LASTING_FAILURE]},
                 },
                 pod=_download_pod(args, config_map, handed_on(mount_job, CLAIM), child),
                 timeout_seconds=args.storage.download_timeout,

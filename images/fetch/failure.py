@@ -1,10 +1,11 @@
-"""Why a download ended: a sentence that says what was found and what to do, read off the words of git and git-lfs."""
+"""Why a download ended: a sentence that says what was found and what to do."""
 
 import errno
 import logging
 import os
-import re
 from pathlib import Path
+
+from filesystem import mounted_at
 
 log = logging.getLogger(__name__)
 
@@ -13,50 +14,30 @@ TERMINATION_LOG_BYTES = 4096
 
 
 class Failed(Exception):
-    """The download cannot go on by itself; the text tells a person why and what to do."""
+    """The download cannot go on before a person changes something; the text tells why and what to do."""
+
+
+class MayPass(Failed):
+    """This process gives up; another pod, later or on another node, may go on."""
 
 
 class Interrupted(Exception):
-    """Something that may pass by itself, such as a busy server: worth another attempt."""
+    """Worth another attempt, such as a busy server. `lasting`: it will hardly pass, so only for some minutes."""
 
-
-REFUSED = re.compile(
-    r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]"
-    r"|(?:Authentication required|Authorization error|HTTP 40[13])[^\n]*/objects/batch"
-)
-NOT_FOUND = re.compile(
-    r"repository '[^']*' not found|returned error: 404|Repository or object not found[^\n]*/objects/batch"
-)
-FULL = re.compile(r"[Nn]o space left on device|[Dd]isk quota exceeded")
-FORBIDDEN = re.compile(r"[Pp]ermission denied|[Rr]ead-only file system")
-
-
-def explain(words: str, repository: str, volume: Path, *, token: bool) -> Failed | Interrupted:
-    """Return what `words`, the output of git or git-lfs, mean for the person who started the download."""
-    if REFUSED.search(words):
-        found = "refused the token of deepseek:modelToken" if token else "asks for a token, and none is configured"
-        return Failed(
-            f"{repository} {found}: set one that may read this repository (pulumi config set --secret "
-            "deepseek:modelToken …); for a gated model its owner must have accepted the terms. "
-            f"The last words: {last_words(words)}"
-        )
-    if NOT_FOUND.search(words):
-        hint = "" if token else " Hosts hide private repositories in this way: if it is one, set deepseek:modelToken."
-        return Failed(f"There is no repository at {repository}: correct deepseek:model.repository.{hint}")
-    if FULL.search(words):
-        return full(volume)
-    if FORBIDDEN.search(words):
-        return forbidden(volume, last_words(words))
-    return Interrupted(last_words(words))
+    def __init__(self, text: str, *, lasting: bool = False) -> None:
+        super().__init__(text)
+        self.lasting = lasting
 
 
 def of_the_volume(error: OSError, volume: Path) -> Failed:
     """Return the failure behind an operation on the volume that the system refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return full(volume)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in (errno.EACCES, errno.EROFS):
         return forbidden(volume, str(error))
-    return Failed(
+    if error.errno in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+        return unsupported(volume, str(error))
+    return MayPass(
         f"The volume at {volume} does not work: {error}. Look at the claim and the storage behind it, then start again."
     )
 
@@ -75,13 +56,16 @@ def forbidden(volume: Path, words: str) -> Failed:
     """Return the failure of a volume that this user may not write to."""
     return Failed(
         f"The volume at {volume} refuses uid {os.geteuid()}, gid {os.getegid()} ({words}): its folder must be writable "
-        "for that user or group. Where fsGroup has no effect (NFS), set owner or mode of the export."
+        f"for that user or group. It is {mounted_at(volume)}: {mounted_at(volume).advice}."
     )
 
 
-def last_words(words: str, lines: int = 3) -> str:
-    """Return the last lines that say something, as one."""
-    return " / ".join([line.strip() for line in words.splitlines() if line.strip()][-lines:]) or "(nothing)"
+def unsupported(volume: Path, words: str) -> Failed:
+    """Return the failure of a file system that does not know an operation which the download needs."""
+    mount = mounted_at(volume)
+    return Failed(
+        f"The file system at {volume} ({mount}) does not do what git and the download need ({words}): {mount.advice}."
+    )
 
 
 def binary(count: float) -> str:

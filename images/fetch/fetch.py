@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -19,17 +20,27 @@ import failure
 import inventory
 from download import Download, from_environment
 from earlier import earlier_download, take_over
-from failure import Failed, Interrupted, binary
+from failure import Failed, Interrupted, MayPass, binary
 from git_repository import GitRepository
 from inventory import INVENTORY, MARKER, Inventory, shares
 from lease import hold
 from links import check_links, leaving, links_on_disk
 from object_store import ObjectStore
 from progress import reported, show, tell
+from repetition import TRANSIENT
 from transfer import Patience, Transfer
 from verification import Verifier, small_file_is_whole
 
 log = logging.getLogger(__name__)
+
+LASTING = 1
+"""Exit code that ends the Job: somebody has to change something first."""
+
+MAY_PASS = os.EX_TEMPFAIL
+"""Exit code after which the Job starts another pod, a limited number of times."""
+
+QUIET_SECONDS = 600.0
+"""After so long without an error of the volume the next one is the first again."""
 
 
 def main() -> int:
@@ -47,7 +58,11 @@ def main() -> int:
     except Failed as reason:
         log.critical("%s", reason)
         failure.write_termination_message(str(reason))
-        return 1
+        return MAY_PASS if isinstance(reason, MayPass) else LASTING
+    except Exception as error:
+        log.exception("A fault of the program")
+        failure.write_termination_message(f"A fault of the download's program: {error!r}. Its log has more.")
+        return MAY_PASS
     return 0
 
 
@@ -57,7 +72,22 @@ def stop(number: int, _: FrameType | None) -> None:
 
 
 def run(download: Download) -> None:
-    """Do what is left to do. Raises Failed."""
+    """Do what is left to do, again after errors of the volume that may pass. Raises Failed."""
+    patience, began = Patience(download), time.monotonic()
+    while True:
+        try:
+            return attempt(download)
+        except OSError as error:
+            if error.errno not in TRANSIENT:
+                raise failure.of_the_volume(error, download.volume) from error
+            if time.monotonic() - began > QUIET_SECONDS:
+                patience = Patience(download)
+            patience.wait(Interrupted(f"the volume at {download.volume}: {error}"))
+            began = time.monotonic()
+
+
+def attempt(download: Download) -> None:
+    """Do what is left to do once. Raises Failed, or OSError for the volume's own errors."""
     try:
         make_folders(download)
         marker = inventory.read(download.state / MARKER)
@@ -69,10 +99,9 @@ def run(download: Download) -> None:
         bring(download, files)
         if download.index == 0:
             finish(download, files)
-    except OSError as error:
-        raise failure.of_the_volume(error, download.volume) from error
     except Interrupted as why:
-        raise Failed(f"Git did not get on with {download.repository}: {why}. Try again.") from why
+        ended = Failed if why.lasting else MayPass
+        raise ended(f"Git did not get on with {download.repository}: {why}") from why
 
 
 def make_folders(download: Download) -> None:

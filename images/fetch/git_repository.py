@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from download import PROTOCOLS, Download
-from failure import Failed, Interrupted, explain
+from failure import Failed, Interrupted
 from inventory import Inventory, ModelFile
 from links import check_links, check_names
+from meanings import explain, repository_is_a_page
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 POINTER = re.compile(
@@ -103,9 +104,21 @@ class GitRepository:
         for reference in (f"refs/heads/{revision}", f"refs/tags/{revision}^{{}}", f"refs/tags/{revision}", revision):
             if reference in commits:
                 return commits[reference]
+        if not commits and not self._speaks_git():
+            raise repository_is_a_page(self.download.repository)
         names = sorted({re.sub(r"refs/(heads|tags)/|\^{}", "", name) for name in commits if name != "HEAD"})
         near = difflib.get_close_matches(revision, names, n=5) or names[:10]
         raise self._no("branch, tag or full commit", f" (it has {', '.join(near)})" if near else " (it is empty)")
+
+    def _speaks_git(self) -> bool:
+        """Whether the server sends packets of Git's protocol; git reads a web page without a line break as no refs."""
+        done = subprocess.run(
+            ["git", "ls-remote", self.download.repository],
+            env={**self.environment, "GIT_TRACE_PACKET": "1"},
+            capture_output=True,
+            check=False,
+        )
+        return b"packet:" in done.stderr
 
     def _no(self, kind: str, found: str = "") -> Failed:
         url, revision = self.download.repository, self.download.revision

@@ -5,8 +5,12 @@ waits watches whether the content changes. A holder that was killed is recognise
 place, and otherwise by STALE_SECONDS without a beat. There can be two holders when one was suspended for longer than
 that: the work under a lease is such that this costs time and no correctness, because files appear by renames and only
 with the right digest.
+
+A network file system that answers with an error for a while ends nothing: a beat that fails is made up for by the next,
+a lease that cannot be read is not lost, and one that cannot be given back is left to those who wait for it.
 """
 
+import contextlib
 import logging
 import os
 import secrets
@@ -18,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from failure import Failed
+from repetition import repeated
 
 log = logging.getLogger(__name__)
 
@@ -57,34 +62,49 @@ class Lease:
     def take(self) -> bool:
         """Take the lease if nobody holds it; whether it was taken."""
         try:
-            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o664)
+            self._descriptor = repeated(lambda: os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o664))
         except FileExistsError:
             return False
-        self._write(0)
+        try:
+            repeated(lambda: self._write(0))
+        except OSError:
+            self._close()
+            raise
         self._beating.start()
         return True
 
     def wait(self) -> None:
         """Take the lease as soon as it is free, or its holder gives no more signs of life."""
-        seen, since = self._content(), time.monotonic()
+        seen, since = self._content() or "", time.monotonic()
         if not is_dead(seen):
             log.info("Waiting for %s, which another pod holds", self.path.name)
         while not self.take():
             content = self._content()
-            if content != seen:
+            if content is not None and content != seen:
                 seen, since = content, time.monotonic()
-            if is_dead(content) or time.monotonic() - since > STALE_SECONDS:
-                self.path.unlink(missing_ok=True)
+            if is_dead(seen) or time.monotonic() - since > STALE_SECONDS:
+                repeated(lambda: self.path.unlink(missing_ok=True))
             else:
                 time.sleep(POLL_SECONDS)
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Let the next one have it. What was done under the lease is done, so an error of the volume is only logged."""
         self._released.set()
         self._beating.join()
-        os.close(self._descriptor)
-        if self._is_mine():
-            self.path.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        try:
+            os.close(self._descriptor)
+        except OSError as error:
+            log.warning("%s: %s", self.path, error)
+        try:
+            if repeated(self.path.read_text).startswith(self.owner):
+                repeated(lambda: self.path.unlink(missing_ok=True))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.warning("%s is left, which costs the next pod %.0f s: %s", self.path, STALE_SECONDS, error)
 
     def _write(self, beat: int) -> None:
         os.pwrite(self._descriptor, f"{self.owner} {beat}\n".encode(), 0)
@@ -98,18 +118,37 @@ class Lease:
                 self._write(beat)
             except OSError as error:  # a volume that is full now may have space again before anybody else asks
                 log.warning("%s: %s", self.path, error)
-            if not self._is_mine():
+                self._open_again()
+            content = self._content()
+            if content is not None and not content.startswith(self.owner):
                 self._lost.set()
                 return
 
-    def _content(self) -> str:
+    def _open_again(self) -> None:
+        """Replace a descriptor that has gone stale, if the file is still this process's."""
+        try:
+            fresh = os.open(self.path, os.O_RDWR)
+        except OSError:
+            return
+        try:
+            is_mine = os.pread(fresh, len(self.owner), 0) == self.owner.encode()
+        except OSError:
+            is_mine = False
+        stale = fresh
+        if is_mine:
+            stale, self._descriptor = self._descriptor, fresh
+        with contextlib.suppress(OSError):
+            os.close(stale)
+
+    def _content(self) -> str | None:
+        """Return what the file holds, nothing where there is none, and None where that cannot be found out now."""
         try:
             return self.path.read_text()
         except FileNotFoundError:
             return ""
-
-    def _is_mine(self) -> bool:
-        return self._content().startswith(self.owner)
+        except OSError as error:
+            log.warning("%s: %s", self.path, error)
+            return None
 
 
 def is_dead(content: str) -> bool:

@@ -7,13 +7,15 @@ links, the object moves from the one place to the other.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from inventory import Inventory, ModelFile, size_of, sync
 
 OID_LENGTH = 64
 READABLE = 0o444
+PAGE_BYTES = 1 << 20
+"""A web page is shorter."""
 
 
 class ObjectStore:
@@ -75,6 +77,12 @@ class ObjectStore:
 
     def _unfinished(self) -> list[Path]:
         return list(self.incomplete.iterdir()) if self.incomplete.is_dir() else []
+
+    def discard_pages(self, oids: Collection[str]) -> None:
+        """Remove what came of these objects and may be a web page: git-lfs would go on after its last byte."""
+        for path in self._unfinished():
+            if path.name[:OID_LENGTH] in oids and size_of(path) <= PAGE_BYTES:
+                path.unlink()
 
     def discard(self, file: ModelFile) -> None:
         """Remove a damaged object under all of its names."""

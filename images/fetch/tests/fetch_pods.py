@@ -1,6 +1,7 @@
 """Small repositories, volumes, and pods: the program as a process of its own, around the real git and git-lfs."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -16,6 +17,17 @@ import lfs_repository
 from faulty_server import FaultyServer
 
 TOKEN = "hf_secret-of-the-tests"  # noqa: S105 - it opens nothing else
+SETTINGS: dict[str, float] = {}
+"""Constants of the program's modules that a test sets to other values in its pods."""
+
+START = """
+import importlib, json, sys
+for constant, value in json.loads(sys.argv[1]).items():
+    module, name = constant.rsplit(".", 1)
+    setattr(importlib.import_module(module), name, value)
+import fetch
+sys.exit(fetch.main())
+"""
 ROOT = Path(__file__).parents[3]
 SMALL = {"config.json": b'{"num_hidden_layers": 4}\n', "folder/notes, [draft].txt": "Größe\n".encode()}
 LARGE = {
@@ -85,7 +97,7 @@ class Volume:
         (self.scratch / "termination-log").unlink(missing_ok=True)
         with (self.scratch / f"log-{len(self.pods)}").open("wb") as log:
             pod = subprocess.Popen(
-                [sys.executable, "-m", "fetch"],
+                [sys.executable, "-c", START, json.dumps(SETTINGS)],
                 env=self.environment(**changes),
                 cwd="/",
                 stdout=log,

@@ -1,12 +1,10 @@
 """What is told when the claim cannot be mounted, against a stand-in for the API server."""
 
-import errno
 from pathlib import Path
 from typing import Any
 
 import claim
 import in_cluster
-import mount
 import pytest
 from claim import ClaimCheck
 from failure import Failed
@@ -141,28 +139,3 @@ def test_when_it_gives_up_it_stops_the_job_that_mounts(
     assert claim.main() == 1
     assert "weights-nfs-rwx could not be mounted" in message.read_text()
     assert server.patched == ({job: {"spec": {"activeDeadlineSeconds": 1}}} if may_patch else {})
-
-
-def test_the_mount_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("VOLUME", str(tmp_path))
-    caplog.set_level("INFO")
-    assert mount.main() == 0
-    assert "mounted and writable" in caplog.text
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 0), (errno.EACCES, 1), (errno.EIO, 1)])
-def test_a_full_volume_may_hold_the_weights_but_one_that_refuses_does_not_do(
-    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(**_: Any) -> None:
-        raise OSError(number, "refused")
-
-    message = tmp_path / "termination-log"
-    monkeypatch.setenv("VOLUME", str(tmp_path))
-    monkeypatch.setenv("TERMINATION_LOG", str(message))
-    monkeypatch.setattr(mount.tempfile, "NamedTemporaryFile", refuse)
-    assert mount.main() == code
-    assert message.exists() == bool(code)

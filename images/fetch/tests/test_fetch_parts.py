@@ -1,19 +1,25 @@
 """The parts that need neither server nor process."""
 
+import errno
 import time
 from pathlib import Path
 from typing import Any
 
+import failure
 import fetch
+import filesystem
 import in_cluster
 import object_store
 import progress
 import pytest
+import transfer
 from download import Download, from_environment
-from failure import Failed, Interrupted, binary, explain
+from failure import Failed, Interrupted, MayPass, binary
 from fetch_pods import LARGE, Repository, Volume
 from inventory import ModelFile
+from meanings import explain
 from progress import reported
+from transfer import Patience
 from verification import small_file_is_whole
 
 
@@ -69,6 +75,113 @@ def test_a_missing_variable_is_named() -> None:
 )
 def test_only_what_may_pass_is_tried_again(words: str, kind: type[Exception], tmp_path: Path) -> None:
     assert type(explain(words, "https://example.com/model.git", tmp_path, token=False)) is kind
+
+
+LASTING = {
+    "proxy wants credentials": 'LFS: Get "https://cdn.example.com/x": Proxy Authentication Required',
+    "old curl": "fatal: unable to access 'https://e/m/': Received HTTP code 407 from proxy after CONNECT",
+    "expired": "fatal: unable to access 'https://e/m/': SSL certificate problem: certificate has expired",
+    "self-signed": "fatal: unable to access 'https://e/m/': SSL certificate problem: self-signed certificate",
+    "authority": "fatal: unable to access 'https://e/m/': SSL certificate problem: unable to get local issuer",
+    "no CA file": "fatal: unable to access 'https://e/m/': error setting certificate file: /ca/ca.crt",
+    "go": 'batch response: Post "https://e/m": x509: certificate signed by unknown authority',
+    "name": 'LFS: Get "https://cdn.e/x": dial tcp: lookup cdn.e on 10.0.0.10:53: no such host',
+    "name server": 'LFS: Get "https://cdn.e/x": dial tcp: lookup cdn.e on 10.0.0.10:53: read udp: i/o timeout',
+    "firewall": "fatal: unable to access 'https://e/m/': Failed to connect to e port 443 after 130000 ms: timed out",
+    "route": 'LFS: Get "https://cdn.e/x": dial tcp 192.0.2.1:443: connect: no route to host',
+    "page": 'batch response: Expected JSON type, got: "text/html; charset=utf-8"',
+    "login": "fatal: unable to update url base from redirection:\n  asked for: https://e/m/info/refs",
+    "law": "fatal: unable to access 'https://e/m/': The requested URL returned error: 451",
+    "gone": "LFS: Client error &{%!!(string=https) %!!(string=) %!!(*url.Userinfo=<nil>) %!!(string=e) %!!(string=/x) "
+    "%!!(string=)}s(MISSING) from HTTP 410",
+}
+
+
+@pytest.mark.parametrize("words", LASTING.values(), ids=LASTING)
+def test_what_hardly_passes_is_tried_for_minutes_only(words: str, tmp_path: Path) -> None:
+    meant = explain(words, "https://example.com/model.git", tmp_path, token=False)
+    assert isinstance(meant, Interrupted)
+    assert meant.lasting
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fatal: unable to access 'https://e/m/': The requested URL returned error: 502",
+        "fatal: unable to access 'https://e/m/': The requested URL returned error: 429",
+        "fatal: unable to access 'https://e/m/': The requested URL returned error: 408",
+        "fatal: unable to access 'https://e/m/': GnuTLS recv error (-110): The TLS connection was terminated",
+        "error: RPC failed; curl 92 HTTP/2 stream 0 was not closed cleanly: CANCEL (err 8)",
+        'LFS: Get "https://cdn.e/x": EOF',
+        'LFS: Get "https://cdn.e/x": net/http: TLS handshake timeout',
+        'LFS: Get "https://cdn.e/x": Bad Gateway',
+        "LFS: unexpected EOF",
+        "open /volume/x: stale NFS file handle",
+    ],
+)
+def test_what_may_pass_is_tried_as_long_as_an_outage(words: str, tmp_path: Path) -> None:
+    meant = explain(words, "https://example.com/model.git", tmp_path, token=False)
+    assert isinstance(meant, Interrupted)
+    assert not meant.lasting
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "error: chmod on /volume/m/.git/config.lock failed: Operation not permitted",
+        "error: unable to create file x: Function not implemented",
+        "rename /volume/a /volume/b: operation not permitted",
+    ],
+)
+def test_what_the_file_system_does_not_do_is_no_matter_of_write_rights(words: str, tmp_path: Path) -> None:
+    meant = explain(f"{words}\nfatal: could not do it", "https://example.com/model.git", tmp_path, token=False)
+    assert isinstance(meant, Failed)
+    assert "does not do what git and the download need" in str(meant)
+    assert words in str(meant)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_an_operation_that_the_volume_does_not_know_ends_the_job(number: int, tmp_path: Path) -> None:
+    failed = failure.of_the_volume(OSError(number, "refused"), tmp_path)
+    assert not isinstance(failed, MayPass)
+    assert "does not do what git and the download need" in str(failed)
+
+
+def test_once_bytes_have_come_an_unknown_name_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "LASTING_SECONDS", 0.0)
+    monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.01)
+    unresolved = Interrupted("no such host", lasting=True)
+    patience = Patience(job(), received=10)
+    with pytest.raises(Failed, match="no such host It was so 1 times"):
+        patience.wait(unresolved, 10)
+    patience.wait(unresolved, 11)
+    patience.wait(unresolved, 11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "advice"),
+    [
+        ("cifs", "rw,vers=3.1.1,uid=0,gid=0", "mountOptions: uid="),
+        ("nfs4", "rw,vers=4.1", "root_squash"),
+        ("fuse.s3fs", "rw,user_id=0", "object store"),
+        ("ext4", "rw", "owner and mode"),
+    ],
+)
+def test_a_volume_is_described_as_it_is_mounted(
+    kind: str, options: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:1 / / rw,relatime shared:1 - overlay overlay rw\n"
+        f"23 22 0:2 / /with\\040space rw - tmpfs tmpfs rw\n"
+        f"24 22 0:3 / /volume rw,relatime - {kind} //server/x {options}\n"
+    )
+    monkeypatch.setattr(filesystem, "MOUNTS", mounts)
+    mount = filesystem.mounted_at(Path("/volume/model"))
+    assert str(mount) == f"{kind}, mounted with {options}"
+    assert advice in mount.advice
+    assert filesystem.mounted_at(Path("/with space")).kind == "tmpfs"
+    assert filesystem.mounted_at(Path("/volumes")).kind == "overlay"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,20 @@
 """Several pods at one volume."""
 
+import errno
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import fetch
 import lease
 import pytest
-from failure import Failed
+import repetition
+from download import from_environment
+from failure import Failed, MayPass
 from faulty_server import FaultyServer
 from fetch_pods import LARGE, Repository, Volume, wait_until
 from inventory import ModelFile, shares
@@ -110,6 +117,127 @@ def test_a_holder_that_was_suspended_notices_that_it_lost_its_lease(
         with pytest.raises(Failed, match="Another pod took"):
             held.check()
     assert (tmp_path / "lease").exists(), "the other's lease is not removed"
+
+
+class Unsteady:
+    """Functions of `os` that answer with an error as long as it is set, as a network file system does for a while."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        self.number = 0
+        self.refused = 0
+        for name in names:
+            monkeypatch.setattr(os, name, self._unsteady(getattr(os, name)))
+
+    def _unsteady(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def answer(*arguments: Any, **named: Any) -> Any:
+            if self.number:
+                self.refused += 1
+                raise OSError(self.number, os.strerror(self.number))
+            return real(*arguments, **named)
+
+        return answer
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(repetition, "PAUSE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.ENOTCONN], ids=os.strerror)
+def test_the_heart_beats_on_after_the_volume_was_away(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lease"
+    read = Path.read_text
+
+    def unsteady_read(path: Path) -> str:
+        if unsteady.number:
+            raise OSError(unsteady.number, os.strerror(unsteady.number))
+        return read(path)
+
+    with hold(file) as held:
+        unsteady = Unsteady(monkeypatch, "pwrite", "fsync")
+        monkeypatch.setattr(Path, "read_text", unsteady_read)
+        unsteady.number = number
+        wait_until(lambda: unsteady.refused > 3)
+        unsteady.number = 0
+        seen = file.read_text()
+        wait_until(lambda: file.read_text() not in ("", seen))
+        held.check()
+    assert not file.exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_beat_goes_to_the_file_again_whose_handle_is_stale(tmp_path: Path) -> None:
+    file = tmp_path / "lease"
+    with hold(file) as held:
+        with Path(os.devnull).open() as other:  # the kernel refuses to write there, as to a stale handle: for good
+            os.dup2(other.fileno(), vars(held)["_descriptor"])
+        seen = file.read_text()
+        wait_until(lambda: file.read_text() not in ("", seen))
+        held.check()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("function", ["close", "unlink"])
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO], ids=os.strerror)
+def test_a_share_that_is_complete_does_not_fail_when_its_lease_cannot_be_given_back(
+    function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        unsteady = Unsteady(patched, function)
+        with hold(tmp_path / "lease"):
+            unsteady.number = number
+        assert unsteady.refused
+    (tmp_path / "lease").unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_lease_is_taken_although_the_first_tries_meet_a_stale_handle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsteady = Unsteady(monkeypatch, "fsync")
+    unsteady.number = errno.ESTALE
+    threading.Timer(0.1, lambda: setattr(unsteady, "number", 0)).start()
+    with hold(tmp_path / "lease"):
+        assert unsteady.refused
+
+
+def test_a_full_volume_is_no_error_that_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Unsteady(monkeypatch, "fsync").number = errno.ENOSPC
+    with pytest.raises(OSError, match="No space left"), hold(tmp_path / "lease"):
+        pass
+    assert not (tmp_path / "lease").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO], ids=os.strerror)
+def test_a_download_survives_an_error_of_the_volume_that_passes(
+    number: int, repository: Repository, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True, True])
+    real = fetch.finish
+
+    def unsteady(*arguments: Any) -> None:
+        if next(failures, False):
+            raise OSError(number, os.strerror(number))
+        real(*arguments)
+
+    monkeypatch.setattr(fetch, "finish", unsteady)
+    fetch.run(from_environment(volume.environment()))
+    assert volume.content() == repository.content
+
+
+def test_an_error_of_the_volume_that_stays_is_left_to_another_pod(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(fetch, "make_folders", away)
+    with pytest.raises(MayPass, match="Stale file handle"):
+        fetch.run(from_environment(volume.environment(PATIENCE_SECONDS="0")))
 
 
 @pytest.mark.faults

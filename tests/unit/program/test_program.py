@@ -232,6 +232,15 @@ def test_names_of_jobs_follow_their_content() -> None:
     assert re.fullmatch(r"serve-[0-9a-f]{12}", after)
 
 
+def test_what_somebody_has_to_change_first_ends_the_download_with_its_first_pod() -> None:
+    download = program("a100-bf16").one("Job", "download").inputs
+    rules = download["spec"]["podFailurePolicy"]["rules"]
+    [container] = pod_of(download)["containers"]
+    drained = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    lasting = {"containerName": container["name"], "operator": "In", "values": [1]}
+    assert rules == [drained, {"action": "FailJob", "onExitCodes": lasting}]
+
+
 def test_the_download_begins_when_a_pod_has_mounted_the_claim_and_another_tells_why_not() -> None:
     stack = program("a100-bf16")
     mount, check, download = (stack.one("Job", name) for name in ("mount", "claim", "download"))

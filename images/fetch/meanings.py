@@ -1,0 +1,281 @@
+"""What the output of git and git-lfs means: whether another attempt may help, and what a person has to change.
+
+The patterns are the words of git 2.39 to 2.51 with GnuTLS and OpenSSL, and of git-lfs 3.3 to 3.7.
+"""
+
+import os
+import re
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import failure
+from failure import Failed, Interrupted
+from words import line_at, readable, telling_line
+
+URL = re.compile(r"\b(?:https?|ssh|git)://[^\s'\"<>)]+")
+PROXY_HINT = "Look at the proxy, and at its address in the environment variables HTTPS_PROXY and HTTP_PROXY."
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked of whom, for a message."""
+
+    repository: str
+    volume: Path
+    token: bool
+
+    def server(self, line: str) -> str:
+        """Return the server that a line is about: that of the address in it, otherwise the repository's."""
+        found = URL.search(line)
+        url = urlsplit(found[0] if found else self.repository)
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+
+    def proxy(self, line: str) -> str:
+        """Return the proxy that requests to this server go through, without credentials; empty when there is none."""
+        server = urlsplit(self.server(line))
+        proxy = urllib.request.getproxies_environment().get(server.scheme, "")
+        if not proxy or urllib.request.proxy_bypass(server.netloc):
+            return ""
+        return re.sub(r"//[^/@]*@", "//", proxy)
+
+
+Explanation = Callable[[Question, str], Failed | Interrupted]
+"""Of the line that told, for the person who started the download."""
+
+
+def explain(words: str, repository: str, volume: Path, *, token: bool) -> Failed | Interrupted:
+    """Return what `words`, the output of git or git-lfs, mean for the person who started the download."""
+    words, asked = readable(words), Question(repository, volume, token)
+    for pattern, meaning in MEANINGS:
+        if found := pattern.search(words):
+            return meaning(asked, line_at(words, found.start()))
+    return Interrupted(telling_line(words))
+
+
+def _refused(asked: Question, line: str) -> Failed:
+    found = "refused the token of deepseek:modelToken" if asked.token else "asks for a token, and none is configured"
+    return Failed(
+        f"{asked.repository} {found}: set one that may read this repository (pulumi config set --secret "
+        "deepseek:modelToken …). The owner of a gated model must have accepted your request. "
+        f"It said: {line}"
+    )
+
+
+def _not_found(asked: Question, _: str) -> Failed:
+    hint = "" if asked.token else " Hosts hide private repositories in this way: if it is one, set deepseek:modelToken."
+    return Failed(f"There is no repository at {asked.repository}: correct deepseek:model.repository.{hint}")
+
+
+def _proxy_wants_credentials(asked: Question, line: str) -> Interrupted:
+    proxy = asked.proxy(line) or "The proxy"
+    return _lasting(
+        f"{proxy} wants credentials (HTTP 407) before it connects to {asked.server(line)}: put a user and a password "
+        f"into the proxy's address. {PROXY_HINT}",
+        line,
+    )
+
+
+def _proxy_refuses(asked: Question, line: str) -> Interrupted:
+    proxy = asked.proxy(line) or "The proxy"
+    return _lasting(
+        f"{proxy} does not let this cluster reach {asked.server(line)}: allow that host in the proxy, or set "
+        f"deepseek:model.repository to a mirror. {PROXY_HINT}",
+        line,
+    )
+
+
+def _no_proxy(asked: Question, line: str) -> Interrupted:
+    proxy = asked.proxy(line) or "The proxy"
+    return _lasting(f"{proxy}, through which {asked.server(line)} is asked, cannot be reached. {PROXY_HINT}", line)
+
+
+def _not_trusted(asked: Question, line: str) -> Interrupted:
+    server = asked.server(line)
+    if re.search(r"expired|not yet valid", line):
+        advice = "let its owner renew it, and compare the clocks of server and node"
+    elif re.search(r"subject name|SANs|is valid for|no alternative certificate", line):
+        advice = "it was issued for another name: correct the host in deepseek:model.repository"
+    else:
+        advice = (
+            "the certificate authority (CA) that signed it is not among those that the fetch image trusts. A proxy or "
+            "mirror of a company has a CA of its own: add that CA to the image of deepseek:image.fetchReference"
+        )
+    return _lasting(f"The certificate of {server} is not trusted: {advice}.", line)
+
+
+def _no_tls(asked: Question, line: str) -> Interrupted:
+    return _lasting(
+        f"{asked.server(line)} does not speak TLS: correct the scheme or port of deepseek:model.repository or proxy.",
+        line,
+    )
+
+
+def _ssh(asked: Question, line: str) -> Failed:
+    return Failed(
+        f"{asked.repository} is an SSH address, and the download has no SSH key: set deepseek:model.repository to the "
+        f"https:// address of the same repository, and deepseek:modelToken if it is private. It said: {line}"
+    )
+
+
+def _scheme(asked: Question, line: str) -> Failed:
+    return Failed(
+        f"Git cannot read {asked.repository}: deepseek:model.repository must begin with https:// or http://. "
+        f"It said: {line}"
+    )
+
+
+def _unresolved(asked: Question, line: str) -> Interrupted:
+    found = re.search(r"(?:resolve host(?:name)?:? |lookup )([^\s:]+)", line)
+    host = found[1] if found else urlsplit(asked.server(line)).netloc
+    return _lasting(
+        f"The host name {host} does not resolve inside the cluster: correct deepseek:model.repository, or let the "
+        "cluster's DNS know the name. Where the internet is behind a proxy, the proxy resolves it, if one is set.",
+        line,
+    )
+
+
+def _unreachable(asked: Question, line: str) -> Interrupted:
+    proxy = asked.proxy(line)
+    found = re.search(r"connect to (\S+) port (\d+)", line)
+    if proxy and (not found or found[1] == urlsplit(proxy).hostname):
+        return _no_proxy(asked, line)
+    return _lasting(
+        f"{asked.server(line)} cannot be reached from inside the cluster: correct host and port of "
+        "deepseek:model.repository, or let the network's firewall and policies pass it. Where the internet is behind a "
+        "proxy, one must be set.",
+        line,
+    )
+
+
+def _other_content(asked: Question, line: str) -> Interrupted:
+    return _lasting(
+        f"{asked.server(line)} answered with something other than Git's data, such as a web page to log in or an error "
+        "page of a proxy: open the address in a browser, and correct deepseek:model.repository or the proxy.",
+        line,
+    )
+
+
+def _busy(asked: Question, line: str) -> Interrupted:
+    token = (
+        "It counts requests of the token of deepseek:modelToken: one with a higher limit helps."
+        if asked.token
+        else "Set deepseek:modelToken: servers allow more requests to those who log in."
+    )
+    return Interrupted(f"{asked.server(line)} limits the rate of requests (HTTP 429): {line}. {token}")
+
+
+def _other_status(asked: Question, line: str) -> Interrupted:
+    return _lasting(
+        f"{asked.server(line)} refuses what it is asked for: look whether deepseek:model.repository and "
+        "deepseek:model.revision are right.",
+        line,
+    )
+
+
+def _full(asked: Question, _: str) -> Failed:
+    return failure.full(asked.volume)
+
+
+def _forbidden(asked: Question, line: str) -> Failed:
+    return failure.forbidden(asked.volume, line)
+
+
+def _unsupported(asked: Question, line: str) -> Failed:
+    return failure.unsupported(asked.volume, line)
+
+
+def _lasting(text: str, line: str) -> Interrupted:
+    return Interrupted(f"{text} It said: {line}", lasting=True)
+
+
+PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
+    (_proxy_wants_credentials, (r"(?:response|error:|code|HTTP) 407\b", "Proxy Authentication Required")),
+    (
+        _proxy_refuses,
+        (
+            "CONNECT tunnel failed, response 4",
+            r"HTTP code 4\d\d from proxy",
+            r"(?:Post|Get) \S+: (?:Forbidden|Bad Request|Unauthorized|Not Found|Method Not Allowed)$",
+        ),
+    ),
+    (_no_proxy, ("resolve proxy", "proxyconnect tcp")),
+    (
+        _not_trusted,
+        (
+            "certificate (?:verification failed|problem|subject name|has expired|is not yet valid)",
+            "x509: |self.signed certificate|unable to get local issuer|setting certificate",
+        ),
+    ),
+    (
+        _no_tls,
+        (
+            "does not look like a TLS handshake|wrong version number|unexpected TLS packet|packet length too long",
+            "HTTP response to HTTPS client",
+        ),
+    ),
+    (
+        _ssh,
+        (
+            r"cannot run \S*ssh\b|executable file not found",
+            r"^ssh: |\bssh: \w|Permission denied \(publickey|Host key verification failed",
+        ),
+    ),
+    (_scheme, (r"'remote-[\w+]+' is not a git command|remote helper for|transport '\w+' not allowed",)),
+    (
+        _unresolved,
+        (
+            "resolve host|no such host|Name or service not known|Temporary failure in name",
+            "lookup .*(?:server misbehaving|i/o timeout)",
+        ),
+    ),
+    (
+        _unreachable,
+        (
+            "Failed to connect to|Couldn't connect|[Cc]onnection refused|[Nn]o route to host",
+            "[Nn]etwork is unreachable|dial tcp.*(?:i/o timeout|timed out)",
+        ),
+    ),
+    (
+        _refused,
+        (
+            r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]",
+            r"(?:Authentication required|Authorization error|HTTP 40[13])[^\n]*/objects/batch",
+        ),
+    ),
+    (
+        _not_found,
+        (
+            r"repository '[^']*' not found|returned error: 404",
+            r"Repository or object not found[^\n]*/objects/batch",
+        ),
+    ),
+    (_busy, ("HTTP 429|returned error: 429|Rate limit exceeded|Too Many Requests",)),
+    (_full, ("[Nn]o space left on device|[Dd]isk quota exceeded",)),
+    (_unsupported, ("[Oo]peration not permitted|[Ff]unction not implemented|[Oo]peration not supported",)),
+    (_forbidden, ("[Pp]ermission denied|[Rr]ead-only file system",)),
+    (
+        _other_content,
+        (
+            r"is this a git repository|Expected JSON type|url base from redirection|expected OID \S+ got",
+            "bad line length|dumb http transport|invalid character '<'",
+        ),
+    ),
+    (
+        _other_status,
+        (
+            r"(?:returned error:|HTTP) 4(?!08|25)\d\d",
+            "Client error|Authorization error|object not found",
+        ),
+    ),
+)
+"""In this order: the first that is found is what the words mean."""
+
+MEANINGS = [(re.compile("|".join(patterns), re.MULTILINE), meaning) for meaning, patterns in PATTERNS]
+
+
+def repository_is_a_page(repository: str) -> Interrupted:
+    """Return why a server that says "yes" to every request and names no revision is not believed."""
+    return _other_content(Question(repository, Path(os.curdir), token=False), "HTTP 200, and no data of Git in it")
