@@ -37,6 +37,9 @@ class JobArgs:
     timeout_seconds: int | None = None
     """Bound of the whole Job; none for one that never completes."""
 
+    suspended_seconds: int = 0
+    """How much longer Pulumi waits, for a Job that moves its own bound while it waits for what is suspended."""
+
 
 ONCE: Mapping[str, Any] = {
     "backoffLimit": 0,
@@ -130,5 +133,5 @@ def _spec(args: JobArgs) -> dict[str, Any]:
 def _timeouts(args: JobArgs) -> pulumi.CustomTimeouts | None:
     if args.timeout_seconds is None:
         return None
-    seconds = f"{args.timeout_seconds + AWAITER_MARGIN_SECONDS}s"
+    seconds = f"{args.timeout_seconds + args.suspended_seconds + AWAITER_MARGIN_SECONDS}s"
     return pulumi.CustomTimeouts(create=seconds, update=seconds)

@@ -102,7 +102,11 @@ def gate_pod(
         scheduling=args.settings.scheduling,
         config_map=config_map,
         service_account=service_account,
-        variables=[*environment(variables), *_shared_variables(args)],
+        variables=[
+            *environment(variables),
+            *_shared_variables(args),
+            field_variable("GATE_JOB", "metadata.labels['batch.kubernetes.io/job-name']"),
+        ],
     )
     if args.api_key_secret:
         mount_key(pod, args.api_key_secret)

@@ -16,6 +16,9 @@ __all__ = ["VllmServer", "VllmServerArgs"]
 GATE_MARGIN_SECONDS = 300
 """The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
 
+MOST_SUSPENDED_SECONDS = 30 * 24 * 3600
+"""How long Pulumi waits for the gate beyond the bounds: the Job has its own, which the gate moves while suspended."""
+
 MAX_INT32 = 2**31 - 1
 SUPERVISOR_RULES = [
     k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
@@ -62,10 +65,9 @@ class VllmServer(pulumi.ComponentResource):
                 pulumi.ResourceOptions(replace_with=[args.cluster.resource], delete_before_replace=True),
             ),
         )
-        account = service_account("gate", "serving", _gate_rules(args, job_name("serve", serve)), child)
-        gate = job(
-            "gate",
-            JobArgs(
+
+        def asking(account: pulumi.Input[str]) -> JobArgs:
+            return JobArgs(
                 component="gate",
                 annotations={
                     ENDPOINT: service.metadata["name"].apply(lambda host: f"http://{host}.{args.namespace}:{PORT}"),
@@ -80,7 +82,15 @@ class VllmServer(pulumi.ComponentResource):
                     serving_job=job_name("serve", serve),
                 ),
                 timeout_seconds=gate_seconds(args.settings) + GATE_MARGIN_SECONDS,
-            ),
+                suspended_seconds=MOST_SUSPENDED_SECONDS,
+            )
+
+        own_job = job_name("gate", asking("gate"))
+        rules = _gate_rules(args, job_name("serve", serve), own_job)
+        account = service_account("gate", "serving", rules, child)
+        gate = job(
+            "gate",
+            asking(account),
             pulumi.ResourceOptions.merge(
                 child,
                 # Its name is known in every preview; what the Job's metadata say waits for its owner.
@@ -96,13 +106,17 @@ class VllmServer(pulumi.ComponentResource):
         )
 
 
-def _gate_rules(args: VllmServerArgs, serving_job: pulumi.Input[str]) -> list[k8s.rbac.v1.PolicyRuleArgs]:
-    """Return what images/ray-vllm/programs/cluster_state.py asks for."""
+def _gate_rules(
+    args: VllmServerArgs, serving_job: pulumi.Input[str], own_job: pulumi.Input[str]
+) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+    """Return what the modules cluster_state, job_events and own_deadline of images/ray-vllm/programs ask for."""
     rule = k8s.rbac.v1.PolicyRuleArgs
     return [
-        rule(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
+        rule(api_groups=[""], resources=["pods"], verbs=["list"]),
+        rule(api_groups=[""], resources=["events"], verbs=["list", "create"]),
         rule(api_groups=[""], resources=["pods/log"], verbs=["get"]),
         rule(api_groups=["batch"], resources=["jobs"], resource_names=[serving_job], verbs=["get"]),
+        rule(api_groups=["batch"], resources=["jobs"], resource_names=[own_job], verbs=["get", "patch"]),
         rule(api_groups=["ray.io"], resources=["rayclusters"], resource_names=[args.cluster.name], verbs=["get"]),
     ]
 

@@ -79,7 +79,7 @@ OF_THE_PLAN = Route(
         Change("hardware.nodes", 2),
         Change("hardware.nodes", 4),
         Change("hardware.gpusPerNode", 4),
-        Change("hardware.gpu", H100),
+        Change("hardware.gpu", H100, along={"hardware.computeCapability": 9.0}),
     ),
 )
 OF_WHAT_RUNS = Route(

@@ -1,4 +1,6 @@
-"""What proves that a model is served: a chat completion with text in it, or metrics of the engine that move.
+"""What proves that a model is served: a completion with text in it, or metrics of the engine that move.
+
+A chat completion is asked for. A base model has no chat template, and vLLM says so: it is asked to complete a text.
 
 `/health` and `/v1/models` prove neither: both have been seen green over a dead engine, and damaged weights have been
 seen to answer with empty strings.
@@ -6,7 +8,9 @@ seen to answer with empty strings.
 
 import json
 import re
+import time
 from dataclasses import dataclass
+from typing import Any
 
 from direct_http import NoAnswer, fetch
 from key_file import read_key
@@ -17,6 +21,10 @@ GENERATED_TOKENS = "vllm:generation_tokens_total"
 CACHE_USAGE = "vllm:kv_cache_usage_perc"
 HTTP_BAD_REQUEST = 400
 HTTP_SERVER_ERROR = 500
+NO_CHAT_TEMPLATE = re.compile(r"chat[ _-]?template", re.IGNORECASE)
+HTTP_UNAUTHORIZED = 401
+HTTP_REQUEST_TIMEOUT = 408
+HTTP_TOO_EARLY = 425
 HTTP_TOO_MANY_REQUESTS = 429
 HTTP_UNAVAILABLE = 503
 
@@ -28,6 +36,8 @@ class Answer:
     `completed`: the request was completed, be it without text. `busy`: the server is there and may only be slow.
     `turned_away`: the engine was not asked, because there is no key to ask with, or the server refused the question or
     closed the connection.
+    `final`: the server is up and will hardly say anything else to this question, such as that it has no model of this
+    name.
     """
 
     text: str = ""
@@ -35,6 +45,7 @@ class Answer:
     completed: bool = False
     busy: bool = False
     turned_away: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,23 +69,27 @@ class Model:
 
     def ask(self, question: str, max_tokens: int, timeout: float) -> Answer:
         """Return the answer to one question, or the problem when none comes within `timeout` seconds."""
-        body = {
-            "model": self.name,
-            "messages": [{"role": "user", "content": question}],
-            "max_tokens": max_tokens,
-            "temperature": 0,
-        }
         key = self._key()
         if self.key_file and not key:
             return Answer(problem=f"the file {self.key_file} holds no API key to ask with", turned_away=True)
+        deadline = time.monotonic() + timeout
+        messages = [{"role": "user", "content": question}]
         try:
-            text = fetch("POST", f"{self.endpoint}/v1/chat/completions", body=body, token=key, timeout=timeout)
+            return self._complete("chat/completions", {"messages": messages}, key, max_tokens, timeout)
         except NoAnswer as error:
-            busy = error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE)
-            refused = HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR
-            problem = f"no answer within {timeout:g} s" if error.timed_out else str(error)
-            return Answer(problem=problem, busy=busy, turned_away=refused or error.closed)
-        return _answer(text)
+            refusal = error
+        if is_client_error(refusal.status) and NO_CHAT_TEMPLATE.search(str(refusal)):
+            left = max(deadline - time.monotonic(), 0.1)
+            try:
+                return self._complete("completions", {"prompt": question}, key, max_tokens, left)
+            except NoAnswer as error:
+                refusal = error
+        return _no_answer(refusal, timeout)
+
+    def _complete(self, path: str, what: dict[str, Any], key: str, max_tokens: int, timeout: float) -> Answer:
+        """Return a completion, be it without text. Raises NoAnswer."""
+        body = {"model": self.name, **what, "max_tokens": max_tokens, "temperature": 0}
+        return _answer(fetch("POST", f"{self.endpoint}/v1/{path}", body=body, token=key, timeout=timeout))
 
     def metrics(self, timeout: float) -> Metrics:
         """Return what vLLM says of its engines within `timeout` seconds."""
@@ -89,15 +104,31 @@ class Model:
         return read_key(self.key_file).decode() if self.key_file else ""
 
 
+def is_client_error(status: int) -> bool:
+    """Tell whether a status blames the request, so that the same one is hardly answered better another time."""
+    passes = (HTTP_UNAUTHORIZED, HTTP_REQUEST_TIMEOUT, HTTP_TOO_EARLY, HTTP_TOO_MANY_REQUESTS)
+    return HTTP_BAD_REQUEST <= status < HTTP_SERVER_ERROR and status not in passes
+
+
 def sum_of(metrics: str, name: str) -> float | None:
     """Return the sum over all label sets of a metric in Prometheus' text format; None when it is not there."""
     values = re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\S+)", metrics, re.MULTILINE)
     return sum(map(float, values)) if values else None
 
 
+def _no_answer(error: NoAnswer, timeout: float) -> Answer:
+    return Answer(
+        problem=f"no answer within {timeout:g} s" if error.timed_out else str(error),
+        busy=error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE),
+        turned_away=HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR or error.closed,
+        final=is_client_error(error.status),
+    )
+
+
 def _answer(text: str) -> Answer:
     try:
-        message = json.loads(text)["choices"][0]["message"]
+        choice = json.loads(text)["choices"][0]
+        message = {"content": choice["text"]} if "text" in choice else choice["message"]
         said = str(message.get("content") or message.get("reasoning") or message.get("reasoning_content") or "")
     except (ValueError, LookupError, TypeError, AttributeError):
         return Answer(problem=f"not a chat completion: {text[:300]}")

@@ -6,6 +6,7 @@ import time
 from completion import QUESTION, QUESTION_TOKENS, Answer, Metrics, Model
 from engine_log import EngineLog
 from liveness import Life, probe
+from refusals import Refusals
 
 FIRST_ANSWER_SECONDS = 120.0  # the first requests compile kernels
 LOADING_INTERVAL_SECONDS = 3.0
@@ -22,6 +23,7 @@ class EngineWatch:
         self.first_answer = ""
         self.problem = "not asked yet"
         self.empty_answers = 0
+        self.refusals = Refusals()
         threading.Thread(target=self._run, name="engine watch", daemon=True).start()
 
     @property
@@ -56,6 +58,7 @@ class EngineWatch:
         while not self.first_answer and not self._closed.wait(LOADING_INTERVAL_SECONDS):
             answer = self._model.ask(QUESTION, QUESTION_TOKENS, FIRST_ANSWER_SECONDS)
             self.empty_answers += answer.completed and not answer.text
+            self.refusals.note(answer)
             self._note(answer, self._model.metrics(timeout))
         while not self._closed.wait(self._hang / 12):
             self._note(*probe(self._model, timeout))

@@ -13,7 +13,8 @@ class Failed(Exception):
 
     `kind` is one word for who reads the log: nodes (Ray nodes did not join in time, or one left), submit (Ray did not
     take the job), exit (vLLM ended), stopped (somebody stopped the Ray job), lost (the head forgot the job or does not
-    answer), load (not serving in time), empty (answers without text), hung (no token any more).
+    answer), load (not serving in time), empty (answers without text), refused (it does not take
+    the question), hung (no token any more).
     """
 
     def __init__(self, kind: str, reason: str) -> None:

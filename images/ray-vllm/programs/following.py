@@ -98,7 +98,9 @@ class Following:
             say("serving", job=self._job.submission_id, after=int(age), answer=watch.first_answer)
             announce()
         elif watch.empty_answers >= MOST_EMPTY_ANSWERS:
-            self._stop(Failed("empty", f"{watch.empty_answers} chat completions without text: damaged weights?"))
+            self._stop(Failed("empty", f"{watch.empty_answers} completions without text: damaged weights?"))
+        elif refused := watch.refusals.final:
+            self._stop(Failed("refused", refused))
         elif age > self._bounds.load and watch.silent_for() > min(self._bounds.load, self._bounds.hang):
             # One that was taken over may have served for days: it is asked before it is judged by its age.
             last = self._log.lines()[-1:]

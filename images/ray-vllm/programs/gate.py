@@ -1,16 +1,19 @@
-"""Ends well when the model has answered a chat completion with text, otherwise in a bounded time with the reason.
+"""Ends well when the model has answered a completion with text, otherwise in a bounded time with the reason.
 
 It runs as a Kubernetes Job beside the supervisor, so that `pulumi up` sees success or failure. It asks through the
 Service every 5 s, and looks every 15 s at RayCluster, pods, warnings and the supervisor's log. It gives up after
 TIMEOUT_SECONDS; after JOIN_TIMEOUT_SECONDS when the Ray nodes have not joined by then; and earlier where waiting on is
-useless: vLLM has ended twice for the same reason, answers without text or did not serve in time, an image cannot be
-pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster. The reason goes to the termination
-message, the most telling part first.
+useless: vLLM has ended twice for the same reason, answers without text, refuses the question or did not serve in time,
+an image cannot be pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster. The reason goes to
+the termination message, the most telling part first.
+
+While RayCluster, serving Job or pods are suspended (Kueue, or another that sets spec.suspend or a scheduling gate), it
+says by whom, no time counts, and it moves the bound of its own Job.
 
 Environment: ENDPOINT (the Service), SERVED_MODEL, API_KEY_FILE (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
-GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional). Its service account lists pods
-and events in its namespace, and gets pods/log, SERVING_JOB and RAY_CLUSTER. Exit code 0, 1 after a failure, 143 after
-SIGTERM.
+GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional), GATE_JOB (optional: the name of its own
+Job). Its service account lists pods and events in its namespace and creates events, gets pods/log, SERVING_JOB and
+RAY_CLUSTER, gets and patches GATE_JOB. Exit code 0, 1 after a failure, 143 after SIGTERM.
 """
 
 import os
@@ -23,9 +26,13 @@ from types import FrameType
 from typing import NoReturn
 
 from cluster_state import Reader, State
-from completion import QUESTION, QUESTION_TOKENS, Model
+from completion import QUESTION, QUESTION_TOKENS, Answer, Model
 from diagnosis import Finding, Plan, findings, have_joined, missing_gpus, progress, told
+from job_events import SUSPENDED, tell
+from own_deadline import OwnDeadline
+from refusals import Refusals
 from supervisor_log import Event
+from suspension import Stopwatch, suspended_by
 
 TERMINATION_MESSAGE = Path("/dev/termination-log")
 TERMINATION_BYTES = 4096
@@ -34,16 +41,18 @@ LOOK_SECONDS = 15.0
 REPEAT_SECONDS = 60.0  # after which a line that has not changed is said again
 ANSWER_SECONDS = 60.0
 USELESS_REPETITIONS = 2
-USELESS_KINDS = ("empty", "load")
+USELESS_KINDS = ("empty", "load", "refused")
 
 
 class Gate:
     """Waits for the answer of one model, at most `timeout` seconds."""
 
-    def __init__(self, model: Model, plan: Plan, reader: Reader, timeout: float) -> None:
+    def __init__(self, model: Model, plan: Plan, reader: Reader, timeout: float, own_job: str = "") -> None:
         self._model, self._plan, self._reader, self._timeout = model, plan, reader, timeout
-        self._began = time.monotonic()
+        self._own_job, self._deadline = own_job, OwnDeadline(own_job)
+        self._stopwatch, self._suspended_by = Stopwatch(), ""
         self._patience = Patience()
+        self._refusals = Refusals()
         self._said, self._said_at = "", 0.0
 
     def wait(self) -> str:
@@ -51,42 +60,62 @@ class Gate:
         next_look = 0.0
         while True:
             answer = self._model.ask(QUESTION, QUESTION_TOKENS, ANSWER_SECONDS)
+            self._refusals.note(answer)
             if answer.text:
                 self._say(f"{self._model.name} answered: {answer.text}")
                 return ""
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_SECONDS
-                state = self._reader.look(int(self._elapsed()))
-                found = findings(state, self._plan)
-                self._say("; ".join([progress(state, self._plan), *told(found)[:2]]))
+                state = self._reader.look(int(self._stopwatch.total))
+                found = [] if self._is_suspended(state) else findings(state, self._plan)
+                self._say("; ".join([*self._suspension(), progress(state, self._plan), *told(found)[:2]]))
                 if verdict := self._verdict(state, found):
-                    causes = [text for text in (missing_gpus(state, self._plan), verdict) if text]
-                    lines = [f"{self._model.name} is not served: {': '.join(causes)}", progress(state, self._plan)]
-                    lines += [f"- {text}" for text in told(found) if text not in verdict]
-                    lines.append(f"{self._model.endpoint}: {answer.problem}")
-                    return clip("\n".join(lines), TERMINATION_BYTES)
+                    return self._reason(verdict, state, found, answer)
             time.sleep(ASK_SECONDS)
+
+    def _reason(self, verdict: str, state: State, found: Sequence[Finding], answer: Answer) -> str:
+        causes = [text for text in (missing_gpus(state, self._plan), verdict) if text]
+        lines = [f"{self._model.name} is not served: {', '.join(causes)}", progress(state, self._plan)]
+        lines += [f"- {text}" for text in told(found) if text not in verdict]
+        if self._stopwatch.stopped:
+            lines.append(f"- suspended for {self._stopwatch.stopped:.0f} s, which do not count")
+        lines.append(f"{self._model.endpoint}: {answer.problem}")
+        return clip("\n".join(lines), TERMINATION_BYTES)
+
+    def _is_suspended(self, state: State) -> bool:
+        """Tell whether the time does not count now, and see to it that it does not."""
+        by = suspended_by(state)
+        self._stopwatch.stop(stopped=bool(by))
+        if by and by != self._suspended_by:
+            tell(self._own_job, SUSPENDED, f"{by}; waiting until it goes on")
+        self._suspended_by = by
+        if by and (problem := self._deadline.move(self._stopwatch.stopped)):
+            self._say(problem)
+        return bool(by)
+
+    def _suspension(self) -> list[str]:
+        return [self._suspended_by] if self._suspended_by else []
 
     def _verdict(self, state: State, found: Sequence[Finding]) -> str:
         """Return why it is time to give up, nothing as long as it is not."""
-        elapsed = self._elapsed()
+        elapsed = self._stopwatch.counted
+        if self._suspended_by:
+            self._patience = Patience()
+            return ""
         if elapsed > self._timeout:
             return f"no answer within {self._timeout:.0f} s (scheduling.joinTimeout and serving.loadTimeout)"
         if elapsed > self._plan.join_timeout and not have_joined(state.story):
             return f"the Ray nodes have not joined within {self._plan.join_timeout:.0f} s (scheduling.joinTimeout)"
         over = self._patience.over(found, time.monotonic())
-        if why := useless(state.story, elapsed) or over:
+        if why := useless(state.story, self._stopwatch.total) or self._refusals.final or over:
             return f"waiting on is useless, after {elapsed:.0f} s: {why}"
         return ""
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
 
     def _say(self, text: str) -> None:
         now = time.monotonic()
         if text != self._said or now - self._said_at >= REPEAT_SECONDS:
             self._said, self._said_at = text, now
-            print(f"gate: {self._elapsed():.0f} s: {text}", flush=True)
+            print(f"gate: {self._stopwatch.total:.0f} s: {text}", flush=True)
 
 
 class Patience:
@@ -127,6 +156,7 @@ def from_environment(env: Mapping[str, str]) -> Gate:
         plan=Plan(int(env["RAY_NODES"]), int(env["GPUS_PER_NODE"]), join_timeout),
         reader=Reader(env["POD_NAMESPACE"], env["RAY_CLUSTER"], env["SERVING_JOB"]),
         timeout=timeout,
+        own_job=env.get("GATE_JOB", ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""Events on the serving Job: what `kubectl describe job` and `kubectl get events` tell of it."""
+"""Events on the serving Job and the gate's: what `kubectl describe job` and `kubectl get events` tell of them."""
 
 import time
 from typing import Any
@@ -11,6 +11,9 @@ TIMEOUT_SECONDS = 5.0
 FAILED = "ServingFailed"
 SERVING = "Serving"
 KV_CACHE_DIFFERS = "KvCacheDiffers"
+SUSPENDED = "Suspended"
+WARNINGS = (FAILED, KV_CACHE_DIFFERS, SUSPENDED)
+"""Pulumi shows events of type Warning only."""
 
 
 def tell(job_name: str, reason: str, message: str) -> None:
@@ -43,10 +46,10 @@ def event_on(job: dict[str, Any], reason: str, message: str) -> dict[str, Any]:
             "name": metadata["name"],
             "uid": metadata["uid"],
         },
-        "type": "Normal" if reason == SERVING else "Warning",
+        "type": "Warning" if reason in WARNINGS else "Normal",
         "reason": reason,
         "message": message[:MESSAGE_CHARACTERS],
-        "source": {"component": "supervisor"},
+        "source": {"component": "gate" if reason == SUSPENDED else "supervisor"},
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,

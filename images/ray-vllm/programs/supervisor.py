@@ -166,7 +166,7 @@ class Supervisor:
             self._settings.planned_kv_cache_tokens,
             log.engine.kv_cache_tokens,
         )
-        tell(name, SERVING, f"a chat completion was answered by Ray job {job.submission_id}")
+        tell(name, SERVING, f"a completion was answered by Ray job {job.submission_id}")
         if planned and served is not None and abs(served - planned) > KV_CACHE_TOLERANCE * planned:
             say("kv_cache", planned=planned, tokens=served)
             tell(name, KV_CACHE_DIFFERS, f"the KV cache holds {served:,} tokens, and {planned:,} were planned")

@@ -15,6 +15,13 @@ Reply: TypeAlias = tuple[int, Any]
 Route: TypeAlias = Callable[[Body], Reply]
 
 
+NO_CHAT_TEMPLATE = (
+    "As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template if the "
+    "tokenizer does not define one."
+)
+"""As vLLM 0.32 refuses a chat with a base model."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     stub: "StubServer"
 
@@ -27,6 +34,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._answer("POST", self.path, "")
+
+    def do_PATCH(self) -> None:
+        self._answer("PATCH", self.path, "")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  as the base class has it
         pass
@@ -84,7 +94,10 @@ class StubServer:
 
 
 class StubModel(StubServer):
-    """A served model: `answer` is what it says, None for a server that hangs; `status` other than 200 refuses."""
+    """A served model: `answer` is what it says, None for a server that hangs; `status` other than 200 refuses.
+
+    Without `has_chat_template` it is a base model, which only completes texts.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,16 +105,27 @@ class StubModel(StubServer):
         self.status = 200
         self.generated = 0
         self.cache_usage = 0.0
-        self.routes[("POST", "/v1/chat/completions")] = self._complete
+        self.has_chat_template = True
+        self.routes[("POST", "/v1/chat/completions")] = self._chat
+        self.routes[("POST", "/v1/completions")] = self._complete_text
         self.routes[("GET", "/metrics")] = self._metrics
 
-    def _complete(self, _: dict[str, Any]) -> Reply:
+    def _chat(self, body: dict[str, Any]) -> Reply:
+        if self.has_chat_template:
+            return self._complete(body, {"message": {"content": self.answer}})
+        return 400, {"error": {"message": NO_CHAT_TEMPLATE, "type": "BadRequestError", "code": 400}}
+
+    def _complete_text(self, body: dict[str, Any]) -> Reply:
+        assert "messages" not in body
+        return self._complete(body, {"text": self.answer})
+
+    def _complete(self, _: dict[str, Any], choice: dict[str, Any]) -> Reply:
         if self.answer is None:
             self.closing.wait(30)
         if self.status != 200:
             return self.status, {"error": {"message": "engine is dead"}}
         self.generated += 1
-        return 200, {"choices": [{"message": {"content": self.answer}}]}
+        return 200, {"choices": [choice]}
 
     def _metrics(self, _: dict[str, Any]) -> Reply:
         engine = '{engine="0",model_name="m"}'

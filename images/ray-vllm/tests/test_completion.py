@@ -25,6 +25,35 @@ def test_a_completion_without_text_is_no_answer_but_a_sign_of_life(model: StubMo
     assert answer.problem == "the completion has no text in it"
 
 
+def test_a_base_model_without_a_chat_template_completes_a_text(model: StubModel) -> None:
+    model.has_chat_template = False
+    assert Model(model.url, "m").ask("?", 5, 2).text == "I am ready."
+    assert model.requests == [("POST", "/v1/chat/completions"), ("POST", "/v1/completions")]
+
+
+def test_a_base_model_that_hangs_is_busy_and_not_refusing(model: StubModel) -> None:
+    model.has_chat_template, model.answer = False, None
+    answer = Model(model.url, "m").ask("?", 5, 0.2)
+    assert answer.busy
+    assert not answer.final
+    assert answer.problem == "no answer within 0.2 s"
+
+
+def test_another_refusal_is_not_gone_round_by_completing_a_text(model: StubModel) -> None:
+    model.status = 404
+    answer = Model(model.url, "m").ask("?", 5, 2)
+    assert answer.final
+    assert model.requests == [("POST", "/v1/chat/completions")]
+
+
+@pytest.mark.parametrize(
+    ("status", "final"), [(400, True), (404, True), (422, True), (401, False), (408, False), (429, False), (503, False)]
+)
+def test_what_blames_the_question_is_told_from_what_may_pass(model: StubModel, status: int, *, final: bool) -> None:
+    model.status = status
+    assert Model(model.url, "m").ask("?", 5, 2).final == final
+
+
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 def test_a_model_that_only_reasons_has_answered(server: StubServer, field: str) -> None:
     reply = {"choices": [{"message": {"content": None, field: "hmm"}}]}

@@ -1,14 +1,16 @@
 """The gate against a stand-in API server and a stand-in model."""
 
 import os
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 from urllib.request import build_opener
 
 import gate
 import in_cluster
+import own_deadline
 import pytest
 from cluster_state import KubeObject
 from diagnosis import Finding
@@ -40,6 +42,8 @@ class Api:
     objects: dict[str, KubeObject]
     log: str
     ray_pods: list[KubeObject]
+    events: list[str] = field(default_factory=list[str])
+    """What was told on the gate's Job."""
 
 
 @pytest.fixture
@@ -101,6 +105,24 @@ def test_an_empty_answer_is_not(wait: Wait, model: StubModel) -> None:
     assert "the completion has no text in it" in wait()
 
 
+def test_a_base_model_is_asked_to_complete_a_text(wait: Wait, model: StubModel) -> None:
+    model.has_chat_template = False
+    assert wait() == ""
+
+
+def test_a_refusal_of_the_question_is_final_after_a_few_repeats(wait: Wait, model: StubModel) -> None:
+    model.status = 404
+    reason = wait(TIMEOUT_SECONDS="60")
+    assert "waiting on is useless" in reason
+    assert "refused the question 5 times: HTTP 404" in reason
+    assert model.requests.count(("POST", "/v1/chat/completions")) < 10
+
+
+def test_a_key_that_is_refused_is_asked_with_again(wait: Wait, model: StubModel) -> None:
+    model.status = 401
+    assert "no answer within 0 s" in wait()
+
+
 def test_a_time_out_tells_how_far_it_got(wait: Wait, model: StubModel) -> None:
     model.status = 503
     reason = wait()
@@ -120,6 +142,73 @@ def test_it_goes_on_waiting_for_vllm_when_they_have(wait: Wait, model: StubModel
     model.status = 503
     api.log += "\nINFO vLLM\n" + formatted("joined", nodes="2/2", gpus="2/2", after=9)
     assert "no answer within 0 s" in wait(TIMEOUT_SECONDS="0.3", JOIN_TIMEOUT_SECONDS="0.1")
+
+
+GATE_JOB = "/apis/batch/v1/namespaces/n/jobs/gate"
+
+
+@pytest.fixture
+def patches(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[KubeObject]:
+    """The changes of the gate's own Job."""
+    monkeypatch.setenv("POD_NAMESPACE", "n")
+    made: list[KubeObject] = []
+    own: KubeObject = {
+        "metadata": {"name": "gate", "namespace": "n", "uid": "g"},
+        "spec": {"activeDeadlineSeconds": 1000},
+    }
+    api.server.routes[("GET", GATE_JOB)] = lambda _: (200, own)
+
+    def patch(body: KubeObject) -> tuple[int, KubeObject]:
+        made.append(body["spec"])
+        return 200, own
+
+    def tell(body: KubeObject) -> tuple[int, KubeObject]:
+        api.events.append(body["message"])
+        return 201, body
+
+    api.server.routes[("PATCH", GATE_JOB)] = patch
+    api.server.routes[("POST", EVENTS)] = tell
+    monkeypatch.setattr(own_deadline, "STEP_SECONDS", 0.1)
+    return made
+
+
+def test_the_time_in_which_it_is_suspended_does_not_count(
+    wait: Wait, model: StubModel, api: Api, patches: list[KubeObject], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.status = 503
+    queued = {"metadata": {"name": "ray", "uid": "c", "labels": {"kueue.x-k8s.io/queue-name": "a100"}}}
+    api.objects[CLUSTER] = queued | {"spec": {"suspend": True}}
+    answer = threading.Timer(1.0, lambda: setattr(model, "status", 200))
+    answer.start()
+    assert wait(TIMEOUT_SECONDS="0.2", JOIN_TIMEOUT_SECONDS="0.1", GATE_JOB="gate") == ""
+    assert "suspended by Kueue (queue a100): RayCluster ray; of 2 Ray pods" in capsys.readouterr().out
+    assert patches[-1]["activeDeadlineSeconds"] >= 1000 + own_deadline.AHEAD_SECONDS
+    assert api.events == ["suspended by Kueue (queue a100): RayCluster ray; waiting until it goes on"]
+
+
+def test_when_it_goes_on_the_time_counts_from_where_it_was(
+    wait: Wait, model: StubModel, api: Api, patches: list[KubeObject]
+) -> None:
+    model.status = 503
+    running, suspended = api.objects[JOB], api.objects[JOB] | {"spec": {"suspend": True}}
+    api.objects[JOB] = suspended
+    threading.Timer(0.5, lambda: api.objects.update({JOB: running})).start()
+    reason = wait(TIMEOUT_SECONDS="0.2", GATE_JOB="gate")
+    assert reason.startswith("m is not served: no answer within 0 s")
+    assert "suspended for " in reason
+    assert patches
+
+
+def test_a_bound_that_cannot_be_moved_is_told(
+    wait: Wait, model: StubModel, api: Api, patches: list[KubeObject], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.status = 503
+    api.objects[JOB] |= {"spec": {"suspend": True}}
+    api.server.routes[("PATCH", GATE_JOB)] = lambda _: (403, {"message": "jobs is forbidden"})
+    threading.Timer(0.6, lambda: setattr(model, "status", 200)).start()
+    assert wait(GATE_JOB="gate") == ""
+    assert not patches
+    assert "the bound of Job gate could not be moved" in capsys.readouterr().out
 
 
 def test_a_flag_that_is_refused_ends_the_wait_early(wait: Wait, model: StubModel, api: Api) -> None:
@@ -205,6 +294,7 @@ def failed(kind: str, same: int, after: int = 10) -> Event:
         ([failed("lost", 1), failed("lost", 2)], ""),
         ([failed("empty", 1)], "why"),
         ([failed("load", 1)], "why"),
+        ([failed("refused", 1)], "why"),
         ([failed("load", 1, after=101)], ""),  # began before the gate
     ],
 )

@@ -31,6 +31,11 @@ def test_ready_with_an_answer_even_an_empty_token(model: StubModel, check: Check
     assert check(0) == ""
 
 
+def test_a_base_model_is_ready_when_it_completes_a_text(model: StubModel, check: Check) -> None:
+    model.has_chat_template = False
+    assert check(0) == ""
+
+
 def test_a_busy_engine_that_gives_tokens_to_others_stays_ready(model: StubModel, check: Check) -> None:
     assert check(0) == ""
     model.answer = None

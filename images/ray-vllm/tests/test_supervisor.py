@@ -140,12 +140,30 @@ def test_a_head_that_is_busy_for_a_moment_does_not_matter(ray: StubRay, serve: S
 
 
 def test_a_model_that_does_not_load_in_time_is_stopped(ray: StubRay, model: StubModel, serve: Serve) -> None:
-    model.status = 404
+    model.status = 503
     ray.say("Loading weights: 12 %")
     failure = serve(LOAD_TIMEOUT_SECONDS="0.3")
     assert failure.kind == "load"
     assert "Loading weights: 12 %" in failure.reason
     assert ray.stopped == ["abc-1"]
+
+
+def test_a_server_that_refuses_the_question_again_and_again_is_stopped_long_before_its_time(
+    ray: StubRay, model: StubModel, serve: Serve
+) -> None:
+    model.status = 404
+    failure = serve(LOAD_TIMEOUT_SECONDS="60")
+    assert failure.kind == "refused"
+    assert "the server is up and refused the question" in failure.reason
+    assert "HTTP 404" in failure.reason
+    assert ray.stopped == ["abc-1"]
+    assert not is_serving()
+
+
+def test_a_base_model_serves_when_it_completes_a_text(ray: StubRay, model: StubModel, serve: Serve) -> None:
+    model.has_chat_template = False
+    when(is_serving, lambda: ray.end_job("abc-1", exit_code=1))
+    assert serve().kind == "exit"
 
 
 def test_answers_without_text_are_not_serving(ray: StubRay, model: StubModel, serve: Serve) -> None:

@@ -16,6 +16,7 @@ import progress
 import pytest
 from claim import ClaimCheck
 from download import from_environment
+from own_deadline import OwnDeadline
 
 from components import content
 from tests.unit.program.registrations import Program, run, stack_file
@@ -23,7 +24,8 @@ from tests.unit.program.registrations import Program, run, stack_file
 Permission = tuple[str, str, str]
 """Verb, resource with its group, and the object's name where an account may ask for that one only."""
 
-NAMED: dict[str, Any] = {"metadata": {"name": "some", "namespace": "n", "uid": "u"}, "spec": {}, "items": []}
+SPEC = {"activeDeadlineSeconds": 1000}
+NAMED: dict[str, Any] = {"metadata": {"name": "some", "namespace": "n", "uid": "u"}, "spec": SPEC, "items": []}
 POD: dict[str, Any] = {"items": [{"metadata": {"name": "some", "uid": "u"}}]}
 RESTRICTED = ("jobs", "rayclusters", "persistentvolumeclaims")
 
@@ -70,6 +72,8 @@ def supervise() -> None:
 
 def gate() -> None:
     cluster_state.Reader("n", "some", "some").look(60)
+    job_events.tell("some", job_events.SUSPENDED, "by a queue")
+    OwnDeadline("some").move(3600)
 
 
 def watch_claim() -> None:

@@ -241,6 +241,16 @@ def test_what_somebody_has_to_change_first_ends_the_download_with_its_first_pod(
     assert rules == [drained, {"action": "FailJob", "onExitCodes": lasting}]
 
 
+def test_the_gate_may_move_the_bound_of_its_own_job_and_pulumi_waits_for_that() -> None:
+    stack = program("a100-bf16")
+    gate = stack.one("Job", "gate")
+    rules = stack.one("Role", "gate-role").inputs["rules"]
+    patching = [(rule["resources"], rule["resourceNames"]) for rule in rules if "patch" in rule["verbs"]]
+    assert patching == [(["jobs"], [gate.inputs["metadata"]["name"]])]
+    waits = int(gate.request.customTimeouts.create.removesuffix("s"))
+    assert waits > gate.inputs["spec"]["activeDeadlineSeconds"] + 24 * 3600
+
+
 def test_the_download_begins_when_a_pod_has_mounted_the_claim_and_another_tells_why_not() -> None:
     stack = program("a100-bf16")
     mount, check, download = (stack.one("Job", name) for name in ("mount", "claim", "download"))
