@@ -128,7 +128,7 @@ def _arguments(settings: StackSettings, plan: Plan, kv_cache_memory_bytes: int |
         kv_cache_memory_bytes=kv_cache_memory_bytes,
         port=PORT,
     )
-    local = [argument.replace(HOST, "--host=127.0.0.1") for argument in arguments]
+    local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
     name = local.index("--served-model-name")
     return [*local[:name], "--served-model-name", "model", *local[name + 3 :], "--load-format=dummy"]
 
