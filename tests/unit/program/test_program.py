@@ -289,7 +289,7 @@ def ray_containers(**network: object) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("host_network", [False, True])
 def test_every_ray_pod_finds_its_own_interface_before_ray_starts(*, host_network: bool) -> None:
-    for container in ray_containers(hostNetwork=host_network):
+    for container in ray_containers(hostNetwork=host_network, hostNetworkIsTrusted=host_network):
         environment = {item["name"]: item for item in container["env"]}
         assert not {"NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"} & environment.keys(), "one name for all nodes"
         assert environment["VLLM_HOST_IP"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
