@@ -58,9 +58,12 @@ class NetworkPolicies(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:NetworkPolicies", name, None, opts)
         for component, allowed in traffic(args).items():
+            elsewhere = args.image.build_namespace if component == "image" else None
+            # Several stacks may build in one namespace.
+            called = f"{name}-{pulumi.get_stack()}-{component}" if elsewhere else f"{name}-{component}"
             k8s.networking.v1.NetworkPolicy(
                 f"{name}-{component}",
-                metadata=metadata(f"{name}-{component}", component),
+                metadata=metadata(called, component, namespace=elsewhere),
                 spec=cast("Any", _spec(component, allowed)),
                 opts=pulumi.ResourceOptions(parent=self),
             )

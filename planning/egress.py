@@ -22,7 +22,8 @@ def build_peers(network: Network, image: Image) -> list[Peer]:
     """Where images and packages come from, and where built images go: Debian's packages come by HTTP."""
     if network.builds is not None:
         return network.builds
-    references = [*(f"{registry}/image" for registry in (image.push, image.mirror) if registry), image.base or ""]
+    references = [*(f"{registry}/image" for registry in (image.push, image.mirror) if registry)]
+    references += [reference for reference in (image.base, image.fetch_base, image.buildkit) if reference]
     return _everywhere({port_of_reference(reference) for reference in references} | {HTTPS, HTTP})
 
 
