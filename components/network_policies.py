@@ -8,6 +8,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.content import digest
 from components.labels import metadata, selector
 from components.pods import Manifest
 from components.ray_cluster import DASHBOARD_PORT, PORT
@@ -59,8 +60,8 @@ class NetworkPolicies(pulumi.ComponentResource):
         super().__init__("deepseek:index:NetworkPolicies", name, None, opts)
         for component, allowed in traffic(args).items():
             elsewhere = args.image.build_namespace if component == "image" else None
-            # Several stacks may build in one namespace.
-            called = f"{name}-{pulumi.get_stack()}-{component}" if elsewhere else f"{name}-{component}"
+            # Several stacks may build in one namespace, and a stack's name is not always one for an object.
+            called = f"{name}-{component}-{digest(pulumi.get_stack())}" if elsewhere else f"{name}-{component}"
             k8s.networking.v1.NetworkPolicy(
                 f"{name}-{component}",
                 metadata=metadata(called, component, namespace=elsewhere),
