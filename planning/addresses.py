@@ -5,13 +5,15 @@ import re
 NAME = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 SEGMENT = "[A-Za-z0-9_~][A-Za-z0-9._~-]*"
 """Of the path of an address. Some hosts begin the folder of a person with a tilde."""
-HOST = "[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?"
+LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST = rf"{LABEL}(\.{LABEL})*\.?(:[0-9]{{1,5}})?"
 USER = "[A-Za-z0-9][A-Za-z0-9._-]*"
 
 ADDRESS = rf"^(https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+$"
 REVISION = rf"^{NAME}(/{NAME})*$"
 """For editors, which check no more than a pattern. The functions say what is wrong, and find more."""
 
+LAST_PORT = 65535
 LONGEST_NAME = 200
 """Characters. File systems take 255 bytes, and the cleanup of old revisions puts a prefix before the name."""
 
@@ -59,7 +61,14 @@ def _fault_of_address(address: str) -> str:
         return "has a user name or a password in it (a token belongs into deepseek:modelToken)"
     if not re.fullmatch(HOST, host) or (at and not re.fullmatch(USER, user)):
         return "has no valid host name"
-    return _fault_of_path(path)
+    return _fault_of_port(host) or _fault_of_path(path)
+
+
+def _fault_of_port(host: str) -> str:
+    port = host.partition(":")[2]
+    if port and not 1 <= int(port) <= LAST_PORT:
+        return f"has a port that is not between 1 and {LAST_PORT}"
+    return ""
 
 
 def _fault_of_path(path: str) -> str:

@@ -57,7 +57,7 @@ class Model(Section):
         ),
         json_schema_extra=REDOWNLOADS,
     )
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)] | None = Field(
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?$", max_length=63)] | None = Field(
         default=None,
         description=(
             "Short name by which clients may ask for the model, and its folder below /mnt/models; the "

@@ -24,6 +24,8 @@ ADDRESSES = [
     "https://git.example.com/_team/_model",
     "ssh://git@git.example.com:2222/o/n",
     "git://git.example.com/o/n",
+    "https://git.example.com.:65535/o/n",
+    f"https://{'h' * 63}.example.com/o/n",
 ]
 FAULTY_ADDRESSES = {
     "up": "https://huggingface.co/owner/..",
@@ -67,6 +69,14 @@ FAULTY_ADDRESSES = {
     "percent": "https://huggingface.co/owner/%2e%2e",
     "backslash": "https://huggingface.co/owner\\name",
     "port": "https://huggingface.co:port/owner/name",
+    "port 0": "https://huggingface.co:0/owner/name",
+    "port too large": "https://huggingface.co:65536/owner/name",
+    "no port after the colon": "https://huggingface.co:/owner/name",
+    "two dots in the host": "https://huggingface..co/owner/name",
+    "two dots after the host": "https://huggingface.co../owner/name",
+    "dash after a dot of the host": "https://git.-example.com/owner/name",
+    "dash at the end of a host's part": "https://git-.example.com/owner/name",
+    "long part of the host": f"https://{'h' * 64}.example.com/owner/name",
     "quote": "https://huggingface.co/owner/na'me",
     "variable": "https://huggingface.co/owner/$(HOME)",
     "other letters": "https://huggingface.co/owner/nаme",  # noqa: RUF001 - a Cyrillic letter
@@ -183,6 +193,12 @@ def test_the_compile_cache_has_a_folder_for_each_repository_and_revision() -> No
     assert cache(name="other-name") != cache(), "another folder may hold another commit"
     mirror = f"https://mirror.example.com/opensourcerelease/{V3_BF16.rpartition('/')[2]}.git"
     assert cache(mirror) == cache(), "another address of the same files stops nothing that serves"
+
+
+@pytest.mark.parametrize("name", ["cache.", "model.", "model..", ".model", "a/b", "model\n", "..", ""])
+def test_a_name_is_one_that_every_file_system_keeps_as_it_is(name: str) -> None:
+    with pytest.raises(Refused, match=r"model\.name"):
+        parse(raw(model={"name": name}))
 
 
 @pytest.mark.parametrize("name", ["cache", "Cache", "CACHE"])
