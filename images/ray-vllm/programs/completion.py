@@ -21,11 +21,18 @@ GENERATED_TOKENS = "vllm:generation_tokens_total"
 CACHE_USAGE = "vllm:kv_cache_usage_perc"
 HTTP_BAD_REQUEST = 400
 HTTP_SERVER_ERROR = 500
-NO_CHAT_TEMPLATE = re.compile(r"chat[ _-]?template", re.IGNORECASE)
+NO_CHAT = re.compile(
+    r"\b(?:no|without|lacks|have|provide)\s+(?:an?\s+|any\s+)?chat[ _-]?template"
+    r"|chat[ _-]?template\W+(?:is\s+)?(?:no\s+longer|missing|undefined|not\s+(?:set|defined|given|found|available))"
+    r"|not support chat completions",
+    re.IGNORECASE,
+)
+"""That there is none. Words about one that fails do not count: chats with that model do not work."""
 HTTP_UNAUTHORIZED = 401
 HTTP_REQUEST_TIMEOUT = 408
 HTTP_TOO_EARLY = 425
 HTTP_TOO_MANY_REQUESTS = 429
+HTTP_NOT_IMPLEMENTED = 501  # vLLM's answer where the model does not do what is asked for
 HTTP_UNAVAILABLE = 503
 
 
@@ -78,7 +85,7 @@ class Model:
             return self._complete("chat/completions", {"messages": messages}, key, max_tokens, timeout)
         except NoAnswer as error:
             refusal = error
-        if is_client_error(refusal.status) and NO_CHAT_TEMPLATE.search(str(refusal)):
+        if blames_the_question(refusal.status) and NO_CHAT.search(str(refusal)):
             left = max(deadline - time.monotonic(), 0.1)
             try:
                 return self._complete("completions", {"prompt": question}, key, max_tokens, left)
@@ -104,10 +111,10 @@ class Model:
         return read_key(self.key_file).decode() if self.key_file else ""
 
 
-def is_client_error(status: int) -> bool:
-    """Tell whether a status blames the request, so that the same one is hardly answered better another time."""
+def blames_the_question(status: int) -> bool:
+    """Tell whether a status says that the same question is hardly answered better another time."""
     passes = (HTTP_UNAUTHORIZED, HTTP_REQUEST_TIMEOUT, HTTP_TOO_EARLY, HTTP_TOO_MANY_REQUESTS)
-    return HTTP_BAD_REQUEST <= status < HTTP_SERVER_ERROR and status not in passes
+    return status == HTTP_NOT_IMPLEMENTED or (HTTP_BAD_REQUEST <= status < HTTP_SERVER_ERROR and status not in passes)
 
 
 def sum_of(metrics: str, name: str) -> float | None:
@@ -121,7 +128,7 @@ def _no_answer(error: NoAnswer, timeout: float) -> Answer:
         problem=f"no answer within {timeout:g} s" if error.timed_out else str(error),
         busy=error.timed_out or error.status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE),
         turned_away=HTTP_BAD_REQUEST <= error.status < HTTP_SERVER_ERROR or error.closed,
-        final=is_client_error(error.status),
+        final=blames_the_question(error.status),
     )
 
 

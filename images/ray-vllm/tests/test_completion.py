@@ -47,11 +47,53 @@ def test_another_refusal_is_not_gone_round_by_completing_a_text(model: StubModel
 
 
 @pytest.mark.parametrize(
-    ("status", "final"), [(400, True), (404, True), (422, True), (401, False), (408, False), (429, False), (503, False)]
+    ("status", "final"),
+    [
+        (400, True),
+        (404, True),
+        (422, True),
+        (501, True),
+        (500, False),
+        (401, False),
+        (408, False),
+        (429, False),
+        (503, False),
+    ],
 )
 def test_what_blames_the_question_is_told_from_what_may_pass(model: StubModel, status: int, *, final: bool) -> None:
     model.status = status
     assert Model(model.url, "m").ask("?", 5, 2).final == final
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (501, "The model does not support Chat Completions API"),
+        (400, "Cannot use chat template functions because tokenizer.chat_template is not set"),
+        (422, "This model does not have a chat_template."),
+        (400, "No chat template is configured"),
+        (404, "chat template not found"),
+    ],
+)
+def test_a_server_that_has_no_chat_is_asked_to_complete_a_text(model: StubModel, status: int, words: str) -> None:
+    model.routes[("POST", "/v1/chat/completions")] = lambda _: (status, {"error": {"message": words}})
+    assert Model(model.url, "m").ask("?", 5, 2).text == "I am ready."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "An error occurred while applying chat template"},
+        {"message": "Conversation roles must alternate user/assistant", "param": "chat_template"},
+        {"message": "The supplied chat template (/x) looks like a file path, but it failed to be opened."},
+        {"message": "the chat template is not valid: unexpected end of template"},
+    ],
+)
+def test_a_chat_template_that_fails_is_no_base_model(model: StubModel, error: dict[str, str]) -> None:
+    model.routes[("POST", "/v1/chat/completions")] = lambda _: (400, {"error": error})
+    answer = Model(model.url, "m").ask("?", 5, 2)
+    assert answer.final
+    assert not answer.text
 
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
