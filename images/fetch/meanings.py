@@ -175,6 +175,13 @@ def _other_status(asked: Question, line: str) -> Interrupted:
     )
 
 
+def _bad_name(_: Question, line: str) -> Failed:
+    return Failed(
+        "The repository has a file whose name Git writes nowhere, because some file system may read it as Git's own "
+        f"folder: set deepseek:model.revision to a commit without it. It said: {line}"
+    )
+
+
 def _full(asked: Question, _: str) -> Failed:
     return failure.full(asked.volume)
 
@@ -201,11 +208,12 @@ PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
             r"(?:Post|Get) \S+: (?:Forbidden|Bad Request|Unauthorized|Not Found|Method Not Allowed)$",
         ),
     ),
-    (_no_proxy, ("resolve proxy", "proxyconnect tcp")),
+    (_no_proxy, ("resolve proxy", "proxyconnect tcp", "Unsupported proxy")),
     (
         _not_trusted,
         (
-            "certificate (?:verification failed|problem|subject name|has expired|is not yet valid)",
+            "certificate (?:verif(?:ication|y) failed|problem|subject name|has expired|is not yet valid)",
+            "Error in the certificate verification",
             "x509: |self.signed certificate|unable to get local issuer|setting certificate",
         ),
     ),
@@ -250,17 +258,26 @@ PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
         (
             r"repository '[^']*' not found|returned error: 404",
             r"Repository or object not found[^\n]*/objects/batch",
+            "remote error: (?:access denied|no such repository|service not enabled)",
         ),
     ),
     (_busy, ("HTTP 429|returned error: 429|Rate limit exceeded|Too Many Requests",)),
     (_full, ("[Nn]o space left on device|[Dd]isk quota exceeded",)),
-    (_unsupported, ("[Oo]peration not permitted|[Ff]unction not implemented|[Oo]peration not supported",)),
+    (_bad_name, ("error: invalid path '",)),
+    (
+        _unsupported,
+        (
+            "[Oo]peration not permitted|[Ff]unction not implemented|[Oo]peration not supported",
+            "[Ff]ile name too long",
+        ),
+    ),
     (_forbidden, ("[Pp]ermission denied|[Rr]ead-only file system",)),
     (
         _other_content,
         (
             r"is this a git repository|Expected JSON type|url base from redirection|expected OID \S+ got",
             "bad line length|dumb http transport|invalid character '<'",
+            r"redirects followed|stopped after \d+ redirects|(?:returned error:|HTTP) 511",
         ),
     ),
     (
