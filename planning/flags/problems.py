@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from planning.flags import reading, rules, values
+from planning.flags import reading, rules, secret_values, values
 from planning.flags.data import known
 from planning.flags.owned import OWNED, SECRETS, Owned
 from planning.flags.reading import Fault, Mention
@@ -18,6 +18,8 @@ MOST_MEANT = 5
 """Flags that an error lists for an abbreviation."""
 OWN_BOUNDS = {"--api-server-count": ">=1"}
 """With none, vLLM serves nothing."""
+NOISE = ("--load-format", "dummy")
+"""With it vLLM serves random numbers in place of the weights, and answers all the same."""
 SHOWN_TYPES = ("int", "float", "count", "count or auto", "name")
 """Types whose bad values are shown; JSON and text may hold a secret."""
 
@@ -30,10 +32,16 @@ def problems(arguments: Sequence[str]) -> list[Problem]:
     quoting = not any(SECRETIVE.search(_name(arguments, place)) for place in range(1, len(arguments) + 1))
     refused = {mention.place for mention in owned}
     found = [_owned(arguments, mention) for mention in [*secret, *(item for item in owned if item not in secret)]]
+    found[len(secret) : len(secret)] = [_with_secret(place) for place in secret_values.places(arguments)]
     found += [
         _fault(arguments, fault, quoting=quoting)
         for fault in (*found_flags.faults, *rules.faults(found_flags))
         if fault.place not in refused and fault.kind != "follows"
+    ]
+    found += [
+        Problem(KEY, f"{' '.join(NOISE)} serves random numbers in place of the weights", f"leaving {NOISE[0]} out")
+        for mention in found_flags.mentions
+        if (mention.flag.name, *mention.texts) == NOISE
     ]
     found += [problem for mention in found_flags.mentions for problem in _out_of_bounds(arguments, mention, refused)]
     return list(dict.fromkeys(found))
@@ -46,6 +54,15 @@ def _owned(arguments: Sequence[str], mention: Mention) -> Problem:
     return Problem(KEY, f"{subject} is not for extraArgs: {owned.why}", _instead(mention.flag.name, owned))
 
 
+def _with_secret(place: int) -> Problem:
+    text = f"{_element(place)} has a password, a key or a token in it, which would stand in pods, logs and the state"
+    return Problem(KEY, text, "leaving it out")
+
+
+def _element(place: int) -> str:
+    return f"the {ORDINALS.get(place, f'{place}th')} element"
+
+
 def _instead(name: str, owned: Owned) -> str:
     return f"the key {owned.key}" if owned.key else f"leaving {name} out"
 
@@ -53,7 +70,7 @@ def _instead(name: str, owned: Owned) -> str:
 def _fault(arguments: Sequence[str], fault: Fault, *, quoting: bool) -> Problem:
     """The problem of one fault. Where secrets are among the arguments, words that vLLM does not know are not quoted."""
     name = _name(arguments, fault.place)
-    where = f"the {ORDINALS.get(fault.place, f'{fault.place}th')} element"
+    where = _element(fault.place)
     match fault.kind:
         case "unknown":
             return _unknown(name, where, quoting=quoting)

@@ -35,6 +35,7 @@ def _read(file: str | Path) -> bytes:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return b""
-        return os.read(descriptor, MOST_CHARACTERS + _ROOM_FOR_SPACES)
+        content = os.read(descriptor, MOST_CHARACTERS + _ROOM_FOR_SPACES + 1)
+        return content if len(content) <= MOST_CHARACTERS + _ROOM_FOR_SPACES else b""
     finally:
         os.close(descriptor)

@@ -196,6 +196,8 @@ SPOILT: dict[str, Spoil] = {
     "not yet written": holding(bytes(len(KEY))),
     "written after a gap": holding(bytes(8) + KEY[8:].encode()),
     "two lines": holding(f"{KEY}\n{OTHER}\n".encode()),
+    "two lines far apart": holding(KEY.encode() + b" " * 2000 + OTHER.encode()),
+    "byte order mark": holding(b"\xef\xbb\xbf" + KEY.encode()),
     "no text": holding(b"\xff\xfe" * 20),
     "endless": holding(b"x" * 1_000_000),
 }

@@ -137,6 +137,37 @@ def test_no_error_has_what_may_be_a_secret(arguments: tuple[str, ...]) -> None:
     assert "s3cr3t" not in text
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--kv-transfer-config", json.dumps({"kv_connector_extra_config": {"password": SECRET}})),
+        (f"--kv-transfer-config.kv_connector_extra_config.redis_password={SECRET}",),
+        ("--additional-config.hf_token", SECRET),
+        ("--additional-config", json.dumps({"x": [{"apiKey": SECRET}]})),
+        ("--model_loader_extra_config", json.dumps({"s3_secret_access_key": SECRET, "access_token": SECRET})),
+        (f"--otlp-traces-endpoint=https://me:{SECRET}@traces.example.com",),
+        ("--tool-server", f"http://:{SECRET}@tools.example.com"),
+    ],
+)
+def test_a_secret_in_the_value_of_another_flag_is_refused(arguments: tuple[str, ...]) -> None:
+    [problem] = flags.problems(["--max-num-seqs=3", *arguments])
+    assert "has a password, a key or a token in it" in problem.text
+    assert SECRET not in str(problem)
+
+
+def test_tokens_of_a_model_are_no_secrets() -> None:
+    text = {"eos_token": "</s>", "tokenizer": "x", "max_tokens": 5, "token_ids": "1", "key": "x"}
+    assert flags.problems(["--additional-config", json.dumps(text), "--additional-config.eos_token=x"]) == []
+    assert flags.problems(["--otlp-traces-endpoint=https://traces.example.com:4317/v1?to=a@b"]) == []
+
+
+@pytest.mark.parametrize("arguments", [("--load-format=dummy",), ("--load_form", "dummy")])
+def test_random_numbers_in_place_of_the_weights_are_refused(arguments: tuple[str, ...]) -> None:
+    [problem] = flags.problems(arguments)
+    assert "random numbers" in problem.text
+    assert flags.problems(["--load-format=safetensors"]) == []
+
+
 def test_secrets_come_first_and_all_problems_at_once() -> None:
     found = flags.problems(["--grpc", "--nonsense", "--max-num-seqs=x", "--api-key=x"])
     assert [problem.text.split()[0] for problem in found[:2]] == ["--api-key", "--grpc"]
