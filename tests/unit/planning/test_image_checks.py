@@ -29,6 +29,18 @@ NAMES: list[tuple[str, str, str, str]] = [
     ("base", "docker.io/rayproject/ray:2@sha256:abc", "has a digest that is not", ""),
     ("base", "docker.io/rayproject/ray:2+cu130", "has a tag with characters", ""),
     ("fetchBase", "docker.io/library/Python:3.11", "has upper case", "docker.io/library/python:3.11"),
+    ("fetchBase", "Python:3.11-Bookworm", "has upper case", "python:3.11-Bookworm"),
+    ("push", "registry.example.com:65536/team", "is not the name of an image", ""),
+    ("mirror", "registry.example.com:0", "is not the name of an image", ""),
+    ("push", "registry.example.com/team ", "has white space around it", "registry.example.com/team"),
+    ("push", "registry.example.com/team:", "has a ':' or '@' with nothing", "registry.example.com/team"),
+    (
+        "base",
+        f"registry.example.com/ray:@{DIGEST}",
+        "has a ':' or '@' with nothing",
+        f"registry.example.com/ray@{DIGEST}",
+    ),
+    ("reference", "registry.example.com/ray:1@", "has a ':' or '@' with nothing", "registry.example.com/ray:1"),
     ("buildkit", f"https://docker.io/moby/buildkit@{DIGEST}", "has a scheme", f"docker.io/moby/buildkit@{DIGEST}"),
 ]
 
@@ -57,6 +69,9 @@ def test_a_name_that_no_registry_takes_is_refused_with_the_right_one(
         {"mirror": "mirror.example.com/docker.io"},
         {"base": f"docker.io/rayproject/ray:2.60.0-py312-cu130@{DIGEST}"},
         {"base": f"registry.example.com/ray@{DIGEST}"},
+        {"fetchBase": "python:3.11-bookworm"},
+        {"fetchBase": f"python:3.11-bookworm@{DIGEST}"},
+        {"reference": "vllm:V1"},
         {"buildkit": "registry.example.com:5000/moby/buildkit:v0.34.2"},
         {"reference": "registry.example.com/team/ray-vllm:A.b_c-1"},
         {"plainHttp": ["198.18.0.1:5000", "registry.example.com"]},
