@@ -22,7 +22,11 @@ pulumi.export("plan", plan.summary())
 
 opts = pulumi.ResourceOptions(provider=cluster_provider(config))
 policies = NetworkPolicies(
-    "deepseek", NetworkPoliciesArgs(network=settings.network, model=settings.model, image=settings.image), opts
+    "deepseek",
+    NetworkPoliciesArgs(
+        network=settings.network, model=settings.model, image=settings.image, namespace=config.namespace
+    ),
+    opts,
 )
 opts = after(opts, policies)
 api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None

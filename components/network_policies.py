@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from components.content import digest
-from components.labels import metadata, selector
+from components.labels import FOR_NAMESPACE, metadata, selector
 from components.pods import Manifest
 from components.ray_cluster import DASHBOARD_PORT, PORT
 from planning.egress import build_peers, download_peers
 from planning.sections.network import EVERYWHERE, Peer
 from planning.settings import Image, Model, Network
+
+Range = IPv4Network | IPv6Network
 
 METADATA_ADDRESSES = (
     "169.254.0.0/16",  # link-local: AWS, Azure, Google, Oracle and most others
@@ -23,8 +25,19 @@ METADATA_ADDRESSES = (
     "fe80::/10",  # link-local
     "fd00:ec2::254/128",  # AWS
     "fd20:ce::254/128",  # Google
+    "fd00:c1::a9fe:a9fe/128",  # Oracle
+    "fd00:42::42/128",  # Scaleway
+    "169.254.169.254/32",  # most clouds
+    "169.254.170.2/32",  # AWS, roles of tasks
+    "169.254.170.23/32",  # AWS, identities of pods
+    "169.254.0.23/32",  # Tencent
+    "169.254.42.42/32",  # Scaleway
+    "fe80::a9fe:a9fe/128",  # OpenStack
 )
-"""Where clouds answer pods with their nodes' credentials: left out of every larger range."""
+"""Where clouds answer pods with their nodes' credentials: left out of every larger range.
+
+Part of the link-local range may be wanted, because a node's DNS cache is there; single addresses are left out of it.
+"""
 
 RAY = "ray"
 COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate")
@@ -38,6 +51,7 @@ class NetworkPoliciesArgs:
     network: Network
     model: Model
     image: Image
+    namespace: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +74,12 @@ class NetworkPolicies(pulumi.ComponentResource):
         super().__init__("deepseek:index:NetworkPolicies", name, None, opts)
         for component, allowed in traffic(args).items():
             elsewhere = args.image.build_namespace if component == "image" else None
-            # Several stacks may build in one namespace, and a stack's name is not always one for an object.
-            called = f"{name}-{component}-{digest(pulumi.get_stack())}" if elsewhere else f"{name}-{component}"
+            owner = {FOR_NAMESPACE: args.namespace} if elsewhere else {}
+            # Several stacks may build in one namespace, and a stack's name may have letters that no object's name has.
+            stack = f"-{digest(pulumi.get_stack(), owner)}" if elsewhere else ""
             k8s.networking.v1.NetworkPolicy(
                 f"{name}-{component}",
-                metadata=metadata(called, component, namespace=elsewhere),
+                metadata=metadata(f"{name}-{component}{stack}", component, owner, elsewhere),
                 spec=cast("Any", _spec(component, allowed)),
                 opts=pulumi.ResourceOptions(parent=self),
             )
@@ -144,10 +159,10 @@ def _ports(*ports: int | None, protocols: Sequence[str] = ("TCP",)) -> list[Mani
 def _block(address: str) -> Manifest:
     """Return a range of addresses without the metadata addresses in it."""
     whole = ip_network(address)
-    parts = [ip_network(part) for part in METADATA_ADDRESSES]
-    left_out = [
-        str(part)
-        for part in parts
-        if part.version == whole.version and part != whole and part.subnet_of(cast("Any", whole))
-    ]
+    parts = [part for part in map(ip_network, METADATA_ADDRESSES) if _is_within(part, whole)]
+    left_out = [str(part) for part in parts if not any(_is_within(part, larger) for larger in parts)]
     return {"ipBlock": {"cidr": address, **({"except": left_out} if left_out else {})}}
+
+
+def _is_within(part: Range, whole: Range) -> bool:
+    return part.version == whole.version and part != whole and part.subnet_of(cast("Any", whole))

@@ -17,6 +17,7 @@ from kubernetes import client
 
 from components.claim import claim_name
 from components.cluster_api import TIMEOUT_SECONDS, read
+from components.labels import FOR_NAMESPACE
 from components.network_policies import COMPONENTS
 from planning.problems import Problem
 from planning.settings import StackSettings
@@ -73,8 +74,7 @@ def taken_over(api: client.ApiClient, namespace: str, settings: StackSettings) -
     for kind in KINDS:
         is_claim = kind.name == "PersistentVolumeClaim"
         names = claims if is_claim else kind.names
-        for name, labels in _listed(api, namespace, kind):
-            owner = _owner(labels)
+        for name, owner in _listed(api, namespace, kind):
             if owner != stack and name in names:
                 found.setdefault(owner, []).append(f"{kind.name} {name}")
             elif owner != stack and owner and not is_claim:
@@ -112,11 +112,16 @@ def _told(objects: list[str]) -> str:
     return ", ".join(objects[:MOST_NAMES]) + more
 
 
-def _listed(api: client.ApiClient, namespace: str, kind: Kind) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Return the name and the labels of each object of a kind."""
+def _listed(api: client.ApiClient, namespace: str, kind: Kind) -> Iterator[tuple[str, str]]:
+    """Return the name and the owner of each object of a kind, but for builds of a stack of another namespace.
+
+    Those have names of their own (`image.buildNamespace` of that stack is this namespace).
+    """
     items = read(partial(_metadata, api, f"{kind.group}/namespaces/{namespace}/{kind.plural}"))
     for item in cast("list[dict[str, Any]]", items) if isinstance(items, list) else []:
-        yield item["metadata"]["name"], item["metadata"].get("labels") or {}
+        described = item["metadata"]
+        if (described.get("annotations") or {}).get(FOR_NAMESPACE, namespace) == namespace:
+            yield described["name"], _owner(described.get("labels") or {})
 
 
 def _metadata(api: client.ApiClient, path: str) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ class Network(Section):
         default=API_SERVERS,
         description=(
             "Where the cluster's API server answers the pods that ask it, by TCP. Its address cannot be told from its "
-            "name; narrow it to yours where you know it. A cloud's metadata addresses are left out of any range."
+            "name; narrow it to yours where you know it. A cloud's metadata addresses are left out of any larger range."
         ),
         json_schema_extra=UPDATES_POLICIES,
     )

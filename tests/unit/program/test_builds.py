@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import pulumi
 import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -47,9 +48,21 @@ def test_only_builds_are_in_the_namespace_for_builds() -> None:
     there = {item.urn for item in stack.kubernetes() if item.inputs["metadata"].get("namespace") == OTHER}
     policy = stack.one("NetworkPolicy", "deepseek-image")
     assert there == {item.urn for item in (*of_builds(stack), policy)}
-    assert re.fullmatch("deepseek-image-[0-9a-f]{12}", policy.inputs["metadata"]["name"]), (
-        "other stacks may build there too"
-    )
+
+
+def policy_name(stack: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(pulumi, "get_stack", lambda: stack)
+    policy = program(namespace, buildNamespace=OTHER).one("NetworkPolicy", "deepseek-image")
+    return policy.inputs["metadata"]["name"]
+
+
+def test_policies_of_stacks_that_share_a_namespace_for_builds_have_names_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stacks = [("team.A_1", "one"), ("team.a_1", "one"), ("team.A_1", "another"), (100 * "x", "one")]
+    names = {policy_name(stack, namespace, monkeypatch) for stack, namespace in stacks}
+    assert len(names) == len(stacks)
+    assert all(re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name) for name in names)
 
 
 def test_stacks_that_share_a_namespace_for_builds_share_no_object() -> None:

@@ -158,6 +158,29 @@ def test_no_pod_reaches_a_clouds_metadata() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "metadata"),
+    [
+        ("169.254.0.0/16", ["169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.0.23", "169.254.42.42"]),
+        ("169.254.128.0/17", ["169.254.169.254", "169.254.170.2"]),
+        ("169.254.169.254/31", ["169.254.169.254"]),
+        ("168.63.129.0/24", ["168.63.129.16"]),
+        ("fe80::/64", ["fe80::a9fe:a9fe"]),
+        ("fd00::/8", ["fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42"]),
+    ],
+)
+def test_a_range_for_a_dns_cache_on_the_nodes_has_no_metadata_address_in_it(written: str, metadata: list[str]) -> None:
+    ray = policy(run(configured(network={"dns": [{"address": written, "port": 53}]})), "ray")
+    assert not [address for address in metadata if reaches(ray, address, 53)]
+    assert reaches(ray, str(ip_network(written)[1]), 53)
+
+
+def test_a_metadata_address_by_itself_is_allowed_where_it_is_the_clusters_dns() -> None:
+    ray = policy(run(configured(network={"dns": [{"address": "169.254.169.254/32", "port": 53}]})), "ray")
+    assert reaches(ray, "169.254.169.254", 53, "UDP")
+    assert not reaches(ray, "169.254.169.254", 80)
+
+
+@pytest.mark.parametrize(
     ("repository", "port"),
     [
         (REPOSITORY, 443),

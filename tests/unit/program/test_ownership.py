@@ -116,6 +116,16 @@ def test_a_claim_that_another_stack_left_counts_where_this_one_would_use_it(api:
     assert problems(api, existingClaim="weights-rwx") == []
 
 
+def test_builds_of_a_stack_that_serves_in_another_namespace_are_not_taken_over(api: Api) -> None:
+    for namespace in ("theirs", "deepseek"):
+        api.has("networkpolicies", f"of-{namespace}", THEIRS)
+        described = (api.objects["networkpolicies"] or [])[-1]["metadata"]
+        described["annotations"] = {"deepseek-on-kubernetes/namespace": namespace}
+    [told] = problems(api)
+    assert "of-deepseek" in told
+    assert "of-theirs" not in told
+
+
 def test_what_may_not_be_listed_is_left_out(api: Api) -> None:
     api.objects["secrets"] = None
     api.has("services", "deepseek", THEIRS)
