@@ -14,7 +14,7 @@ from planning.sections import Image
 
 
 def of_images(core: client.CoreV1Api, namespace: str, image: Image) -> Iterator[Problem]:
-    """Return what lacks where pods pull images, and where builds run."""
+    """Return the namespace, Secrets and nodes that builds, and pods that pull images, lack."""
     wanted = {("pullSecret", image.pull_secret, namespace)}
     if image.builds:
         there = image.build_namespace or namespace

@@ -47,7 +47,7 @@ def _told_after(build: k8s.batch.v1.Job, namespace: str, config: StackConfig) ->
 
 
 def told(job: str, namespace: str, config: StackConfig) -> dict[str, str]:
-    """Return the references that the pod of a complete Job told, by name; what is wrong, where they cannot be had."""
+    """Return the references that the pod of a complete Job told, by name; else why not, as `unknown`."""
     try:
         with connected(config.kubeconfig, config.context) as api:
             pods = client.CoreV1Api(api).list_namespaced_pod(

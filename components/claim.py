@@ -1,4 +1,4 @@
-"""The claim of the weights, and two Jobs before the long one: the first mounts the claim, the second tells why not."""
+"""The claim of the weights, and two Jobs before the long one: one mounts the claim, the other says why it cannot."""
 
 from dataclasses import dataclass
 

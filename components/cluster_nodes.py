@@ -20,9 +20,9 @@ from planning.quantities import GiB, gib_text
 Amounts = Mapping[str, Decimal]
 
 LEAST_DRIVER = 580
-"""Of NVIDIA's drivers, the least that runs CUDA 13, for which the lock's torch is built."""
+"""The oldest NVIDIA driver that runs CUDA 13, for which the lock's torch is built."""
 DRIVER_LABELS = ("nvidia.com/cuda.driver-version.major", "nvidia.com/cuda.driver.major")
-"""As NVIDIA's feature discovery writes it, since 0.16 and before."""
+"""The labels of NVIDIA's feature discovery: since 0.16, and before."""
 ARCHITECTURE = "amd64"
 """Of the locks, and so of the images that are built."""
 IMAGE_BYTES = 25 * GiB
@@ -36,9 +36,9 @@ Trouble = Literal["state", "taint", "room", "image"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What keeps a Ray pod from a node: by the key of the stack file, in words that other nodes may share.
+    """One reason why a Ray pod cannot run on a node, with its key of the stack file. Other nodes may share it.
 
-    The scheduler knows of all kinds but `image`: there a pod would be started and fail.
+    The scheduler sees all kinds except `image`: such a pod would be started, and fail.
     """
 
     kind: Trouble
@@ -53,7 +53,7 @@ class Wanted:
     requests: Amounts
     tolerations: Iterable[Mapping[str, object]] = ()
     built: bool = True
-    """Whether the serving image is built from the lock, or else a finished one of which nothing is known."""
+    """Whether the serving image is built from the lock. Of a finished image nothing is known."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ RUNNING = "status.phase!=Succeeded,status.phase!=Failed"
 
 
 def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[str]:
-    """Return what the nodes say against the plan, by node and key.
+    """Return why nodes cannot take the planned Ray pods, by node and key.
 
     A node counts when it is ready, takes the Ray pods by its labels and taints, and has left what one of them asks for
     beside the pods of others. On CPUs the Ray pods may share a node, so that one is enough. What this person may not
-    list says nothing.
+    list is left out.
     """
     found = _nodes(api, settings)
     if found is None:

@@ -38,7 +38,7 @@ class JobArgs:
     """Bound of the whole Job; none for one that never completes."""
 
     suspended_seconds: int = 0
-    """How much longer Pulumi waits, for a Job that moves its own bound while it waits for what is suspended."""
+    """How much longer Pulumi waits: such a Job extends its own bound while what it waits for is suspended."""
 
 
 ONCE: Mapping[str, Any] = {
@@ -55,7 +55,7 @@ def job(
 
     A change is a new Job with a new name, so its work is done before anything that depends on the old one is touched.
     The annotations are part of the name because Pulumi updates a changed annotation in place, on a Job that is done.
-    The bound is none: a longer time-out is updated in place and does no work again.
+    The time-out is not part of the name: a longer one is updated in place, and no work is done again.
     """
     annotations = {**args.annotations, **args.looked_up}
     described = metadata(job_name(name, args), args.component, annotations, args.namespace)

@@ -51,7 +51,7 @@ def text_of(given: str) -> dict[str, Any] | None:
 
 
 def is_text(given: str) -> bool:
-    """Tell whether it is no path. A text that is no kubeconfig either may still have credentials in it."""
+    """Whether it is text and not a path. Text that is not a valid kubeconfig may still have credentials in it."""
     try:
         return text_of(given) is not None
     except ConfigException:

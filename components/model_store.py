@@ -31,7 +31,7 @@ LASTING_FAILURE: Manifest = {
     "action": "FailJob",
     "onExitCodes": {"containerName": "fetch", "operator": "In", "values": [1]},
 }
-"""With this exit code the program says that somebody has to change something first: other pods would say the same."""
+"""The program exits with 1 if another pod would fail in the same way. Then the Job starts no more pods."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Whose the objects are that an `up` would take over.
+"""Finds objects of another stack, or of nobody, that an `up` would take over.
 
 The provider takes over what exists under a name that it wants (`cluster_provider` says why), so two stacks in one
 namespace would take each other's objects. A stack's own carry its name in the label `app.kubernetes.io/instance`.
@@ -30,7 +30,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.i
 """What is asked for: nobody needs the contents of Secrets to tell whose they are."""
 
 MOST_NAMES = 30
-"""A stack gives 20 names at most that do not follow content; they come first."""
+"""Names in an error. The fixed names of a stack, 20 at most, come before those that follow its content."""
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def message_of(error: ApiException) -> str:
 
 
 def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
-    """Return a pod of each kind, without what only decides what its program does."""
+    """Return a pod of each kind, without the values that only its program reads."""
     image = settings.image
     fetch = program_pod(
         "fetch",

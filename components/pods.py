@@ -21,7 +21,7 @@ PROGRAM_RESOURCES: Manifest = {
     "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
     "limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"},
 }
-"""Of a pod that runs one of our programs. On the node's disk it has its log, which the kubelet cuts, and /tmp."""
+"""Of a pod that runs one of our programs. Its log, which the kubelet rotates, and /tmp are on the node's disk."""
 
 PROGRAMS_MOUNT = {"name": "programs", "mountPath": "/programs", "readOnly": True}
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  an emptyDir of the pod's own

@@ -28,7 +28,7 @@ UPGRADE = (
 
 
 def ray_cluster_refusals(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[Problem]:
-    """Return what the API server has against the RayCluster; nothing where this person may not create one."""
+    """Return why the API server would refuse the RayCluster; nothing where this person may not create one."""
     try:
         client.CustomObjectsApi(api).create_namespaced_custom_object(
             "ray.io",

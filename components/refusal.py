@@ -12,7 +12,7 @@ its own ("program exited with non-zero exit code"). Source: `pythonProcessExited
 sdk/python/cmd/pulumi-language-python/main.go."""
 
 CONFIGURATION = "PULUMI_CONFIG"
-"""Set by the language host for the program; a program inside the Automation API's own process has it not."""
+"""Set by the language host for the program; it is not set inside the Automation API's own process."""
 
 
 def refuse(reason: str) -> NoReturn:

@@ -87,7 +87,7 @@ def cluster_provider(config: StackConfig) -> k8s.Provider:
 
 
 def _for_the_state(key: str, value: str | None) -> pulumi.Input[str] | None:
-    """Return a value of the provider as its state may have it: encrypted if it was so, or has credentials in it."""
+    """Return a value for the provider, encrypted in its state if it was encrypted or may have credentials in it."""
     if value and (is_config_secret(f"kubernetes:{key}") or is_text(value)):
         return pulumi.Output.secret(value)
     return value

@@ -3,7 +3,7 @@
 from planning.settings import StackSettings
 
 MOST_REQUESTS = 2048
-"""That vLLM has in flight, running or waiting; the next gets HTTP 503. Twice what it runs at once by default on GPUs of
+"""Requests in flight, running or waiting; the next gets HTTP 503. Twice what it runs at once by default on GPUs of
 70 GiB or more (1024; 256 on an A100). `--max-num-queued-reqs` in serving.extraArgs comes later and counts instead."""
 
 MIDDLEWARE = "require_key.RequireKey"

@@ -17,7 +17,7 @@ GATE_MARGIN_SECONDS = 300
 """The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
 
 MOST_SUSPENDED_SECONDS = 30 * 24 * 3600
-"""How long Pulumi waits for the gate beyond the bounds: the Job has its own, which the gate moves while suspended."""
+"""How much longer Pulumi waits for the gate: while it is suspended, it extends the bound of its own Job."""
 
 MAX_INT32 = 2**31 - 1
 SUPERVISOR_RULES = [

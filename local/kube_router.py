@@ -1,4 +1,4 @@
-"""kube-router's firewall: NetworkPolicies, as rules in the packet filter. Routes and Services are done by others."""
+"""kube-router's firewall: NetworkPolicies, as rules in the packet filter. Others do routes and Services."""
 
 import subprocess
 from pathlib import Path
@@ -14,7 +14,7 @@ PERMITTED = "-m mark --mark 0x20000/0x20000 -j ACCEPT"
 
 
 def daemon(kubeconfig: Path) -> Daemon:
-    """The process. It wants the node to be registered, whose pods it guards."""
+    """The process. The node must be registered before, because it guards that node's pods."""
     return Daemon(
         name="kube-router",
         command=(

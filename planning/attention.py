@@ -41,7 +41,7 @@ class Backend:
         return cache_type in self.cache_types and (cache_type not in FP8 or gpu.compute_capability >= self.fp8_from)
 
     def takes(self, block_size: int) -> bool:
-        """Whether it reads blocks of so many tokens."""
+        """Whether it reads blocks of `block_size` tokens."""
         return any(block_size % size == 0 for size in self.block_sizes)
 
 
@@ -56,7 +56,10 @@ BACKENDS = {
 
 
 def attention_problems(settings: StackSettings) -> Iterator[Problem]:
-    """What the flags ask of the attention that the GPU cannot do: vLLM would end while it loads the model."""
+    """Find a backend, a KV cache type or a block size that attention does not have on this GPU.
+
+    vLLM would fail on it while it loads the model.
+    """
     arguments, gpu = settings.serving.extra_args, gpu_of(settings)
     if gpu is None or not settings.hardware.on_gpus or flags.problems(arguments):
         return

@@ -16,12 +16,12 @@ parallelism. Measured on 2 × H100 with vLLM 0.22. vLLM stops if what is free th
 
 
 UNDER_LOAD = 2.3 * GiB
-"""What one GPU holds under load beside that and the terms of the plan, such as kernels that are loaded later.
+"""What a GPU under load holds in addition to START_… and the terms of the plan, such as kernels that are loaded later.
 
 Measured on 2 × H200 with vLLM 0.32: `needed_gib` in bench/gpu/rows.json is 4.24 GiB more than the terms add up to, of
 which START_TENSOR is 2.01. Assumed for other GPUs and for more ranks."""
 HEADROOM = 1 * GiB
-"""Assumed: for what the measured loads did not ask for."""
+"""Assumed: for loads heavier than the measured ones."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Capacity:
 
     @property
     def usable_bytes(self) -> int:
-        """What the terms of the plan may add up to, whatever the utilization: a load needs the rest."""
+        """The most that the terms of the plan may add up to, at any utilization. The rest is needed under load."""
         return int(self.free_at_start - UNDER_LOAD - HEADROOM)
 
     @property

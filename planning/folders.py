@@ -14,7 +14,7 @@ SLASH = "+"
 
 
 def model_folder(model: Model) -> str:
-    """Return the folder of a model's revision: two path segments, and another one for every other revision."""
+    """Return the folder of a model's revision: two path segments. No two revisions have the same."""
     return f"{model.short_name}/{model.revision.replace('/', SLASH)}"
 
 

@@ -29,7 +29,7 @@ OF_OTHER_MAKERS = (
 
 
 def whole_product(product: str) -> str:
-    """Return the product that the GPU is a slice of or is shared of; the product itself where it is whole."""
+    """Return the product without the suffix of a slice or of a shared GPU."""
     return GIVEN_PARTS.sub("", product)
 
 
@@ -44,7 +44,7 @@ def is_shared(product: str) -> bool:
 
 
 def compute_capability_of(product: str) -> float | None:
-    """Return the compute capability that the product's name tells; None where it tells none."""
+    """Return the compute capability that the product's name tells; None if the name is not known."""
     name = whole_product(product)
     return next((found for found, names in COMPUTE_CAPABILITIES if _has(names, name)), None)
 

@@ -15,7 +15,7 @@ WORD = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z]+)*")
 MEASURE = re.compile(r"\d{1,5}(?:,\d{3})*(?:\.\d{1,4})?(?: ?[A-Za-z]{1,3})?", re.ASCII)
 EMPTY = "` `"
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"})
-"""Unicode's categories of what has no place of its own: control, format, surrogates, private, unassigned, marks."""
+"""Unicode's categories of what is not seen by itself: control, format, surrogates, private, unassigned, marks."""
 
 FROM_RIGHT_TO_LEFT = frozenset({"R", "AL"})
 """Unicode's bidirectional classes of letters that also turn what stands beside them."""

@@ -13,14 +13,14 @@ def host_network_is_trusted(settings: StackSettings) -> Iterator[Problem]:
     if network.host_network and not network.host_network_is_trusted:
         yield Problem(
             "network.hostNetwork",
-            "lays Ray and vLLM's ranks, which ask nobody for a key, open to all who reach the nodes' network",
+            "lets everybody who reaches the nodes' network connect to Ray and to vLLM's ranks, which ask for no key",
             "without network.hostNetwork, or network.hostNetworkIsTrusted: true if only trusted machines are there",
             {"network.hostNetwork": None},
         )
 
 
 def peers_name_addresses_or_pods(settings: StackSettings) -> Iterator[Problem]:
-    """A peer is a range of addresses or some pods; with neither it is everybody, on a port."""
+    """A peer is a range of addresses or some pods. With a port alone it is every address, on that port."""
     network = settings.network
     for key, peers in (
         ("dns", network.dns),

@@ -56,8 +56,8 @@ SECRET_KEYS = {
 
 FLAGS_SECTION = """## Flags that `serving.extraArgs` does not take
 
-In no spelling: vLLM reads `--api_key`, `--api-k` and `--api-key` as one flag. What vLLM 0.32 does not know, or a value
-that it does not take, is refused as well. So are a secret in the value of another flag (JSON, or an address with a
+Every spelling of them is refused: vLLM reads `--api_key`, `--api-k` and `--api-key` as one flag. Flags and values that
+vLLM 0.32 does not take are refused as well. So are a secret in the value of another flag (JSON, or an address with a
 password), and `--load-format=dummy`, with which vLLM serves random numbers.
 
 | flags | instead | because |

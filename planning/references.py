@@ -1,4 +1,4 @@
-"""Names of container images as a stack file has them: what is wrong with one, and how it would be right."""
+"""Names of container images as a stack file has them: what is wrong with one, and the corrected name."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The vLLM that the plan is of."""
+"""The vLLM release whose memory use and flags the plan follows."""
 
 VLLM = "0.32.0"
-"""The release in images/ray-vllm/requirements-cuda.txt. docs/gpu-memory.md says how another one is taken in."""
+"""The release in images/ray-vllm/requirements-cuda.txt. docs/gpu-memory.md says how to take in another one."""

@@ -75,7 +75,7 @@ def _unescaped(word: str) -> str:
 
 
 def code_is_pinned(settings: StackSettings) -> Iterator[Problem]:
-    """Find code that whoever may push to the repository can exchange."""
+    """Refuse code of the repository at a branch or tag: whoever may push there could exchange it."""
     arguments, model = settings.serving.extra_args, settings.model
     trusting = trusting_flags(arguments)
     if not trusting or is_commit(model.revision):

@@ -22,10 +22,10 @@ SECRETS: Mapping[str, Owned] = {
         "a token in extraArgs would stand in the environment of pods, in logs and in the state", "modelToken"
     ),
 }
-"""Values of these are in no text."""
+"""No error quotes their values."""
 
-DOOR = Owned("probes, supervisor and the Service reach vLLM by HTTP on the port that the program gives")
-INNER_LOCK = Owned("the program gives the middleware that asks for the key")
+HTTP_ADDRESS = Owned("probes, supervisor and the Service reach vLLM by HTTP on the port that the program gives")
+KEY_MIDDLEWARE = Owned("the program gives the middleware that asks for the key")
 PLACEMENT = Owned("the program places the ranks: one engine over all nodes, by Ray")
 WEIGHTS = Owned("the weights and everything beside them are those of the configured revision", "model.revision")
 ANSWER = Owned("the stack serves chat completions, and counts as ready when it has answered one")
@@ -33,8 +33,8 @@ STATISTICS = Owned("by vLLM's statistics the supervisor tells a busy engine from
 
 OWNED: Mapping[str, Owned] = {
     **SECRETS,
-    **_each(INNER_LOCK, "--middleware"),
-    **_each(DOOR, "--host", "--port", "--uds", "--root-path", "--grpc", "--grpc-port"),
+    **_each(KEY_MIDDLEWARE, "--middleware"),
+    **_each(HTTP_ADDRESS, "--host", "--port", "--uds", "--root-path", "--grpc", "--grpc-port"),
     **_each(
         Owned("probes, supervisor and the Service speak plain HTTP with vLLM; TLS belongs in front of the Service"),
         "--ssl-keyfile",

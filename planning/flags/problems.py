@@ -1,4 +1,4 @@
-"""What is wrong with `serving.extraArgs`, without a word of what may be a secret."""
+"""What is wrong with `serving.extraArgs`. Errors quote nothing that may be a secret."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from planning.problems import Problem
 KEY = "serving.extraArgs"
 ORDINALS = {1: "first", 2: "second", 3: "third"}
 SECRETIVE = re.compile("key|token|secret|passw|credential", re.IGNORECASE)
-"""Where a flag's name has one of these, words that vLLM does not know may be secrets, and none is quoted."""
+"""If a flag's name has one of these, words that vLLM does not know may be secrets. Then none of them is quoted."""
 MOST_MEANT = 5
 """Flags that an error lists for an abbreviation."""
 OWN_BOUNDS = {"--api-server-count": ">=1"}

@@ -6,7 +6,7 @@ from planning.flags.reading import Fault, Mention, Reading
 
 
 def faults(reading: Reading) -> Iterator[Fault]:
-    """The flags that do not go without another flag, or not with it."""
+    """The flags that need another flag which is not set, or exclude another one which is."""
     for name, needed in (
         ("--enable-auto-tool-choice", "--tool-call-parser"),
         ("--enable-log-outputs", "--enable-log-requests"),
@@ -23,7 +23,7 @@ def faults(reading: Reading) -> Iterator[Fault]:
 
 
 def _on(reading: Reading, name: str) -> Mention | None:
-    """The flag's mention, unless it turns the flag off or says nothing."""
+    """The flag's mention, unless it turns the flag off or has an empty value."""
     mention = reading.last(name)
     if mention is None or not mention.is_on or mention.texts in (("",), ("None",)):
         return None

@@ -37,7 +37,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 
 
 class BadValue(Exception):
-    """A value that vLLM refuses; the text says what it has to be, and nothing of what it is."""
+    """A value that vLLM refuses; the text says what is expected and does not quote the value."""
 
 
 def number_of(text: str) -> int | None:

@@ -80,8 +80,8 @@ class Image(Section):
     rebuild: Text | None = Field(
         default=None,
         description=(
-            "Any text. Another one builds both images again, for fixes in base images whose tags stay and in Debian's "
-            "packages."
+            "Any text. A change of it builds both images again, for fixes in base images whose tags stay, and in "
+            "Debian's packages."
         ),
         examples=["2026-12"],
         json_schema_extra=REBUILDS,
@@ -150,7 +150,7 @@ class Image(Section):
     @field_validator("plain_http", mode="before")
     @classmethod
     def _names_registries(cls, written: object, info: ValidationInfo) -> object:
-        """Refuse the switch that this key was, with the registries that it stood for."""
+        """Refuse true and false, which this key took before, and name the registries to write instead."""
         if not isinstance(written, bool):
             return written
         if not written:

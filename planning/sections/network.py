@@ -89,8 +89,9 @@ class Network(Section):
     api_server: list[Peer] = Field(
         default=API_SERVERS,
         description=(
-            "Where the cluster's API server answers the pods that ask it, by TCP. Its address cannot be told from its "
-            "name; narrow it to yours where you know it. A cloud's metadata addresses are left out of any larger range."
+            "Where the cluster's API server answers the pods that ask it, by TCP. A NetworkPolicy takes no host names, "
+            "so the default is every address; name yours if it is fixed. A cloud's metadata addresses are left out of "
+            "any larger range."
         ),
         json_schema_extra=UPDATES_POLICIES,
     )
@@ -98,7 +99,7 @@ class Network(Section):
         default=None,
         description=(
             "Where the download of the weights may connect to, by TCP; if unset, to every address on the port of "
-            "`model.repository` and on 443, a cloud's metadata addresses apart."
+            "`model.repository` and on 443, except a cloud's metadata addresses."
         ),
         json_schema_extra=UPDATES_POLICIES,
     )
@@ -106,7 +107,7 @@ class Network(Section):
         default=None,
         description=(
             "Where image builds may connect to, by TCP; if unset, to every address on the ports of the registries in "
-            "`image`, on 443 and on 80, a cloud's metadata addresses apart."
+            "`image`, on 443 and on 80, except a cloud's metadata addresses."
         ),
         json_schema_extra=UPDATES_POLICIES,
     )
