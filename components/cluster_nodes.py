@@ -30,6 +30,10 @@ IMAGE_BYTES = 25 * GiB
 DISK = "ephemeral-storage"
 KEYS = {"cpu": "hardware.cpu", "memory": "hardware.memory", GPU: "hardware.gpusPerNode", DISK: "hardware"}
 BYTES = ("memory", DISK)
+OF_THE_STATE = tuple(f"node.kubernetes.io/{trouble}" for trouble in ("not-ready", "unreachable", "unschedulable"))
+"""Taints that are told as the node's state."""
+TOLERATED = "node.kubernetes.io/memory-pressure"
+"""By every pod that asks for memory: Kubernetes itself adds that."""
 
 Trouble = Literal["state", "taint", "room", "image"]
 
@@ -103,8 +107,8 @@ class Node:
 
     def _taints(self, wanted: Wanted) -> Iterator[Finding]:
         for taint in (self.node.spec and self.node.spec.taints) or []:
-            if taint.effect == "PreferNoSchedule" or taint.key.startswith("node.kubernetes.io/"):
-                continue  # the latter are told as the node's state
+            if taint.effect == "PreferNoSchedule" or taint.key in (*OF_THE_STATE, TOLERATED):
+                continue
             if not any(_tolerates(toleration, taint) for toleration in wanted.tolerations):
                 spelled = f"{taint.key}{f'={taint.value}' if taint.value else ''}:{taint.effect}"
                 yield Finding("taint", "scheduling.tolerations", f"has the taint {spelled}, which is not tolerated")
@@ -148,12 +152,32 @@ def requested_by_namespace(pods: Iterable[client.V1Pod]) -> dict[str, Amounts]:
 
 
 def _requests(pod: client.V1Pod) -> dict[str, Decimal]:
-    total: dict[str, Decimal] = {}
-    for container in (pod.spec and pod.spec.containers) or []:
-        asked: dict[str, str] = (container.resources and container.resources.requests) or {}
-        for name, amount in asked.items():
-            total[name] = total.get(name, Decimal()) + parse_quantity(amount)
-    return total
+    """Return what the scheduler counts: all that runs at once, or while the pod starts if that is more.
+
+    Source: kubernetes.io, "Sidecar Containers", "Resource sharing within containers".
+    """
+    if pod.spec is None:
+        return {}
+    total, most = Counter[str](), Counter[str]()
+    for container in pod.spec.init_containers or []:
+        asked = _requests_of(container)
+        if container.restart_policy == "Always":
+            total.update(asked)
+            most |= total
+        else:
+            most |= total + asked
+    for container in pod.spec.containers or []:
+        total.update(_requests_of(container))
+    return dict((most | total) + _amounts(pod.spec.overhead))  # pyright: ignore[reportReturnType]
+
+
+def _requests_of(container: client.V1Container) -> Counter[str]:
+    return _amounts(container.resources and container.resources.requests)
+
+
+def _amounts(written: Mapping[str, str] | None) -> Counter[str]:
+    amounts = {name: parse_quantity(amount) for name, amount in (written or {}).items()}
+    return Counter(amounts)  # pyright: ignore[reportArgumentType]
 
 
 def _tolerates(toleration: Mapping[str, object], taint: client.V1Taint) -> bool:

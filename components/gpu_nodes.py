@@ -11,12 +11,13 @@ from kubernetes.utils.quantity import parse_quantity
 
 from components.cluster_api import TIMEOUT_SECONDS, read
 from components.cluster_nodes import Finding, Node, Wanted, requested_by_namespace
+from components.labels import selector
+from components.network_policies import RAY
 from components.placement import GPU_LABEL, ray_nodes
 from components.ray_pods import GPU, resources
 from planning.settings import StackSettings
 
 MOST_NAMES = 6
-RAY_CLUSTER = "ray.io/cluster"
 RUNNING = "status.phase!=Succeeded,status.phase!=Failed"
 
 
@@ -87,7 +88,9 @@ def _with_requests(api: client.ApiClient, namespace: str, node: Node) -> Node:
 
 def _is_own(pod: client.V1Pod, namespace: str) -> bool:
     metadata = pod.metadata
-    return bool(metadata and metadata.namespace == namespace and RAY_CLUSTER in (metadata.labels or {}))
+    if not metadata or metadata.namespace != namespace:
+        return False
+    return selector(RAY).items() <= (metadata.labels or {}).items()
 
 
 def _missing(found: list[Node], ready: int, settings: StackSettings) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components.gpu_nodes import node_warnings
+from components.labels import labels
 from planning.settings import parse
 from tests.unit.planning.stacks import raw
 from tests.unit.program.stub_api import stub_api
@@ -159,9 +160,44 @@ def test_memory_of_other_pods_counts_too() -> None:
 
 
 def test_the_stacks_own_ray_pods_make_room_for_themselves() -> None:
-    own = pod("deepseek", {"nvidia.com/gpu": "8"}, **{"ray.io/cluster": "deepseek"})
+    own = pod("deepseek", {"nvidia.com/gpu": "8"}, **labels("ray"))
     assert told(FOUR, [own]) == []
     assert told(FOUR, [own | {"metadata": {**own["metadata"], "namespace": "deepseek-2"}}]) != []
+
+
+def test_another_ray_cluster_in_the_namespace_keeps_its_gpus() -> None:
+    another = pod("deepseek", {"nvidia.com/gpu": "8"}, **{"ray.io/cluster": "training"})
+    assert "of which 8 by namespace 'deepseek'" in told(FOUR, [another])[1]
+
+
+@pytest.mark.parametrize(
+    ("sidecars", "first", "overhead", "gib"),
+    [("0", "0", "0", 10), ("300Gi", "0", "0", 310), ("0", "400Gi", "0", 400), ("300Gi", "400Gi", "5Gi", 705)],
+)
+def test_a_pod_counts_with_its_sidecars_its_start_and_its_overhead(
+    sidecars: str, first: str, overhead: str, gib: int
+) -> None:
+    other = pod("team-b", {"memory": "10Gi"})
+    other["spec"]["initContainers"] = [
+        {"name": "s", "restartPolicy": "Always", "resources": {"requests": {"memory": sidecars}}},
+        {"name": "i", "resources": {"requests": {"memory": first}}},
+    ]
+    other["spec"]["overhead"] = {"memory": overhead}
+    warnings = told(FOUR, [other], hardware={"memory": "1020Gi"})
+    assert f"of which {gib}.0 GiB by namespace 'team-b'" in warnings[1]
+
+
+@pytest.mark.parametrize("trouble", ["disk-pressure", "pid-pressure", "network-unavailable", "out-of-service"])
+def test_a_ready_node_that_takes_no_pods_for_now_does_not_count(trouble: str) -> None:
+    pressed = node("gpu-3", taints=[{"key": f"node.kubernetes.io/{trouble}", "effect": "NoSchedule"}])
+    warnings = told([*FOUR[:3], pressed])
+    assert "8 of 32 GPUs are missing" in warnings[0]
+    assert f"node gpu-3 has the taint node.kubernetes.io/{trouble}:NoSchedule" in warnings[1]
+
+
+def test_pressure_on_memory_keeps_no_pod_away_that_asks_for_memory() -> None:
+    pressed = node("gpu-3", taints=[{"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}])
+    assert told([*FOUR[:3], pressed]) == []
 
 
 def test_who_may_not_list_pods_is_told_what_the_nodes_say() -> None:
