@@ -13,6 +13,7 @@ from components.prerequisites import missing
 from components.ray_cluster_refusals import ray_cluster_refusals
 from components.refusal import refuse
 from components.stack_config import StackConfig
+from components.stack_name import unusable_name
 from planning.plan import Plan, make_plan
 from planning.problems import Problem, Refused
 from planning.settings import StackSettings
@@ -25,7 +26,7 @@ def admit(config: StackConfig) -> Plan:
     Raises pulumi.RunError or ends the process (`refuse`), with a text that is all that the person sees.
     """
     plan = make_plan(config.settings)
-    problems = list(plan.problems)
+    problems = [*unusable_name(), *plan.problems]
     for warning in plan.warnings:
         pulumi.warn(warning)
     try:
