@@ -8,6 +8,7 @@ has none the pod's own cluster, by its service account.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # The Kubernetes client's configuration has no types.
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,13 +42,21 @@ def text_of(given: str) -> dict[str, Any] | None:
     A path is YAML too, a single word; a kubeconfig is a mapping, whatever stands before its first key.
     """
     try:
-        content = yaml.safe_load(given)
+        content = _parsed(given)
     except yaml.YAMLError as error:
         if "\n" in given:
             reason = str(error).partition("\n")[0]
             raise ConfigException(f"kubernetes:kubeconfig is neither a file nor YAML: {reason}") from None
         return None
     return cast("dict[str, Any]", content) if isinstance(content, dict) else None
+
+
+def _parsed(given: str) -> object:
+    """Return what a text says. Not all JSON is YAML 1.1, which has no tabs between the parts of an object."""
+    try:
+        return json.loads(given)
+    except ValueError:
+        return yaml.safe_load(given)
 
 
 def is_text(given: str) -> bool:

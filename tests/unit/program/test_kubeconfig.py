@@ -27,6 +27,7 @@ TEXTS = {
     "JSON": json.dumps(CONTENT),
     "after a comment": f"# of the platform team\n{YAML}",
     "after a document marker": f"---\n{YAML}",
+    "JSON with tabs": json.dumps(CONTENT, indent="\t"),
     "after both": f"# made by hand\n---\n# again\n{YAML}",
     "with another first key": yaml.safe_dump({"current-context": "x", **CONTENT}, sort_keys=False),
     "after empty lines": f"\n\n{YAML}",
