@@ -17,6 +17,9 @@ EMPTY = "` `"
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"})
 """Unicode's categories of what is not seen by itself: control, format, surrogates, private, unassigned, marks."""
 
+BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters, and a pattern of Braille, that are drawn as nothing."""
+
 FROM_RIGHT_TO_LEFT = frozenset({"R", "AL"})
 """Unicode's bidirectional classes of letters that also turn what stands beside them."""
 
@@ -61,7 +64,8 @@ def _visible(text: str) -> str:
 
 def _seen(letter: str) -> str:
     turns = unicodedata.bidirectional(letter) in FROM_RIGHT_TO_LEFT
-    return _number(letter) if turns or unicodedata.category(letter) in HIDDEN else letter
+    hidden = letter in BLANK or unicodedata.category(letter) in HIDDEN
+    return _number(letter) if turns or hidden else letter
 
 
 def _number(letter: str) -> str:

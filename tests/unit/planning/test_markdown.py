@@ -67,6 +67,11 @@ def test_what_cannot_be_seen_is_shown_by_its_number(text: str) -> None:
         assert not [letter for letter in rendered if letter != "\n" and _category(letter) in HIDDEN]
 
 
+@pytest.mark.parametrize("letter", ["\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"])
+def test_a_letter_that_is_drawn_as_nothing_is_shown_by_its_number(letter: str) -> None:
+    assert code(f"a{letter}b") == f"`a\\u{ord(letter):04x}b`"
+
+
 @pytest.mark.parametrize("text", ["a b", "x|y", "`x`", "``", "model.revision: main is not a commit", "tensor 8 × 4"])
 def test_a_harmless_text_is_shown_as_it_is(text: str) -> None:
     assert shown(code(text)).code == [text]
