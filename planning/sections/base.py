@@ -70,4 +70,8 @@ CHECKS_DOWNLOAD = changing("runs the download Job again, which finds the weights
 BOUNDS_ONLY = changing("takes effect the next time that something has to be waited for")
 LATER_STARTS = changing("takes effect when vLLM starts the next time; what serves is not touched")
 UPDATES_POLICIES = changing("updates NetworkPolicies in place; nothing that serves is touched")
+RESIZES_CACHE = changing(
+    "changes the plan and the KV cache that it gives vLLM: replaces the serving Job, serving stops until the model is "
+    "loaded again"
+)
 PLAN_ONLY = changing("changes the plan only, nothing that runs")

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from planning.quantities import CPU
-from planning.sections.base import PLAN_ONLY, REPLACES_CLUSTER, Quantity, Section, Text
+from planning.sections.base import PLAN_ONLY, REPLACES_CLUSTER, RESIZES_CACHE, Quantity, Section, Text
 
 CPUS_PER_GPU = 8
 MEMORY_GIB_PER_GPU = 96
@@ -40,7 +40,7 @@ class Hardware(Section):
             "Memory of one GPU as CUDA reports it to a process, in GiB, for a GPU that the plan does not know or "
             "that is partitioned."
         ),
-        json_schema_extra=PLAN_ONLY,
+        json_schema_extra=RESIZES_CACHE,
     )
     compute_capability: Annotated[float, Field(ge=1, le=100)] | None = Field(
         default=None,
@@ -49,7 +49,7 @@ class Hardware(Section):
             "--query-gpu=compute_cap --format=csv` prints it."
         ),
         examples=[9.0],
-        json_schema_extra=PLAN_ONLY,
+        json_schema_extra=RESIZES_CACHE,
     )
     price_per_gpu_hour: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
         default=None,

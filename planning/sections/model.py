@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_con
 from typing_extensions import TypedDict
 
 from planning.addresses import ADDRESS, REVISION, check_address, check_revision
-from planning.sections.base import PLAN_ONLY, REDOWNLOADS, Count, Section, changing
+from planning.sections.base import REDOWNLOADS, RESIZES_CACHE, Count, Section, changing
 
 Address = Annotated[str, AfterValidator(check_address), WithJsonSchema({"type": "string", "pattern": ADDRESS})]
 """Of a git repository, without a user's name or password in it: a token has its own key."""
@@ -71,12 +71,12 @@ class Model(Section):
             "How the repository stores the weights; known for known repositories. It says what there is: it "
             "converts nothing."
         ),
-        json_schema_extra=PLAN_ONLY,
+        json_schema_extra=RESIZES_CACHE,
     )
     architecture: Architecture = Field(
         default={},
         description="Numbers of config.json, over those of the known repository, or all of them for an unknown one.",
-        json_schema_extra=PLAN_ONLY,
+        json_schema_extra=RESIZES_CACHE,
     )
 
     @property

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from planning.sections.base import LATER_STARTS, REPLACES_CLUSTER, Duration, Name, Section, changing
 
 RUNS_JOBS_AGAIN = changing(
-    "runs the Jobs again, which find their images and the weights, then replaces the Ray cluster: serving stops until "
+    "runs the Jobs again, where the download finds the weights, then replaces the Ray cluster: serving stops until "
     "the model is loaded again"
 )
 
