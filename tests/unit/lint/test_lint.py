@@ -54,7 +54,7 @@ def test_a_waiver_that_covers_nothing_is_named() -> None:
 
 
 def test_every_waiver_has_its_reason() -> None:
-    reasons = [*waivers.WAIVED.values(), *waivers.ADDED_BY_KUBERAY.values()]
+    reasons = [*waivers.WAIVED.values(), *waivers.IN_THE_CLUSTER.values()]
     assert not [reason for reason in reasons if not reason.endswith(".")]
 
 
