@@ -199,12 +199,12 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
         "SERVED_MODEL": args.model_path,
         **{name: pulumi.Output.concat(caches, "/", folder) for name, folder in COMPILE_CACHES.items()},
         "RAY_VERSION": RAY,
-        "NETWORK_INTERFACE": args.network.interface or "",
-        "ON_GPUS": "1" if args.hardware.on_gpus else "",
-        "RDMA": "1" if args.network.rdma_resources else "",
     }
-    if not args.hardware.on_gpus:
-        variables |= CPU_VARIABLES
+    variables |= {"ON_GPUS": "1"} if args.hardware.on_gpus else CPU_VARIABLES
+    if args.network.interface:
+        variables["NETWORK_INTERFACE"] = args.network.interface
+    if args.network.rdma_resources:
+        variables["RDMA"] = "1"
     # Without it a pod that has no default route takes 0.0.0.0 for its address, and vLLM hangs.
     address = field_variable("VLLM_HOST_IP", "status.podIP")
     return [*environment(variables), address]

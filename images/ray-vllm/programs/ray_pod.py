@@ -4,8 +4,8 @@ Ray hands its environment to vLLM's ranks, and vLLM keeps what a rank has of its
 each pod may name an interface of its own. Whatever would fail later, or be slow without a word, ends the pod here: its
 last line says what is wrong, by the key of the stack file, and the gate repeats it.
 
-Environment: VLLM_HOST_IP (the pod's address), RAY_VERSION, NETWORK_INTERFACE (optional), ON_GPUS and RDMA (`1` or
-empty).
+Environment: VLLM_HOST_IP (the pod's address), RAY_VERSION; where they apply, NETWORK_INTERFACE, and ON_GPUS and RDMA,
+which are `1`.
 """
 
 import os
