@@ -27,12 +27,6 @@ MODELS = "/mnt/models"
 TOKEN = "token"  # noqa: S105  a Secret's key
 EVENTS = k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create", "patch"])
 
-LASTING_FAILURE: Manifest = {
-    "action": "FailJob",
-    "onExitCodes": {"containerName": "fetch", "operator": "In", "values": [1]},
-}
-"""The program exits with 1 if another pod would fail in the same way. Then the Job starts no more pods."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStoreArgs:
@@ -96,8 +90,10 @@ class ModelStore(pulumi.ComponentResource):
                     "completions": args.storage.download_pods,
                     "parallelism": args.storage.download_pods,
                     # The program itself tries for half an hour without a new byte; a drained node does not count.
+                    # Pulumi waits on where a rule fails the Job at once: its provider (4.25) knows a failed Job by
+                    # BackoffLimitExceeded and DeadlineExceeded only.
                     "backoffLimit": 3,
-                    "podFailurePolicy": {"rules": [*ONCE["podFailurePolicy"]["rules"], LASTING_FAILURE]},
+                    "podFailurePolicy": ONCE["podFailurePolicy"],
                 },
                 pod=_download_pod(args, config_map, handed_on(mount_job, CLAIM), child),
                 timeout_seconds=args.storage.download_timeout,

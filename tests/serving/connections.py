@@ -20,7 +20,7 @@ PORT = 9000
 START_SECONDS = 120.0
 
 CONNECT = """
-import json, socket, sys
+import concurrent.futures, json, socket, sys
 
 def connects(target):
     host, port = target.rsplit(":", 1)
@@ -30,7 +30,9 @@ def connects(target):
         return False
     return True
 
-print(json.dumps([target for target in sys.argv[1:] if connects(target)]))
+targets = sys.argv[1:]
+with concurrent.futures.ThreadPoolExecutor(64) as pool:
+    print(json.dumps([target for target, can in zip(targets, pool.map(connects, targets)) if can]))
 """
 LISTENING = """
 import pathlib
@@ -109,11 +111,12 @@ def stand_in(address: str) -> Generator[str]:
 def settled(pod: Pod, targets: Mapping[str, str], expected: set[str], seconds: float = 60.0) -> set[str]:
     """Return what a pod reaches once that is as expected, or what it still reaches when the time is over.
 
-    The rules for a new pod come a moment after it has begun.
+    The rules for a new pod come a moment after it has begun, and while pods come and go kube-router writes all of its
+    rules anew. So what a pod reaches is what it reaches twice.
     """
     with contextlib.suppress(AssertionError, TimeoutError):
         wait_until(lambda: pod.reached(targets) == expected, seconds)
-    return pod.reached(targets)
+    return pod.reached(targets) & pod.reached(targets)
 
 
 def targets_of(pod: Pod, ports: Sequence[int]) -> dict[str, str]:
