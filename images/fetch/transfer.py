@@ -24,7 +24,7 @@ ABSENT = re.compile(r"\b([0-9a-f]{64})\b[^\n]*(?:does not exist|not found)")
 OTHER_CONTENT = re.compile(r"expected OID ([0-9a-f]{64})")
 POLL_SECONDS = 0.25
 LASTING_SECONDS = 60.0
-"""How long a pod tries where the cause will hardly pass. Its Job starts three more, so a new name may still reach DNS."""
+"""How long a pod tries where the cause will hardly pass. Its Job starts three more: a new name may still reach DNS."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 120.0
 ATTEMPTS_AT_DAMAGE = 3

@@ -95,7 +95,7 @@ def pods(in_namespace: str, labels: Mapping[str, Mapping[str, str]]) -> Generato
 def stand_in(address: str) -> Generator[str]:
     """Answer on an address that is nobody's, as if it were outside the cluster; give `address:port`."""
     device = ["dev", addresses.BRIDGE]
-    subprocess.run(["ip", "address", "add", f"{address}/32", *device], check=True, capture_output=True)
+    subprocess.run(["ip", "address", "replace", f"{address}/32", *device], check=True, capture_output=True)
     server = ThreadingHTTPServer((address, 0), BaseHTTPRequestHandler)
     answering = threading.Thread(target=server.serve_forever, daemon=True)
     answering.start()
