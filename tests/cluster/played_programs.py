@@ -125,9 +125,9 @@ class PlayedPrograms:
             "PYTHONPATH": "programs",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        for name, url in (("RAY_JOBS_ADDRESS", self.ray.url), ("ENDPOINT", self.model.url)):
-            if name in environment:
-                environment[name] = url
+        key_file = environment.get("API_KEY_FILE", "")
+        here = {"RAY_JOBS_ADDRESS": self.ray.url, "ENDPOINT": self.model.url, "API_KEY_FILE": key_file.lstrip("/")}
+        environment |= {name: value for name, value in here.items() if name in environment}
         folder = self._folder / pod["metadata"]["uid"]
         self._mount(pod, folder)
         with self._log(pod, program).open("w") as log:
@@ -139,16 +139,24 @@ class PlayedPrograms:
         return self._folder / ("log" if program == "supervisor" else f"{pod['metadata']['uid']}/log")
 
     def _mount(self, pod: dict[str, Any], folder: Path) -> None:
-        """Write the programs and the service account's files where the kubelet would mount them."""
-        [programs] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "programs"]
+        """Write the programs, Secrets and the service account's files where the kubelet would mount them."""
+        volumes = pod["spec"]["volumes"]
+        [programs] = [volume for volume in volumes if volume["name"] == "programs"]
         files = self._api.request("GET", f"{CORE}/configmaps/{programs['configMap']['name']}")["data"]
         account = f"{CORE}/serviceaccounts/{pod['spec']['serviceAccountName']}/token"
         token = self._api.request("POST", account, TOKEN_REQUEST)["status"]["token"]
         secrets = {"token": token, "namespace": NAMESPACE, "ca.crt": self._api.authority.read_text()}
-        for name, contents in (("programs", files), ("account", secrets)):
+        mounted = {
+            volume["name"]: self._secret(volume["secret"]["secretName"]) for volume in volumes if "secret" in volume
+        }
+        for name, contents in {"programs": files, "account": secrets, **mounted}.items():
             (folder / name).mkdir(parents=True)
             for file, text in contents.items():
                 (folder / name / file).write_text(text)
+
+    def _secret(self, name: str) -> dict[str, str]:
+        data = self._api.request("GET", f"{CORE}/secrets/{name}")["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def _environment(self, pod: dict[str, Any]) -> dict[str, str]:
         variables = pod["spec"]["containers"][0]["env"]
@@ -159,7 +167,7 @@ class PlayedPrograms:
             case None:
                 return variable.get("value", "")
             case {"secretKeyRef": {"name": name, "key": key}}:
-                return base64.b64decode(self._api.request("GET", f"{CORE}/secrets/{name}")["data"][key]).decode()
+                return self._secret(name)[key]
             case {"fieldRef": {"fieldPath": "metadata.namespace"}}:
                 return NAMESPACE
             case {"fieldRef": {"fieldPath": path}}:

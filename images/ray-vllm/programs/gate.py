@@ -75,7 +75,7 @@ class Gate:
 
     def _reason(self, verdict: str, state: State, found: Sequence[Finding], answer: Answer) -> str:
         causes = [text for text in (missing_gpus(state, self._plan), verdict) if text]
-        lines = [f"{self._model.name} is not served: {', '.join(causes)}", progress(state, self._plan)]
+        lines = [f"{self._model.name} is not served: {': '.join(causes)}", progress(state, self._plan)]
         lines += [f"- {text}" for text in told(found) if text not in verdict]
         if self._stopwatch.stopped:
             lines.append(f"- suspended for {self._stopwatch.stopped:.0f} s, which do not count")
