@@ -14,7 +14,7 @@ from tests.cluster.interrupted_run import HOW, Place, Target, interrupted, place
 from tests.cluster.stack_objects import NAMESPACE, changed, objects
 from tests.sampling import swept
 
-RESOURCES = 34
+RESOURCES = 43
 """How many objects the stack makes."""
 
 CLAIM = ("persistentvolumeclaims", "weights-local-rwx")
