@@ -1,9 +1,12 @@
 """What the API server has of a stack: the objects of its namespace, and what an update did to them."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from pulumi import automation
 
+from local import probes
 from local.api_server import ApiServer
 
 NAMESPACE = "deepseek"
@@ -16,6 +19,19 @@ KINDS = {
     "/apis/rbac.authorization.k8s.io/v1": ("roles", "rolebindings"),
 }
 OF_EVERY_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
+EMPTIED_SECONDS = 60.0
+
+
+@contextmanager
+def a_namespace(api: ApiServer, name: str) -> Generator[None]:
+    """Have a namespace within this context; it and all that is in it are gone when that ends."""
+    path = f"/api/v1/namespaces/{name}"
+    api.apply(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    try:
+        yield
+    finally:
+        api.delete(path)
+        assert probes.wait_until(lambda: api.get(path) is None, EMPTIED_SECONDS), f"namespace {name} does not end"
 
 
 def objects(api: ApiServer, namespace: str = NAMESPACE) -> dict[tuple[str, str], Any]:

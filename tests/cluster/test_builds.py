@@ -20,7 +20,7 @@ from local.simulated import RunningCluster
 from local.simulated_nodes import PLAYED
 from tests.cluster import causes
 from tests.cluster.played_kubelet import Up
-from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
+from tests.cluster.stack_objects import NAMESPACE, a_namespace, changed, objects, uids
 
 BUILDS = "deepseek-builds"
 TOLD = {
@@ -68,11 +68,9 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def one_image(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    api, path = cluster.api_server, f"/api/v1/namespaces/{BUILDS}"
-    api.apply(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": BUILDS}})
-    with causes.pod_security_is_baseline(api):
+    api = cluster.api_server
+    with a_namespace(api, BUILDS), causes.pod_security_is_baseline(api):
         yield Stack(cluster, tmp_path_factory.mktemp("builds"))
-    api.delete(path)
 
 
 def left_by_builds(api: ApiServer) -> dict[tuple[str, str], Any]:

@@ -21,6 +21,7 @@ from tests.cluster.changes import (
     REGISTRY_SECRET,
 )
 from tests.cluster.played_kubelet import CORE
+from tests.cluster.stack_objects import a_namespace
 
 MERGE = "application/merge-patch+json"
 RUNTIMES = [{"name": "", "features": {"userNamespaces": True}}]
@@ -33,19 +34,20 @@ OTHER_NODES = [
 @contextmanager
 def wanted_by_changes(api: ApiServer) -> Generator[None]:
     """Have all of it within this context."""
-    for path, manifest in _objects().items():
-        api.apply(path, manifest)
-    for node in OTHER_NODES:
-        api.create(NODES, node)
-    _patch_nodes(api, labels=POOL, devices={RDMA: "8"})
-    _let_volumes_grow(api, allowed=True)
-    try:
-        yield
-    finally:
-        for path in (*_objects(), *(f"{NODES}/{node['metadata']['name']}" for node in OTHER_NODES)):
-            api.delete(path)
-        _patch_nodes(api, labels=dict.fromkeys(POOL), devices={RDMA: None})
-        _let_volumes_grow(api, allowed=None)
+    with a_namespace(api, BUILD_NAMESPACE):
+        try:
+            for path, manifest in _objects().items():
+                api.apply(path, manifest)
+            for node in OTHER_NODES:
+                api.create(NODES, node)
+            _patch_nodes(api, labels=POOL, devices={RDMA: "8"})
+            _let_volumes_grow(api, allowed=True)
+            yield
+        finally:
+            for path in (*_objects(), *(f"{NODES}/{node['metadata']['name']}" for node in OTHER_NODES)):
+                api.delete(path)
+            _patch_nodes(api, labels=dict.fromkeys(POOL), devices={RDMA: None})
+            _let_volumes_grow(api, allowed=None)
 
 
 def _patch_nodes(api: ApiServer, *, labels: Mapping[str, str | None], devices: Mapping[str, str | None]) -> None:
@@ -87,9 +89,7 @@ def _objects() -> Mapping[str, dict[str, Any]]:
         "metadata": {"name": QUEUE},
         "value": 1000,
     }
-    builds = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": BUILD_NAMESPACE}}
     return {
-        f"/api/v1/namespaces/{BUILD_NAMESPACE}": builds,
         **secrets,
         f"{CORE}/persistentvolumeclaims/{CLAIM}": claim,
         f"/apis/scheduling.k8s.io/v1/priorityclasses/{QUEUE}": priority,
