@@ -65,9 +65,9 @@ git-lfs:
 
 .PHONY: lock reference
 reference: venv ## write docs/stack-file.md and its JSON schema from planning/sections
-	$(PYTHON) -m planning.reference
+	$(PYTHON) -m planning.settings.reference
 lock: venv ## write the hash-pinned requirements from the .in files
-	$(PYTHON) -m local.locks
+	$(PYTHON) -m local.building.locks
 
 .PHONY: bench bench-weights gpu-row
 bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale

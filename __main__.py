@@ -2,18 +2,18 @@
 
 import pulumi
 
-from components import images
-from components.admission import admit
 from components.api_key import ApiKey
-from components.image_build import ImageBuild, ImageBuildArgs
-from components.jobs import after
-from components.model_store import ModelStore, ModelStoreArgs
+from components.image import images
+from components.image.image_build import ImageBuild, ImageBuildArgs
+from components.model_store.model_store import ModelStore, ModelStoreArgs
+from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
-from components.ray_cluster import RayCluster, RayClusterArgs
-from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
+from components.preflight.admission import admit
+from components.ray_cluster.ray_cluster import RayCluster, RayClusterArgs
+from components.shared.jobs import after
 from components.stack_config import cluster_provider, read_stack_config
-from components.vllm_server import VllmServer, VllmServerArgs
+from components.vllm_server.vllm_server import VllmServer, VllmServerArgs
 
 config = read_stack_config()
 settings = config.settings

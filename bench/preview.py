@@ -16,8 +16,8 @@ from pathlib import Path
 
 from bench import results
 from local import stack
+from local.cluster.simulated import simulated_cluster
 from local.paths import CHECKOUT
-from local.simulated import simulated_cluster
 
 STACK = "a100-bf16"
 

@@ -22,7 +22,7 @@ from pulumi import automation
 
 from bench import api_calls, results
 from local import stack
-from local.simulated import RunningCluster, simulated_cluster
+from local.cluster.simulated import RunningCluster, simulated_cluster
 
 STACK = "a100-bf16"
 NODES = (4, 16, 32)

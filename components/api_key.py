@@ -6,8 +6,8 @@ import secrets
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.labels import metadata
-from components.pods import KEY
+from components.shared.labels import metadata
+from components.shared.pods import KEY
 
 
 class ApiKey(pulumi.ComponentResource):

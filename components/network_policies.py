@@ -8,13 +8,13 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.content import digest
-from components.labels import FOR_NAMESPACE, metadata, selector
-from components.pods import Manifest
-from components.ray_cluster import DASHBOARD_PORT, PORT
+from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT
+from components.shared.content import digest
+from components.shared.labels import FOR_NAMESPACE, metadata, selector
+from components.shared.pods import Manifest
 from planning.egress import build_peers, download_peers
-from planning.sections.network import EVERYWHERE, Peer
-from planning.settings import Image, Model, Network
+from planning.settings.sections import Image, Model, Network
+from planning.settings.sections.network import EVERYWHERE, Peer
 
 Range = IPv4Network | IPv6Network
 

@@ -8,12 +8,12 @@ from typing import Any
 import pulumi
 
 from components.api_key import ApiKey
-from components.image_build import ImageBuild
-from components.model_store import ModelStore
-from components.pods import KEY
-from components.ray_cluster import PORT
+from components.image.image_build import ImageBuild
+from components.model_store.model_store import ModelStore
+from components.ray_cluster.ray_cluster import PORT
+from components.shared.pods import KEY
 from components.stack_config import StackConfig
-from components.vllm_server import VllmServer
+from components.vllm_server.vllm_server import VllmServer
 
 
 def outputs(

@@ -9,11 +9,12 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
-from components.kubeconfig import is_text
-from components.refusal import refuse
+from components.shared.kubeconfig import is_text
+from components.shared.refusal import refuse
 from planning.problems import Problem, Refused
-from planning.settings import StackSettings, parse
-from planning.stack_file import PROJECT, SECRETS, in_plain_text, problem_of_api_key, readable_token
+from planning.settings.parse import parse
+from planning.settings.sections import StackSettings
+from planning.settings.stack_file import PROJECT, SECRETS, in_plain_text, problem_of_api_key, readable_token
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ import sys
 
 from pulumi import automation
 
-from local import boot, cluster, conversation, dev
+from local import boot, conversation, dev
+from local.cluster import cluster
 from local.steps import StepsFailed
 
 

@@ -3,8 +3,12 @@
 import sys
 from pathlib import Path
 
-from local import base_images, builds, cluster, debian, namespace, paths, preconditions, registry
-from local.programs import FOR_SIMULATED_NODES, FOR_THE_REAL_NODE, LINT_PROGRAMS
+from local import paths
+from local.building import builds
+from local.building.programs import FOR_SIMULATED_NODES, FOR_THE_REAL_NODE, LINT_PROGRAMS
+from local.cluster import cluster, namespace
+from local.images import base_images, registry
+from local.machine import debian, preconditions
 from local.steps import Step, StepLog, run_steps
 
 PACKAGES = "Debian packages"

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from local import builds
+from local.building import builds
 
 QUESTION = "What is the meaning of life?"
 TIMEOUT_SECONDS = 120

@@ -2,7 +2,9 @@
 
 import time
 
-from local import boot, builds, cluster, conversation, paths, stack
+from local import boot, conversation, paths, stack
+from local.building import builds
+from local.cluster import cluster
 
 STACK = "dev"
 AGAIN = "make dev"

@@ -21,7 +21,9 @@ from typing import Any
 import yaml
 from pulumi import automation
 
-from local import builds, cluster, namespace, paths
+from local import paths
+from local.building import builds
+from local.cluster import cluster, namespace
 
 FOLDER = paths.STATE / "pulumi"
 PROJECT = str(yaml.safe_load((paths.CHECKOUT / "Pulumi.yaml").read_text())["name"])

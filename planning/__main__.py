@@ -5,14 +5,15 @@ import json
 import sys
 from pathlib import Path
 
-from planning.checks import problems_of
 from planning.compare import comparison
-from planning.engine import architecture_of
 from planning.plan import make_plan
 from planning.problems import Problem, Refused
 from planning.render import as_json, as_text, refusal_as_json
-from planning.settings import StackSettings, parse
-from planning.stack_file import read
+from planning.settings.parse import parse
+from planning.settings.sections import StackSettings
+from planning.settings.stack_file import read
+from planning.sizing.engine import architecture_of
+from planning.verdict.checks import problems_of
 
 FITS, REFUSED = 0, 2
 

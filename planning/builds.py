@@ -1,6 +1,6 @@
 """What a build pod asks of its node."""
 
-from planning.sections import Hardware
+from planning.settings.sections import Hardware
 
 LOCK_ARCHITECTURE = "amd64"
 """Value of the node label kubernetes.io/arch for which the locks of images/ are made, and so the images."""

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from planning.architecture import Precision
-from planning.capacity import Capacity
-from planning.checks import split_changes
-from planning.engine import architecture_of, deployment_of, precision_of
-from planning.gpus import TABLE, Gpu
-from planning.parallelism import possible_splits
-from planning.quantities import size_text
 from planning.render import table
-from planning.sections import StackSettings
-from planning.storage import disk_needed
-from planning.suggestions import FP8_REPOSITORIES, changed
+from planning.settings.quantities import size_text
+from planning.settings.sections import StackSettings
+from planning.sizing.architecture import Precision
+from planning.sizing.capacity import Capacity
+from planning.sizing.engine import architecture_of, deployment_of, precision_of
+from planning.sizing.gpus import TABLE, Gpu
+from planning.sizing.parallelism import possible_splits
+from planning.sizing.storage import disk_needed
+from planning.verdict.checks import split_changes
+from planning.verdict.suggestions import FP8_REPOSITORIES, changed
 
 NODES = (1, 2, 3, 4, 6, 8, 12, 16)
 HEADING = ["GPU", "weights", "nodes", "GPUs", "fits", "KV tokens", "longest request", "such at once", "disk", "cost/h"]

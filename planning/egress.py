@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from planning.sections import Image, Model, Network
-from planning.sections.network import EVERYWHERE, Peer
+from planning.settings.sections import Image, Model, Network
+from planning.settings.sections.network import EVERYWHERE, Peer
 
 HTTPS, HTTP = 443, 80
 SCHEME_PORTS = {"https": HTTPS, "http": HTTP, "ssh": 22, "git": 9418}

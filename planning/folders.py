@@ -3,8 +3,8 @@
 import hashlib
 import json
 
-from planning.addresses import owner_and_name
-from planning.sections import Model
+from planning.settings.addresses import owner_and_name
+from planning.settings.sections import Model
 
 CACHE = "cache"
 """Holds the compile caches, beside the folders of the models."""

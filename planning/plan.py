@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, field, replace
 
-from planning.advice import unplanned_flags, warnings
-from planning.capacity import Capacity, Rank
-from planning.checks import problems_of
-from planning.engine import Deployment, architecture_of, deployment_of, parallelism_of, precision_of
 from planning.problems import Problem, describe
-from planning.quantities import GB, GiB, duration_text, size_text
-from planning.sections import StackSettings
-from planning.storage import disk_needed, download_seconds
-from planning.suggestions import alternatives, changed
-from planning.weights import repository_bytes
+from planning.settings.quantities import GB, GiB, duration_text, size_text
+from planning.settings.sections import StackSettings
+from planning.sizing.capacity import Capacity, Rank
+from planning.sizing.engine import Deployment, architecture_of, deployment_of, parallelism_of, precision_of
+from planning.sizing.storage import disk_needed, download_seconds
+from planning.sizing.weights import repository_bytes
+from planning.verdict.advice import unplanned_flags, warnings
+from planning.verdict.checks import problems_of
+from planning.verdict.suggestions import alternatives, changed
 
 
 @dataclass(frozen=True)

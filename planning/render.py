@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from planning.plan import Plan
 from planning.problems import Problem
-from planning.quantities import GiB
 from planning.release import VLLM
+from planning.settings.quantities import GiB
 
 
 def as_json(plan: Plan) -> dict[str, object]:

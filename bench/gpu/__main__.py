@@ -13,9 +13,10 @@ from bench.gpu.load import Load, put
 from bench.gpu.memory import held
 from bench.gpu.model import write_model
 from bench.gpu.server import PORT, URL, Server, reported, started
-from components.vllm_arguments import vllm_arguments
+from components.vllm_server.vllm_arguments import vllm_arguments
 from planning.plan import Plan, make_plan
-from planning.settings import StackSettings, parse
+from planning.settings.parse import parse
+from planning.settings.sections import StackSettings
 
 ROWS = Path(__file__).parent / "rows.json"
 V3 = {"bf16": "opensourcerelease/DeepSeek-V3-bf16", "fp8": "deepseek-ai/DeepSeek-V3"}

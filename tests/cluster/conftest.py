@@ -12,10 +12,10 @@ import pytest
 from pulumi import automation
 
 from local import stack
-from local.api_server import ApiServer
-from local.simulated import RunningCluster, simulated_cluster
-from tests.cluster import image_pulls
-from tests.cluster.stack_objects import NAMESPACE
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated import RunningCluster, simulated_cluster
+from tests.cluster.world import image_pulls
+from tests.cluster.world.stack_objects import NAMESPACE
 
 
 def pytest_configure(config: pytest.Config) -> None:

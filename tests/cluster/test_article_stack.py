@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from local import builds, stack
-from local.api_server import ApiServer
-from tests.cluster import causes
+from local import stack
+from local.building import builds
+from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
-from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
+from tests.cluster.world import causes
+from tests.cluster.world.stack_objects import NAMESPACE, changed, objects, uids
 from tests.lint import manifests, waivers
 
 NOWHERE = """

@@ -11,16 +11,16 @@ import pulumi
 import pytest
 from pulumi import automation
 
-from components.image_build import ImageBuild, ImageBuildArgs
-from components.images import fetch_image
+from components.image.image_build import ImageBuild, ImageBuildArgs
+from components.image.images import fetch_image
 from components.stack_config import cluster_provider, read_stack_config
 from local import stack
-from local.api_server import ApiServer
-from local.simulated import RunningCluster
-from local.simulated_nodes import PLAYED
-from tests.cluster import causes
-from tests.cluster.played_kubelet import Up
-from tests.cluster.stack_objects import NAMESPACE, a_namespace, changed, objects, uids
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated import RunningCluster
+from local.cluster.simulated_nodes import PLAYED
+from tests.cluster.world import causes
+from tests.cluster.world.played_kubelet import Up
+from tests.cluster.world.stack_objects import NAMESPACE, a_namespace, changed, objects, uids
 
 BUILDS = "deepseek-builds"
 TOLD = {

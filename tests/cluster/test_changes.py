@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from local.api_server import ApiServer
-from local.simulated import RunningCluster
-from planning.sections.base import (
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated import RunningCluster
+from planning.settings.sections.base import (
     ANOTHER_CLAIM,
     BOUNDS_ONLY,
     CHECKS_BUILDS,
@@ -21,12 +21,12 @@ from planning.sections.base import (
     REPLACES_SERVING,
     UPDATES_POLICIES,
 )
-from tests.cluster.change_checks import lost_claims, overlaps, unexplained, without_effect
-from tests.cluster.change_table import ANEW, NONE, PAGE, RELOADED, effects, example, keys, out_of_order, row
-from tests.cluster.changed_stack import ChangedStack
-from tests.cluster.changes import ROUTES, STEPS, Route, Step
-from tests.cluster.stack_objects import changed as changed_resources
-from tests.cluster.wanted_by_changes import wanted_by_changes
+from tests.cluster.changed.change_checks import lost_claims, overlaps, unexplained, without_effect
+from tests.cluster.changed.change_table import ANEW, NONE, PAGE, RELOADED, effects, example, keys, out_of_order, row
+from tests.cluster.changed.changed_stack import ChangedStack
+from tests.cluster.changed.changes import ROUTES, STEPS, Route, Step
+from tests.cluster.changed.wanted_by_changes import wanted_by_changes
+from tests.cluster.world.stack_objects import changed as changed_resources
 from tests.sampling import swept
 
 LINES = PAGE.read_text(encoding="utf-8").splitlines()

@@ -10,10 +10,10 @@ from claim import ClaimCheck
 from failure import Failed
 from pulumi import automation
 
-from local.api_server import ApiError, ApiServer
+from local.cluster.api_server import ApiError, ApiServer
 from tests.cluster.conftest import Configure, Nodes
-from tests.cluster.played_kubelet import CORE, Up, end_pod, pending_pods
-from tests.cluster.stack_objects import NAMESPACE
+from tests.cluster.world.played_kubelet import CORE, Up, end_pod, pending_pods
+from tests.cluster.world.stack_objects import NAMESPACE
 
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 FINISHED = {"reference": "registry.example.com/served:1", "fetchReference": "registry.example.com/fetch:1"}

@@ -12,9 +12,9 @@ from pulumi import automation
 
 from components.stack_config import cluster_provider, read_stack_config
 from local import stack
-from local.api_server import ApiServer
-from local.simulated import RunningCluster
-from tests.cluster.stack_objects import NAMESPACE, changed
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated import RunningCluster
+from tests.cluster.world.stack_objects import NAMESPACE, changed
 
 
 def one_object() -> None:

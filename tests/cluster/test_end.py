@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pulumi import automation
 
-from local import builds
-from local.api_server import ApiServer
-from local.simulated import RunningCluster
+from local.building import builds
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated import RunningCluster
 from tests.cluster.conftest import Configure
-from tests.cluster.everything import Key, everything
-from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
+from tests.cluster.world.everything import Key, everything
+from tests.cluster.world.stack_objects import NAMESPACE, changed, objects, uids
 
 CLAIM = "weights-local-rwx"
 FINISHED = {"reference": "registry.example.com/served:1", "fetchReference": "registry.example.com/fetch:1"}

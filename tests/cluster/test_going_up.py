@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from pulumi import automation
 
-from local.api_server import ApiServer
-from tests.cluster import causes
+from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
-from tests.cluster.image_pulls import ABSENT
-from tests.cluster.played_kubelet import CORE, Up
-from tests.cluster.played_programs import IMAGES, PlayedPrograms
-from tests.cluster.stack_objects import changed, objects
+from tests.cluster.world import causes
+from tests.cluster.world.image_pulls import ABSENT
+from tests.cluster.world.played_kubelet import CORE, Up
+from tests.cluster.world.played_programs import IMAGES, PlayedPrograms
+from tests.cluster.world.stack_objects import changed, objects
 from tests.sampling import swept
 
 Cause = Callable[[ApiServer], AbstractContextManager[None]]

@@ -8,10 +8,10 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 from pulumi import automation
 
-from local.api_server import ApiServer
-from local.simulated import RunningCluster
-from tests.cluster.interrupted_run import HOW, Place, Target, interrupted, places
-from tests.cluster.stack_objects import NAMESPACE, changed, objects
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated import RunningCluster
+from tests.cluster.world.interrupted_run import HOW, Place, Target, interrupted, places
+from tests.cluster.world.stack_objects import NAMESPACE, changed, objects
 from tests.sampling import swept
 
 RESOURCES = 43

@@ -8,12 +8,12 @@ import pytest
 from pulumi import automation
 
 from local import stack
-from local.api_server import ApiServer
-from local.simulated import RunningCluster
-from local.simulated_nodes import gpu_node
-from tests.cluster.change_table import CLUSTER, DOWNLOAD
-from tests.cluster.changed_stack import STACK, run
-from tests.cluster.stack_objects import NAMESPACE, changed, objects, uids
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated import RunningCluster
+from local.cluster.simulated_nodes import gpu_node
+from tests.cluster.changed.change_table import CLUSTER, DOWNLOAD
+from tests.cluster.changed.changed_stack import STACK, run
+from tests.cluster.world.stack_objects import NAMESPACE, changed, objects, uids
 
 OTHER = "deepseek-2"
 SHIPPED = ("a100-bf16", "h200-fp8")

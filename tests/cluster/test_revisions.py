@@ -4,9 +4,9 @@ import threading
 import time
 from typing import Any
 
-from local.api_server import ApiServer
+from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure, Nodes
-from tests.cluster.stack_objects import NAMESPACE
+from tests.cluster.world.stack_objects import NAMESPACE
 
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 CLUSTER = f"/apis/ray.io/v1/namespaces/{NAMESPACE}/rayclusters/deepseek"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from local.api_server import ApiServer
+from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure, Nodes
-from tests.cluster.played_kubelet import Up, end_pod, pending_pods
 from tests.cluster.test_revisions import jobs, serving
+from tests.cluster.world.played_kubelet import Up, end_pod, pending_pods
 
 FINISHED = {"reference": "registry.example.com/served:1", "fetchReference": "registry.example.com/fetch:1"}
 OTHER = FINISHED | {"fetchReference": "registry.example.com/fetch:2"}

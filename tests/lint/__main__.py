@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local import builds, paths
+from local import paths
+from local.building import builds
 from tests.lint import manifests, waivers
 from tests.unit.program.registrations import run, stack_file
 

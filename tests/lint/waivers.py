@@ -48,7 +48,7 @@ WAIVED: dict[tuple[str, str, str], str] = {
         "KubeRay adds one, which watches Ray; the pods that the API server has pass."
     ),
     ("container-security-context-privileged", BUILD, "The container is privileged"): (
-        "BuildKit mounts file systems to run the steps of a Dockerfile; components/build_pod.py tells more."
+        "BuildKit mounts file systems to run the steps of a Dockerfile; components/image/build_pod.py tells more."
     ),
 }  # fmt: skip
 

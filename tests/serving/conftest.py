@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pulumi import automation
 
-from local import cluster, conversation, dev, stack
+from local import conversation, dev, stack
+from local.cluster import cluster
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 from fetch_pods import wait_until
 
-from local import addresses, boot, cluster, namespace
+from local import boot
+from local.cluster import cluster, namespace
+from local.machine import addresses
 
 API = cluster.CONTROL_PLANE.api_server
 IMAGE = f"{addresses.NODE}:5000/library/python:3.11-bookworm"

@@ -10,8 +10,9 @@ import supervisor_log
 from direct_http import NoAnswer, fetch
 from ray_api import RayApi
 
-from local import boot, cluster, dev
-from local.api_server import ApiError
+from local import boot, dev
+from local.cluster import cluster
+from local.cluster.api_server import ApiError
 
 API = cluster.CONTROL_PLANE.api_server
 CORE = f"/api/v1/namespaces/{dev.NAMESPACE}"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from completion import Model
 
-from local.api_server import ApiError
+from local.cluster.api_server import ApiError
 from tests.serving import live
 
 INTERVAL_SECONDS = 1.0

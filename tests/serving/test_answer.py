@@ -7,7 +7,8 @@ from pathlib import Path
 
 import tiny_model
 
-from local import cluster, conversation, dev
+from local import conversation, dev
+from local.cluster import cluster
 from tests.serving.conftest import Served
 
 

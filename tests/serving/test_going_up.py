@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pulumi import automation
 
-from local import addresses, cluster, dev, stack
+from local import dev, stack
+from local.cluster import cluster
+from local.machine import addresses
 from tests.sampling import swept
 from tests.serving import live
 from tests.serving.conftest import Served

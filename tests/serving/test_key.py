@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from local import builds, cluster, dev, stack
+from local import dev, stack
+from local.building import builds
+from local.cluster import cluster
 from tests.serving.conftest import Served
 
 OPEN_PATHS = {"/health", "/metrics"}

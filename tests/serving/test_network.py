@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from local import addresses, cluster, dev
+from local import dev
+from local.cluster import cluster
+from local.machine import addresses
 from tests.serving import live
 from tests.serving.conftest import Served
 from tests.serving.connections import PORT, RESOLVE, Pod, pods, settled, stand_in, targets_of

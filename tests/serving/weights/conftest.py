@@ -7,7 +7,9 @@ import pytest
 from faulty_server import FaultyServer, serving
 from fetch_pods import Repository, make_repository
 
-from local import addresses, boot, cluster, dev, stack
+from local import boot, dev, stack
+from local.cluster import cluster
+from local.machine import addresses
 from tests.serving.weights.weights_stack import Namespace, image_program
 
 LARGE = {f"model-{number}.safetensors": 6_000_000 for number in range(7)} | {"short.safetensors": 200_000}

@@ -6,7 +6,7 @@ from pathlib import Path
 from faulty_server import FaultyServer
 from fetch_pods import Repository, content_of
 
-from components.claim import MARGIN_SECONDS
+from components.model_store.claim import MARGIN_SECONDS
 from tests.serving.weights.weights_stack import Namespace, make_folder
 
 MOUNT_TIMEOUT_SECONDS = 30

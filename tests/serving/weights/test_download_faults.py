@@ -9,7 +9,7 @@ import pytest
 from faulty_server import FaultyServer
 from fetch_pods import Repository, content_of, fill, flip_bit, wait_until
 
-from local import volumes
+from local.cluster import volumes
 from tests.sampling import SEED
 from tests.serving.weights.conftest import LARGE
 from tests.serving.weights.weights_stack import API, UP_SECONDS, Namespace, error_of, make_folder

@@ -13,14 +13,15 @@ import pulumi
 from fetch_pods import wait_until
 from pulumi import automation
 
-from components.image_build import ImageBuild, ImageBuildArgs
-from components.images import fetch_image
-from components.model_store import ModelStore, ModelStoreArgs
-from components.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
+from components.image.image_build import ImageBuild, ImageBuildArgs
+from components.image.images import fetch_image
+from components.model_store.model_store import ModelStore, ModelStoreArgs
+from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.stack_config import cluster_provider, read_stack_config
-from local import cluster, dev, namespace, stack, volumes
-from local.api_server import ApiError
-from tests.cluster.played_kubelet import Up
+from local import dev, stack
+from local.cluster import cluster, namespace, volumes
+from local.cluster.api_server import ApiError
+from tests.cluster.world.played_kubelet import Up
 
 API = cluster.CONTROL_PLANE.api_server
 ANSWERED_AT = "http://deepseek.example.com:8000"

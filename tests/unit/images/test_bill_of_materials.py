@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from components.bill_of_materials import bill_of_materials
-from components.image_build import BILL, context
+from components.image.bill_of_materials import bill_of_materials
+from components.image.image_build import BILL, context
 from tests.unit.images.test_serving_requirements import LOCKS, versions
 from tests.unit.images.test_tags import recipes
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from components.build_record import parse
-from components.content import IMAGES
+from components.image.build_record import parse
+from components.shared.content import IMAGES
 
 DIGESTS = {name: f"sha256:{character * 64}" for name, character in (("image", "a"), ("base", "b"), ("buildkit", "c"))}
 REFERENCE = "registry.example.com/team/ray-vllm:abc"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.images import RAY_ON_CPUS, RAY_ON_GPUS
-from components.versions import RAY
+from components.image.images import RAY_ON_CPUS, RAY_ON_GPUS
+from components.shared.versions import RAY
 from planning.release import VLLM
 
 ROOT = Path(__file__).resolve().parents[3]

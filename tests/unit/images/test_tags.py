@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components import content
-from components.image_build import tag
-from components.images import Recipe, fetch_image, serving_image
-from planning.sections import Hardware, Image
+from components.image.image_build import tag
+from components.image.images import Recipe, fetch_image, serving_image
+from components.shared import content
+from planning.settings.sections import Hardware, Image
 
 IMAGES = content.IMAGES
 GOES_INTO = {

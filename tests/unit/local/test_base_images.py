@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from local import base_images, pip_settings, versions
+from local import versions
+from local.building import pip_settings
+from local.images import base_images
 
 LISTING = r"""global.index-url='https://global.example.com/simple'
 global.cert='/etc/ssl/global.pem'

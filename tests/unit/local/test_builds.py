@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from local import builds, paths, programs
-from local.programs import Program
+from local import paths
+from local.building import builds, programs
+from local.building.programs import Program
 from local.steps import CommandFailed, StepLog
 
 # Stands in for `go`: records its arguments, "downloads" to $FAKE_MODULES and builds empty programs.

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from local.api_server import ApiError, ApiServer
-from local.certificates import Certificates
+from local.cluster.api_server import ApiError, ApiServer
+from local.cluster.certificates import Certificates
 
 EVENTS = [{"type": "ADDED", "object": {"n": 1}}, {"type": "MODIFIED", "object": {"n": 2}}]
 

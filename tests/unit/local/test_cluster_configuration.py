@@ -7,20 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from local import (
-    addresses,
-    cluster,
-    control_plane,
-    dns,
-    kube_proxy,
-    kube_router,
-    network,
-    node,
-    packet_filter,
-    ray_operator,
-)
-from local.control_plane import LOOPBACK, ControlPlane
-from local.node import Node
+from local.cluster import cluster, control_plane, dns, kube_proxy, kube_router, node, ray_operator
+from local.cluster.control_plane import LOOPBACK, ControlPlane
+from local.cluster.node import Node
+from local.machine import addresses, network, packet_filter
 
 OURS = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network(addresses.CLUSTER))
 LISTENING_FLAGS = (

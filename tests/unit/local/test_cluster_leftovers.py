@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from local import kernel_settings, leftovers
-from local.kernel_settings import FILTERED_BRIDGES, FORWARDING, KernelLacks, KernelSettings
+from local.machine import kernel_settings, leftovers
+from local.machine.kernel_settings import FILTERED_BRIDGES, FORWARDING, KernelLacks, KernelSettings
 
 MOUNTINFO = """\
 24 1 254:0 / / rw,relatime - ext4 /dev/vda rw

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local import probes
-from local.probes import NoFreePort
+from local.machine import probes
+from local.machine.probes import NoFreePort
 
 
 def test_a_stranger_that_only_listens_is_not_taken_for_a_healthy_server(monkeypatch: pytest.MonkeyPatch) -> None:

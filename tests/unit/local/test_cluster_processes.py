@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local import processes
-from local.processes import Daemon, ProcessFailed, Supervisor
+from local.machine import processes
+from local.machine.processes import Daemon, ProcessFailed, Supervisor
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from local import ray_operator
-from local.processes import Daemon
-from local.ray_operator import NotServed, RayOperator
+from local.cluster import ray_operator
+from local.cluster.ray_operator import NotServed, RayOperator
+from local.machine.processes import Daemon
 
 THEIRS = "---\nkind: CustomResourceDefinition\nmetadata: {name: rayclusters.ray.io}\n"
 

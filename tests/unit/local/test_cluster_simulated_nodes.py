@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from local import simulated, simulated_nodes
-from local.certificates import Certificates, kubeconfig
-from local.sandbox_image import archive
+from local.cluster import simulated, simulated_nodes
+from local.cluster.certificates import Certificates, kubeconfig
+from local.images.sandbox_image import archive
 
 
 def test_a_serving_pod_stays_and_every_other_jobs_pod_completes() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from local import volumes
-from local.volumes import Provisioner
+from local.cluster import volumes
+from local.cluster.volumes import Provisioner
 
 UID = "5f4e1c2d-0000-4000-8000-000000000000"
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from local import debian
-from local.debian_root import apt_options, package_sources
+from local.images.debian_root import apt_options, package_sources
+from local.machine import debian
 
 
 def test_only_what_dpkg_does_not_call_installed_is_missing() -> None:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from local.listening import parse_listening_ports
-from local.preconditions import Machine, find_problems
+from local.machine.listening import parse_listening_ports
+from local.machine.preconditions import Machine, find_problems
 
 FITTING = Machine(
     root=True,

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from local import paths, programs, versions
-from local.programs import Program, find_installed, is_fitting, parse_version
+from local import paths, versions
+from local.building import programs
+from local.building.programs import Program, find_installed, is_fitting, parse_version
 
 FITTING = ("1.30", "2")
 

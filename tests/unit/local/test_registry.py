@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from local import oci, paths, registry
+from local import paths
+from local.images import oci, registry
 
 PASSWORD = "open sesame"  # noqa: S105
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from planning.plan import Plan, make_plan
-from planning.settings import parse
-from planning.suggestions import changed
+from planning.settings.parse import parse
+from planning.verdict.suggestions import changed
 
 Raw = dict[str, dict[str, Any]]
 V3_FP8 = "https://huggingface.co/deepseek-ai/DeepSeek-V3"

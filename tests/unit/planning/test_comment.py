@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from planning import review
-from planning.preview import Preview, read
+from planning.review import comment as review
+from planning.review.preview import Preview, read
 
 
 def test_numbers_that_the_engine_writes_otherwise_are_no_change() -> None:

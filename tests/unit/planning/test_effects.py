@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from planning.effects import effects
-from planning.preview import Step, read
+from planning.review.effects import effects
+from planning.review.preview import Step, read
 
 PREVIEWS = Path(__file__).parent / "previews"
 

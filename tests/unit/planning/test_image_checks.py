@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from planning.problems import Refused
-from planning.references import host_of
-from planning.settings import parse
+from planning.settings.parse import parse
+from planning.settings.references import host_of
 from tests.unit.planning.stacks import plan, raw, repaired
 
 DIGEST = "sha256:" + 64 * "a"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planning.markdown import HIDDEN, cell, code, fenced
-from planning.preview import Preview
-from planning.review import comment, marker, no_preview
+from planning.review.comment import comment, marker, no_preview
+from planning.review.markdown import HIDDEN, cell, code, fenced
+from planning.review.preview import Preview
 from tests.unit.planning.shown import shown
 
 MARK = "Zq7x"

@@ -3,8 +3,8 @@
 import pytest
 
 from planning.plan import make_plan
-from planning.quantities import GiB
-from planning.settings import parse
+from planning.settings.parse import parse
+from planning.settings.quantities import GiB
 from tests.unit.planning.measured import LATER_START, ROWS, Row
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planning.problems import Refused
-from planning.proposal import previewed
+from planning.review.proposal import previewed
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 BASE = """
@@ -171,7 +171,7 @@ def command(folder: Path, proposed: str, stack_file: str = "Pulumi.x.yaml") -> s
     (folder / "proposed.yaml").write_text(proposed)
     arguments = [str(folder / "proposed.yaml"), str(folder / stack_file), "--left-out", str(folder / "left-out.json")]
     return subprocess.run(
-        [sys.executable, "-B", "-m", "planning.proposal", *arguments], cwd=CHECKOUT, capture_output=True, text=True,
+        [sys.executable, "-B", "-m", "planning.review.proposal", *arguments], cwd=CHECKOUT, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
 

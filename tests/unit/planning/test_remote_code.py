@@ -2,11 +2,11 @@
 
 import pytest
 
-from planning import reference
 from planning.plan import make_plan
-from planning.remote_code import trusting_flags
-from planning.settings import parse
-from planning.stack_file import read
+from planning.settings import reference
+from planning.settings.parse import parse
+from planning.settings.stack_file import read
+from planning.verdict.remote_code import trusting_flags
 from tests.unit.planning.stacks import plan, raw, repaired
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

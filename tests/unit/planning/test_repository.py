@@ -6,13 +6,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from planning import reference
-from planning.addresses import ADDRESS, NAME, REVISION
 from planning.folders import SLASH, cache_folder, model_folder
 from planning.problems import Refused
-from planning.schema import settings_schema
-from planning.settings import Model, parse
-from planning.stack_file import read
+from planning.settings import reference
+from planning.settings.addresses import ADDRESS, NAME, REVISION
+from planning.settings.parse import parse
+from planning.settings.schema import settings_schema
+from planning.settings.sections import Model
+from planning.settings.stack_file import read
 from tests.unit.planning.stacks import V3_BF16, plan, raw
 
 SECRET = "hf_secretsecret"  # noqa: S105 - it opens nothing

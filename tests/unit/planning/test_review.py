@@ -1,4 +1,4 @@
-"""The comment on a pull request, from previews that the real engine made (tests/cluster/record_previews.py)."""
+"""The comment on a pull request, from previews that the real engine made (tests/recorders/record_previews.py)."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from planning.preview import NotAPreviewError, read
-from planning.review import comment, marker
+from planning.review.comment import comment, marker
+from planning.review.preview import NotAPreviewError, read
 
 PREVIEWS = Path(__file__).parent / "previews"
 CHECKOUT = Path(__file__).resolve().parents[3]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from planning.plan import Plan, make_plan
-from planning.quantities import GiB
 from planning.release import VLLM
-from planning.settings import parse
+from planning.settings.parse import parse
+from planning.settings.quantities import GiB
 from tests.unit.planning.stacks import V3_BF16, V3_FP8, raw
 
 CHECKOUT = Path(__file__).parents[3]

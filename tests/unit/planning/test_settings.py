@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from planning.problems import Refused
-from planning.settings import parse
+from planning.settings.parse import parse
 from tests.unit.planning.stacks import Raw, raw
 
 

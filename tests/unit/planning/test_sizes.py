@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from planning import weights
-from planning.architecture import DEEPSEEK_V2, DEEPSEEK_V2_LITE, DEEPSEEK_V3, KIMI_K2, Architecture, Precision
-from planning.memory import FP8_LOADING, Engine, stages
-from planning.pipeline import split_layers
-from planning.quantities import GiB
-from planning.weights import Matrix, repository_bytes
+from planning.settings.quantities import GiB
+from planning.sizing import weights
+from planning.sizing.architecture import DEEPSEEK_V2, DEEPSEEK_V2_LITE, DEEPSEEK_V3, KIMI_K2, Architecture, Precision
+from planning.sizing.memory import FP8_LOADING, Engine, stages
+from planning.sizing.pipeline import split_layers
+from planning.sizing.weights import Matrix, repository_bytes
 
 
 def engine(tensor: int, pipeline: int) -> Engine:

@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 import yaml
 
-from planning import reference
-from planning.faults import SECTIONS
 from planning.plan import make_plan
-from planning.settings import parse
-from planning.stack_file import SECRETS, read
+from planning.settings import reference
+from planning.settings.faults import SECTIONS
+from planning.settings.parse import parse
+from planning.settings.stack_file import SECRETS, read
 
 ROOT = reference.ROOT
 STACKS = sorted(ROOT.glob("Pulumi.*.yaml"))
@@ -55,7 +55,7 @@ def test_the_schema_finds_what_the_program_refuses(config: dict[str, Any]) -> No
 
 def test_generated_files_follow_the_types() -> None:
     for path, text in reference.files().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path} differs: run python -m planning.reference"
+        assert path.read_text(encoding="utf-8") == text, f"{path} differs: run python -m planning.settings.reference"
 
 
 def test_the_project_declares_every_key_of_the_types() -> None:

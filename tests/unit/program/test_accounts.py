@@ -18,7 +18,7 @@ from claim import ClaimCheck
 from download import from_environment
 from own_deadline import OwnDeadline
 
-from components import content
+from components.shared import content
 from tests.unit.program.registrations import Program, run, stack_file
 
 Permission = tuple[str, str, str]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
 
-from components.build_record import told
+from components.image.build_record import told
 from components.stack_config import StackConfig, read_stack_config
 from tests.unit.program.stub_api import Answers, stub_api
 

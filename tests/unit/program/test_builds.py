@@ -10,9 +10,9 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.build_prerequisites import of_images
-from components.pod_refusals import refusals
-from planning.settings import parse
+from components.preflight.build_prerequisites import of_images
+from components.preflight.pod_refusals import refusals
+from planning.settings.parse import parse
 from tests.unit.program.registrations import Program, Registration, run, stack_file
 
 BUILDS = ("build-fetch", "build-ray-vllm")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from components.gpu_nodes import node_warnings
-from components.labels import labels
-from planning.settings import parse
+from components.preflight.gpu_nodes import node_warnings
+from components.shared.labels import labels
+from planning.settings.parse import parse
 from tests.unit.planning.stacks import raw
 from tests.unit.program.stub_api import stub_api
 

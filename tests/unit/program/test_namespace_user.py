@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.namespace_user import outside_the_range
-from planning.settings import Scheduling
+from components.preflight.namespace_user import outside_the_range
+from planning.settings.sections import Scheduling
 
 USERS, GROUPS = "openshift.io/sa.scc.uid-range", "openshift.io/sa.scc.supplemental-groups"
 

@@ -10,8 +10,9 @@ import pulumi
 import pytest
 from kubernetes import client
 
-from components.ownership import KINDS, taken_over
-from planning.settings import StackSettings, parse
+from components.preflight.ownership import KINDS, taken_over
+from planning.settings.parse import parse
+from planning.settings.sections import StackSettings
 from tests.unit.program.registrations import run, stack_file
 
 OURS, THEIRS = "a100-bf16", "h200-fp8"
@@ -144,7 +145,7 @@ def test_every_name_that_does_not_follow_content_is_looked_for() -> None:
     for item in run(config, secrets=["deepseek:modelToken"]).kubernetes():
         kind, name = item.type.split(":")[-1], item.inputs["metadata"]["name"]
         if kind not in ("ConfigMap", "Job", "PersistentVolumeClaim"):
-            assert name in known[kind], f"{kind} {name}: components/ownership.py does not look for it"
+            assert name in known[kind], f"{kind} {name}: components/preflight/ownership.py does not look for it"
 
 
 def test_the_shipped_stacks_have_namespaces_of_their_own() -> None:

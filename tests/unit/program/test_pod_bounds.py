@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from planning.quantities import bytes_of
+from planning.settings.quantities import bytes_of
 from tests.lint.manifests import of_registrations
 from tests.unit.program.registrations import run, stack_file
 

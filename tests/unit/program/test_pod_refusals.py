@@ -3,7 +3,7 @@ import json
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from components.pod_refusals import refusal
+from components.preflight.pod_refusals import refusal
 
 
 def answer(status: int, message: str) -> ApiException:

@@ -3,7 +3,7 @@
 import pulumi
 import pytest
 
-from components.refusal import refuse
+from components.shared.refusal import refuse
 from tests.unit.program.registrations import run, stack_file
 
 

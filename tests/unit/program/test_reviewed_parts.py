@@ -1,7 +1,7 @@
 """A review knows what serves by the names of the program's resources: here the two meet."""
 
-from planning.effects import BUILDS, CLAIM, CLUSTER, DOWNLOAD, GATE, SERVE, SERVICE, part_of
-from planning.preview import Step
+from planning.review.effects import BUILDS, CLAIM, CLUSTER, DOWNLOAD, GATE, SERVE, SERVICE, part_of
+from planning.review.preview import Step
 from tests.unit.program.registrations import run, stack_file
 
 

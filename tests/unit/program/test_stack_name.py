@@ -3,7 +3,7 @@
 import pulumi
 import pytest
 
-from components.stack_name import unusable_name
+from components.preflight.stack_name import unusable_name
 from tests.unit.program.registrations import run, stack_file
 
 

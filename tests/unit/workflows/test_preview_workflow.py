@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from planning.review import marker
+from planning.review.comment import marker
 from tests.unit.workflows.workflow import CHECKOUT, command, run, script, workflow
 
 JOBS = workflow("preview")["jobs"]

@@ -1,0 +1,1 @@
+"""The images, each built by a Job in the cluster."""

@@ -1,0 +1,1 @@
+"""The claim with the weights, and the Jobs that fill and tidy it."""

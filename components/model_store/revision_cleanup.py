@@ -1,0 +1,74 @@
+"""RevisionCleanup: the Job that removes the revisions of the model that nothing serves any more."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.shared.jobs import JobArgs, job
+from components.shared.placement import beside_the_volume
+from components.shared.pods import Manifest, environment, program_pod
+from components.shared.programs import programs, programs_config_map
+from planning.settings.sections import Scheduling, Storage
+
+MODEL = "/model"
+TIMEOUT_SECONDS = 3600
+"""A thousand files of a shared file system go in seconds; an hour is for one that hardly works."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevisionCleanupArgs:
+    """Which folder stays, on which claim."""
+
+    image: pulumi.Input[str]
+    pull_secret: str | None
+    storage: Storage
+    scheduling: Scheduling
+    claim_name: pulumi.Input[str]
+    model_folder: pulumi.Output[str]
+    """`<model>/<revision>`: the revision stays, the others of this model go."""
+
+    endpoint: pulumi.Input[str]
+    """Where the configured revision has answered: by then nothing serves another one."""
+
+
+class RevisionCleanup(pulumi.ComponentResource):
+    """Removes a model's other revisions from the volume.
+
+    Creates: a Job with a ConfigMap of its programs. Waits for: the Job, at most an hour. Leaves alone: the configured
+    revision, other models, and all that the download did not make; its pod mounts no more than the model's folder.
+    """
+
+    def __init__(self, name: str, args: RevisionCleanupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:RevisionCleanup", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        config_map = programs_config_map("remove", "weights", programs("fetch/removal"), child)
+        job(
+            "remove",
+            JobArgs(
+                component="remove",
+                annotations={"pulumi.com/replaceUnready": "true"},
+                spec={"backoffLimit": 3},
+                pod=_pod(args, config_map),
+                timeout_seconds=TIMEOUT_SECONDS,
+            ),
+            child,
+        )
+        self.register_outputs({})
+
+
+def _pod(args: RevisionCleanupArgs, config_map: pulumi.Input[str]) -> Manifest:
+    model = args.model_folder.apply(lambda folder: folder.split("/")[0])
+    revision = args.model_folder.apply(lambda folder: folder.split("/")[1])
+    pod = program_pod(
+        "removal",
+        image=args.image,
+        pull_secret=args.pull_secret,
+        scheduling=args.scheduling,
+        config_map=config_map,
+        service_account="default",
+        variables=environment({"MODEL": MODEL, "CURRENT": revision, "SERVED_AT": args.endpoint}),
+    )
+    pod["automountServiceAccountToken"] = False
+    pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": MODEL, "subPath": model})
+    pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": args.claim_name}})
+    return pod | beside_the_volume(args.storage)

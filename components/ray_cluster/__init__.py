@@ -1,0 +1,1 @@
+"""The RayCluster and its pods."""

@@ -1,0 +1,92 @@
+"""RayCluster: one Ray node on each GPU node, each with the model mounted."""
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
+
+from components.ray_cluster.ray_pods import RayClusterArgs, group, head_probe
+from components.shared.labels import metadata
+from components.shared.pods import Manifest
+from components.shared.programs import programs, programs_config_map
+from components.shared.versions import RAY
+
+__all__ = ["DASHBOARD_PORT", "PORT", "RayCluster", "RayClusterArgs"]
+
+PORT = 8000
+"""Where vLLM listens on the head."""
+
+DASHBOARD_PORT = 8265
+"""Where the head takes Ray jobs."""
+
+PROGRAMS = ("ray-vllm/programs/head/ray_pod", "ray-vllm/programs/head/readiness", "ray-vllm/programs/head/require_key")
+"""What runs in the Ray pods. A change of these, or of a module that they import, restarts every GPU."""
+
+
+class RayClusterObject(k8s.apiextensions.CustomResource):
+    """KubeRay's object, with the type of its metadata."""
+
+    metadata: pulumi.Output[ObjectMeta]
+
+
+class RayCluster(pulumi.ComponentResource):
+    """Runs Ray on the planned nodes: a head and `nodes - 1` workers, one pod a node, all GPUs of the node in it.
+
+    Creates: a RayCluster (KubeRay makes the pods, the head's Service and the Secret of Ray's token from it), a
+    ConfigMap of the programs that run in the head (readiness probe, key check), and a PodDisruptionBudget that forbids
+    evictions. Waits for: nothing; the serving Job waits for the nodes, bounded. Gives: `name`, the RayCluster's, and
+    `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart the pods under an
+    in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
+    """
+
+    name: pulumi.Output[str]
+    head: pulumi.Output[str]
+    resource: RayClusterObject
+    """What the serving Job is replaced with."""
+
+    def __init__(self, name: str, args: RayClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:RayCluster", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        config_map = programs_config_map("head", "ray", programs(*PROGRAMS), child)
+        self.resource = _custom_resource(name, args, config_map, child)
+        self.name = self.resource.metadata["name"]
+        # KubeRay 1.6.1, utils.GenerateHeadServiceName.
+        self.head = self.name.apply(lambda cluster: f"{cluster}-head-svc")
+        k8s.policy.v1.PodDisruptionBudget(
+            name,
+            metadata=metadata(name, "ray"),
+            # Not max_unavailable, for which Kubernetes would ask the RayCluster for a scale that it has not.
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+                min_available=args.hardware.nodes,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels={"ray.io/cluster": self.name}),
+            ),
+            opts=child,
+        )
+        self.register_outputs({"name": self.name, "head": self.head})
+
+
+def ray_cluster_spec(name: str, args: RayClusterArgs, config_map: pulumi.Input[str]) -> Manifest:
+    """Return the specification of a RayCluster: a head, and a worker for each further node."""
+    workers = args.hardware.nodes - 1
+    worker_group = {"groupName": "workers", "replicas": workers, "minReplicas": workers, "maxReplicas": workers}
+    return {
+        "rayVersion": RAY,
+        # The dashboard's port runs whatever it is sent, and many clusters enforce no NetworkPolicy.
+        "authOptions": {"mode": "token"},
+        "headGroupSpec": group(args, name, config_map, readiness_probe=head_probe()),
+        "workerGroupSpecs": [{**worker_group, **group(args, name, config_map)}] if workers else [],
+    }
+
+
+def _custom_resource(
+    name: str, args: RayClusterArgs, config_map: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> RayClusterObject:
+    return RayClusterObject(
+        name,
+        api_version="ray.io/v1",
+        kind="RayCluster",
+        metadata=metadata(name, "ray"),
+        spec=ray_cluster_spec(name, args, config_map),
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)
+        ),
+    )

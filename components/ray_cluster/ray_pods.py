@@ -1,0 +1,219 @@
+"""The pods of a RayCluster: GPUs, memory, mounts, network and environment of a Ray node."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.shared.content import digest
+from components.shared.labels import labels
+from components.shared.placement import ray_nodes
+from components.shared.pods import (
+    CONTAINER_SECURITY,
+    PROGRAMS_MOUNT,
+    Manifest,
+    environment,
+    field_variable,
+    mount_key,
+    pod_security,
+    programs_volume,
+)
+from components.shared.versions import RAY
+from planning.settings.quantities import bytes_of
+from planning.settings.sections import Hardware, Network, Scheduling
+
+GPU = "nvidia.com/gpu"
+CACHES = "/var/cache/vllm"
+"""Where the pods see the folder of the volume for what is compiled for this repository and revision."""
+
+COMPILE_CACHES = {
+    "VLLM_CACHE_ROOT": "vllm",
+    "TRITON_CACHE_DIR": "triton",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "TORCH_EXTENSIONS_DIR": "torch-extensions",
+    "FLASHINFER_WORKSPACE_BASE": "flashinfer",
+    "DG_JIT_CACHE_DIR": "deep-gemm",
+    "TRTLLM_DG_CACHE_DIR": "flashinfer-deep-gemm",
+    "TILELANG_CACHE_DIR": "tilelang",
+    "TVM_FFI_CACHE_DIR": "tvm-ffi",
+    "CUTE_DSL_CACHE_DIR": "cute-dsl",
+    "CUDA_CACHE_PATH": "cuda",
+}
+"""Folder by variable of each compiler that vLLM's image brings: without it a cache ends with its pod."""
+
+BEFORE_RAY = 'commands=$(python3 -m ray_pod) || exit 1; eval "$commands"'
+"""What the pod does first (images/ray-vllm/programs/head/ray_pod.py). KubeRay puts `&& ulimit -n 65536; ray start …` after
+it, which would go on after a command that fails (1.6.1, controllers/ray/common/pod.go)."""
+
+OBJECT_STORE_BYTES = 1_000_000_000
+"""vLLM keeps nothing in Ray's object store; Ray's default is 30 % of the memory, more than /dev/shm holds."""
+
+MOST_SEQUENCES = 128
+"""Answers that one request may ask for (`n`), as many as OpenAI's API allows. vLLM's own bound of 16,384 lets a single
+request occupy the engine for minutes."""
+
+DISK_REQUEST, DISK_LIMIT = {"ephemeral-storage": "2Gi"}, {"ephemeral-storage": "64Gi"}
+"""Of the node's disk, assumed: Ray keeps up to six log files of 512 MiB for each of its processes. Weights and compiled
+kernels lie on the claim. The kubelet evicts a pod above its limit, so the limit is high."""
+
+DO_NOT_EVICT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayClusterArgs:
+    """What the Ray nodes run on, and with what."""
+
+    image: pulumi.Input[str]
+    """Reference of the serving image: head and workers must be one Ray to the patch."""
+
+    pull_secret: str | None
+    claim_name: pulumi.Input[str]
+    model_path: pulumi.Input[str]
+    model_folder: pulumi.Input[str]
+    cache_folder: pulumi.Input[str]
+    """Of the volume, for what is compiled for this repository and revision; each image has a folder in it."""
+
+    api_key_secret: pulumi.Input[str] | None
+    """Secret whose key `key` clients of the model present; none when anybody may ask."""
+
+    hardware: Hardware
+    scheduling: Scheduling
+    network: Network
+
+
+def group(
+    args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], readiness_probe: Manifest | None = None
+) -> Manifest:
+    """Return the part of a headGroupSpec or workerGroupSpec that decides what its pods are."""
+    return {
+        "rayStartParams": ray_start_parameters(args.hardware),
+        "template": {
+            "metadata": {"labels": labels("ray"), "annotations": DO_NOT_EVICT},
+            "spec": _pod(args, cluster, config_map, readiness_probe),
+        },
+    }
+
+
+def head_probe() -> Manifest:
+    """Return the head's readiness probe: it asks vLLM for a token, so that the Service follows what can answer.
+
+    KubeRay keeps a readiness probe of one's own and adds its liveness probe, which watches Ray only (KubeRay 1.6.1).
+    """
+    return {
+        "exec": {"command": ["python3", "-m", "readiness"]},
+        "periodSeconds": 10,
+        "timeoutSeconds": 10,
+        "failureThreshold": 1,
+    }
+
+
+def ray_start_parameters(hardware: Hardware) -> dict[str, str]:
+    """Return flags of `ray start`. On CPUs the GPUs are logical: as many as ranks run in the pod."""
+    parameters = {"object-store-memory": str(OBJECT_STORE_BYTES)}
+    if hardware.on_gpus:
+        return parameters
+    object_store = min(OBJECT_STORE_BYTES, bytes_of(hardware.shared_memory_limit) // 2)
+    return {"object-store-memory": str(object_store), "num-cpus": "1", "num-gpus": str(hardware.gpus_per_node)}
+
+
+def resources(hardware: Hardware, network: Network) -> dict[str, Manifest]:
+    """Return requests and limits of a Ray pod; the CPU has no limit, because a throttled rank stalls all others."""
+    memory = hardware.memory_request
+    devices: Manifest = dict(network.rdma_resources)
+    if hardware.on_gpus:
+        devices[GPU] = hardware.gpus_per_node
+    limits: Manifest = {"memory": memory, **devices}
+    return {
+        "requests": {"cpu": hardware.cpu_request, **limits, **DISK_REQUEST},
+        "limits": {**limits, **DISK_LIMIT},
+    }
+
+
+def _pod(
+    args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], readiness_probe: Manifest | None
+) -> Manifest:
+    container: Manifest = {
+        "name": "ray",
+        "image": args.image,
+        "command": [BEFORE_RAY],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "env": _environment(args),
+        "resources": resources(args.hardware, args.network),
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [
+            PROGRAMS_MOUNT,
+            {"name": "weights", "mountPath": args.model_path, "subPath": args.model_folder, "readOnly": True},
+            {"name": "weights", "mountPath": CACHES, "subPath": args.cache_folder},
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  the mount itself
+        ],
+    }
+    if readiness_probe:
+        container["readinessProbe"] = readiness_probe
+    pod: Manifest = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(args.scheduling.run_as_user),
+        "imagePullSecrets": [{"name": args.pull_secret}] if args.pull_secret else [],
+        "affinity": {"podAntiAffinity": _one_pod_a_node(cluster, required=args.hardware.on_gpus)},
+        "containers": [container],
+        "volumes": [
+            programs_volume(config_map),
+            {"name": "weights", "persistentVolumeClaim": {"claimName": args.claim_name}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": args.hardware.shared_memory_limit}},
+        ],
+    }
+    if readiness_probe and args.api_key_secret:
+        mount_key(pod, args.api_key_secret)
+    return pod | _placement(args)
+
+
+def _placement(args: RayClusterArgs) -> Manifest:
+    scheduling = args.scheduling
+    placement: Manifest = {
+        "nodeSelector": ray_nodes(args.hardware, scheduling),
+        "tolerations": scheduling.tolerations,
+    }
+    if scheduling.priority_class_name:
+        placement["priorityClassName"] = scheduling.priority_class_name
+    if args.network.host_network:
+        placement |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+    return placement
+
+
+def _one_pod_a_node(cluster: str, *, required: bool) -> Manifest:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"ray.io/cluster": cluster}}}
+    if required:
+        return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
+
+
+def _environment(args: RayClusterArgs) -> list[Manifest]:
+    caches = pulumi.Output.from_input(args.image).apply(lambda image: f"{CACHES}/{digest(image)}")
+    variables: dict[str, pulumi.Input[str]] = {
+        "PYTHONPATH": "/programs",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_MAX_N_SEQUENCES": str(MOST_SEQUENCES),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # The monitor counts page cache as used and kills ranks while they load (vllm#15102).
+        "RAY_memory_monitor_refresh_ms": "0",
+        "SERVED_MODEL": args.model_path,
+        **{name: pulumi.Output.concat(caches, "/", folder) for name, folder in COMPILE_CACHES.items()},
+        "RAY_VERSION": RAY,
+    }
+    variables |= {"ON_GPUS": "1"} if args.hardware.on_gpus else CPU_VARIABLES
+    if args.network.interface:
+        variables["NETWORK_INTERFACE"] = args.network.interface
+    if args.network.rdma_resources:
+        variables["RDMA"] = "1"
+    # Without it a pod that has no default route takes 0.0.0.0 for its address, and vLLM hangs.
+    address = field_variable("VLLM_HOST_IP", "status.podIP")
+    return [*environment(variables), address]
+
+
+CPU_VARIABLES = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    # Compiling needs Python's headers, which a small image has not.
+    "TORCHDYNAMO_DISABLE": "1",
+}

@@ -1,0 +1,137 @@
+"""How a Job is made: named by its content, bounded, with its last words in the error, and what it hands on."""
+
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.shared.content import digest
+from components.shared.labels import labels, metadata
+
+AWAITER_MARGIN_SECONDS = 120
+"""How much longer Pulumi waits than the Job's own bound, whose message says more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobArgs:
+    """One Job of a component."""
+
+    component: str
+    pod: Mapping[str, Any]
+    """The pod's spec."""
+
+    namespace: str | None = None
+    """Where the Job is; the stack's own namespace if unset."""
+
+    spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else stands in the Job's spec."""
+
+    annotations: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    """Values that the next resource reads back once the Job is complete, and Pulumi's own."""
+
+    looked_up: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    """Annotations that the pod's program looks up while it runs: they change in place, and its pod goes on."""
+
+    timeout_seconds: int | None = None
+    """Bound of the whole Job; none for one that never completes."""
+
+    suspended_seconds: int = 0
+    """How much longer Pulumi waits: such a Job extends its own bound while what it waits for is suspended."""
+
+
+ONCE: Mapping[str, Any] = {
+    "backoffLimit": 0,
+    "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
+}
+"""In a Job's spec: its pod's failure is the Job's, unless the pod only had to leave its node."""
+
+
+def job(
+    name: str, args: JobArgs, opts: pulumi.ResourceOptions, owner: k8s.core.v1.ConfigMap | None = None
+) -> k8s.batch.v1.Job:
+    """Create a Job called `<name>-<hash of its spec and annotations>`, which ends when its `owner` is deleted.
+
+    A change is a new Job with a new name, so its work is done before anything that depends on the old one is touched.
+    The annotations are part of the name because Pulumi updates a changed annotation in place, on a Job that is done.
+    The time-out is not part of the name: a longer one is updated in place, and no work is done again.
+    """
+    annotations = {**args.annotations, **args.looked_up}
+    described = metadata(job_name(name, args), args.component, annotations, args.namespace)
+    if owner:
+        described.owner_references = [_reference(owner)]
+    return k8s.batch.v1.Job(
+        name,
+        metadata=described,
+        spec=cast("Any", {**_spec(args), **_bound(args)}),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(custom_timeouts=_timeouts(args))),
+    )
+
+
+def job_name(name: str, args: JobArgs) -> pulumi.Output[str]:
+    """Return how `job` calls it; unlike the Job's own metadata this does not wait for its work."""
+    return pulumi.Output.from_input([_spec(args), args.annotations]).apply(lambda content: f"{name}-{digest(content)}")
+
+
+def handed_on(done: k8s.batch.v1.Job, annotation: str) -> pulumi.Output[str]:
+    """Return the value that a Job hands on: known in a preview, resolved when the Job is complete."""
+    value: pulumi.Output[str] = done.metadata["annotations"][annotation]
+    return awaited(value)
+
+
+def awaited(value: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return a value of a Job, which resolves when the Job is complete.
+
+    It carries the wait and no dependency. A Job that failed is made again under its name, deleted first; whatever the
+    engine knows to need its values would be deleted before that, and serving with it, hours before the work is done.
+    So who takes the value also depends on the Job by `depends_on`, or on its component by `after`.
+    """
+    known, secret = _Later(value.is_known), _Later(value.is_secret)
+    return pulumi.Output(set(), cast("Awaitable[str]", value.future()), known, secret)
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Asks when it is awaited: a coroutine that never is, because the Job failed, would warn."""
+
+    ask: Callable[[], Awaitable[bool]]
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        return self.ask().__await__()
+
+
+def after(opts: pulumi.ResourceOptions, *components: pulumi.Resource) -> pulumi.ResourceOptions:
+    """Return the options of a component that takes what others' Jobs hand on: it is made after them and ends first."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=components))
+
+
+def _bound(args: JobArgs) -> dict[str, int]:
+    return {} if args.timeout_seconds is None else {"activeDeadlineSeconds": args.timeout_seconds}
+
+
+def _reference(owner: k8s.core.v1.ConfigMap) -> k8s.meta.v1.OwnerReferenceArgs:
+    return k8s.meta.v1.OwnerReferenceArgs(
+        api_version="v1",
+        kind="ConfigMap",
+        name=owner.metadata["name"],
+        uid=owner.metadata.uid,
+        block_owner_deletion=True,
+    )
+
+
+def _spec(args: JobArgs) -> dict[str, Any]:
+    return {
+        **args.spec,
+        "template": {
+            "metadata": {"labels": labels(args.component)},
+            "spec": {"restartPolicy": "Never", "enableServiceLinks": False, **args.pod},
+        },
+    }
+
+
+def _timeouts(args: JobArgs) -> pulumi.CustomTimeouts | None:
+    if args.timeout_seconds is None:
+        return None
+    seconds = f"{args.timeout_seconds + args.suspended_seconds + AWAITER_MARGIN_SECONDS}s"
+    return pulumi.CustomTimeouts(create=seconds, update=seconds)

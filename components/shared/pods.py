@@ -1,0 +1,111 @@
+"""What all pods of a stack share: the user they run as, what containers may do, and how programs are mounted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from planning.settings.sections import Scheduling
+
+Manifest = dict[str, Any]
+"""Part of a Kubernetes object as its documentation writes it: camelCase keys."""
+
+CONTAINER_SECURITY: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+SEALED_CONTAINER_SECURITY: Manifest = {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True}
+
+PROGRAM_RESOURCES: Manifest = {
+    "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+    "limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"},
+}
+"""Of a pod that runs one of our programs. Its log, which the kubelet rotates, and /tmp are on the node's disk."""
+
+PROGRAMS_MOUNT = {"name": "programs", "mountPath": "/programs", "readOnly": True}
+TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  an emptyDir of the pod's own
+TMP_VOLUME: Manifest = {"name": "tmp", "emptyDir": {}}
+
+KEY = "key"
+"""Under which the Secret of the API key has it."""
+
+KEY_MOUNT = {"name": "api-key", "mountPath": "/api-key", "readOnly": True}
+
+
+def pod_security(user: int) -> Manifest:
+    """Return the security context of a pod: one user and group writes the weights and reads them."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        # A recursive chown of terabytes at every start of a pod would take minutes.
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def programs_volume(config_map: pulumi.Input[str]) -> Manifest:
+    """Return the volume of `PROGRAMS_MOUNT`, from the ConfigMap of that name."""
+    return {"name": "programs", "configMap": {"name": config_map}}
+
+
+def tolerations(scheduling: Scheduling) -> Manifest:
+    """Return the part of a pod by which it may run where the Ray pods may, even where every node is tainted."""
+    return {"tolerations": scheduling.tolerations} if scheduling.tolerations else {}
+
+
+def program_pod(  # noqa: PLR0913  keyword arguments, one for each part of the pod
+    module: str,
+    *,
+    image: pulumi.Input[str],
+    pull_secret: str | None,
+    scheduling: Scheduling,
+    config_map: pulumi.Input[str],
+    service_account: pulumi.Input[str],
+    variables: list[Manifest],
+) -> Manifest:
+    """Return the pod that runs one of our own programs: a module of the ConfigMap, sealed, with its last words kept."""
+    return {
+        "serviceAccountName": service_account,
+        "securityContext": pod_security(scheduling.run_as_user),
+        "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
+        "containers": [
+            {
+                "name": module,
+                "image": image,
+                "command": ["python3", "-m", module],
+                "env": [field_variable("POD_NAMESPACE", "metadata.namespace"), *variables],
+                "resources": PROGRAM_RESOURCES,
+                "securityContext": SEALED_CONTAINER_SECURITY,
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "volumeMounts": [PROGRAMS_MOUNT, TMP_MOUNT],
+            }
+        ],
+        "volumes": [programs_volume(config_map), TMP_VOLUME],
+        **tolerations(scheduling),
+    }
+
+
+def environment(values: Mapping[str, pulumi.Input[str]]) -> list[Manifest]:
+    """Return a container's `env` from names and values."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def secret_variable(name: str, secret: pulumi.Input[str], key: str) -> Manifest:
+    """Return an `env` entry whose value comes from a Secret, so that it never stands in spec, state or preview."""
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def mount_key(pod: Manifest, secret: pulumi.Input[str]) -> None:
+    """Let a pod's container find the API key in the file API_KEY_FILE, where the kubelet renews it when it changes."""
+    [container] = pod["containers"]
+    container["env"].append({"name": "API_KEY_FILE", "value": f"{KEY_MOUNT['mountPath']}/{KEY}"})
+    container["volumeMounts"].append(KEY_MOUNT)
+    pod["volumes"].append({"name": KEY_MOUNT["name"], "secret": {"secretName": secret}})
+
+
+def field_variable(name: str, path: str) -> Manifest:
+    """Return an `env` entry with a field of the pod itself."""
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -1,0 +1,60 @@
+"""The programs of the pods: each pod mounts its own modules and what they import, and nothing else.
+
+So a changed module restarts the pods that run it, and no others.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.shared import content
+from components.shared.labels import metadata
+
+SHARED = "shared"
+
+
+def programs(*entry_points: str) -> dict[str, str]:
+    """Return the text of modules by file name: the entry points, and all below `images/` that they import.
+
+    An entry point is a path without suffix, such as `fetch/claim`. A module is looked for in the folder of the module
+    that imports it, then among those that all images share.
+    """
+    waiting = [content.IMAGES / f"{entry_point}.py" for entry_point in entry_points]
+    found: dict[str, str] = {}
+    while waiting:
+        path = waiting.pop()
+        if path.name not in found:
+            found[path.name] = path.read_text()
+            waiting += _imported(path.parent, found[path.name])
+    return dict(sorted(found.items()))
+
+
+def programs_config_map(
+    name: str, component: str, files: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Create the immutable ConfigMap of a pod's programs, named by their content; return its name."""
+    return k8s.core.v1.ConfigMap(
+        f"{name}-programs",
+        metadata=metadata(f"{name}-programs-{content.digest(files)}", component),
+        data=files,
+        immutable=True,
+        opts=opts,
+    ).metadata["name"]
+
+
+def _imported(folder: Path, text: str) -> Iterator[Path]:
+    for name in _imported_names(text):
+        candidates = (folder / f"{name}.py", content.IMAGES / SHARED / f"{name}.py")
+        yield from [path for path in candidates if path.is_file()][:1]
+
+
+def _imported_names(text: str) -> Iterator[str]:
+    """Return the top-level names that a module imports, also those that it imports within a function."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

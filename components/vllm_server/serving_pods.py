@@ -1,0 +1,136 @@
+"""The pods of VllmServer: the supervisor that keeps vLLM running, and the gate that waits for its answer."""
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+
+from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
+from components.shared.content import digest
+from components.shared.labels import JOIN_TIMEOUT, LOAD_TIMEOUT
+from components.shared.pods import Manifest, environment, field_variable, mount_key, program_pod, secret_variable
+from components.vllm_server.vllm_arguments import vllm_arguments
+from planning.plan import Plan
+from planning.settings.sections import StackSettings
+
+RAY_TOKEN = "auth_token"  # noqa: S105  the key under which KubeRay keeps Ray's token in the Secret named like the cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class VllmServerArgs:
+    """What is served, on which cluster, and how."""
+
+    image: pulumi.Input[str]
+    """Reference of an image with Python: supervisor and gate talk HTTP only, so the small fetch image does."""
+
+    namespace: str
+    cluster: RayCluster
+    model_path: pulumi.Input[str]
+    api_key_secret: pulumi.Input[str] | None
+    settings: StackSettings
+    plan: Plan
+
+
+def supervisor_pod(
+    args: VllmServerArgs, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
+) -> Manifest:
+    """Return the serving Job's pod; images/ray-vllm/programs/supervisor/supervisor.py tells what it does and its environment."""
+    settings, plan = args.settings, args.plan
+    arguments = pulumi.Output.from_input(args.model_path).apply(
+        lambda path: json.dumps(
+            vllm_arguments(
+                settings,
+                path,
+                tensor_parallel_size=plan.tensor_parallel_size,
+                pipeline_parallel_size=plan.pipeline_parallel_size,
+                kv_cache_memory_bytes=plan.kv_cache_memory_bytes,
+                port=PORT,
+            )
+        )
+    )
+    variables: dict[str, pulumi.Input[str]] = {
+        "RAY_JOBS_ADDRESS": args.cluster.head.apply(lambda host: f"http://{host}:{DASHBOARD_PORT}"),
+        "ENDPOINT": args.cluster.head.apply(lambda host: f"http://{host}:{PORT}"),
+        "VLLM_ARGUMENTS": arguments,
+        "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
+        "GPU_PRODUCT": settings.hardware.gpu if settings.hardware.on_gpus else "",
+    }
+    if plan.kv_cache_memory_bytes:
+        variables["PLANNED_KV_CACHE_TOKENS"] = str(plan.kv_cache_tokens)
+    pod = program_pod(
+        "supervisor",
+        image=args.image,
+        pull_secret=args.settings.image.pull_secret,
+        scheduling=args.settings.scheduling,
+        config_map=config_map,
+        service_account=service_account,
+        variables=[
+            *environment(variables),
+            *_shared_variables(args),
+            secret_variable("RAY_AUTH_TOKEN", args.cluster.name, RAY_TOKEN),
+            field_variable("SERVING_JOB", "metadata.labels['batch.kubernetes.io/job-name']"),
+        ],
+    )
+    serving_file = "/tmp/serving"  # noqa: S108  in the pod's own emptyDir
+    if args.api_key_secret:
+        mount_key(pod, args.api_key_secret)
+    pod["containers"][0]["readinessProbe"] = {"exec": {"command": ["test", "-f", serving_file]}, "periodSeconds": 5}
+    # Time to stop the Ray job and see it stopped: vLLM outlives the pod that submitted it.
+    return pod | {"terminationGracePeriodSeconds": 120}
+
+
+def gate_pod(
+    args: VllmServerArgs,
+    *,
+    config_map: pulumi.Input[str],
+    service_account: pulumi.Input[str],
+    service: pulumi.Output[str],
+    serving_job: pulumi.Input[str],
+) -> Manifest:
+    """Return the gate Job's pod; images/ray-vllm/programs/gate/gate.py tells what it does and its environment."""
+    variables: dict[str, pulumi.Input[str]] = {
+        "ENDPOINT": service.apply(lambda host: f"http://{host}:{PORT}"),
+        "SERVING_JOB": serving_job,
+        "RAY_CLUSTER": args.cluster.name,
+        "TIMEOUT_SECONDS": str(gate_seconds(args.settings)),
+        "JOIN_TIMEOUT_SECONDS": str(args.settings.scheduling.join_timeout),
+    }
+    pod = program_pod(
+        "gate",
+        image=args.image,
+        pull_secret=args.settings.image.pull_secret,
+        scheduling=args.settings.scheduling,
+        config_map=config_map,
+        service_account=service_account,
+        variables=[
+            *environment(variables),
+            *_shared_variables(args),
+            field_variable("GATE_JOB", "metadata.labels['batch.kubernetes.io/job-name']"),
+        ],
+    )
+    if args.api_key_secret:
+        mount_key(pod, args.api_key_secret)
+    return pod
+
+
+def supervisor_bounds(settings: StackSettings) -> dict[str, str]:
+    """Return the annotations with the supervisor's bounds: longer ones must not restart what serves."""
+    return {
+        JOIN_TIMEOUT: str(settings.scheduling.join_timeout),
+        LOAD_TIMEOUT: str(settings.serving.load_timeout),
+    }
+
+
+def gate_seconds(settings: StackSettings) -> int:
+    """Return how long the gate waits for an answer: for the Ray nodes to join and then for the model to load."""
+    return settings.scheduling.join_timeout + settings.serving.load_timeout
+
+
+def _shared_variables(args: VllmServerArgs) -> list[Manifest]:
+    hardware = args.settings.hardware
+    variables: dict[str, pulumi.Input[str]] = {
+        "SERVED_MODEL": args.model_path,
+        "RAY_NODES": str(hardware.nodes),
+        "GPUS_PER_NODE": str(hardware.gpus_per_node),
+    }
+    return environment(variables)

@@ -1,0 +1,51 @@
+"""The command line of `vllm serve`, from the settings of a stack."""
+
+from planning.settings.sections import StackSettings
+
+MOST_REQUESTS = 2048
+"""Requests in flight, running or waiting; the next gets HTTP 503. Twice what it runs at once by default on GPUs of
+70 GiB or more (1024; 256 on an A100). `--max-num-queued-reqs` in serving.extraArgs comes later and counts instead."""
+
+MIDDLEWARE = "require_key.RequireKey"
+"""Guards every path that generates; vLLM's own --api-key leaves /invocations open."""
+
+
+def vllm_arguments(
+    settings: StackSettings,
+    model_path: str,
+    *,
+    tensor_parallel_size: int,
+    pipeline_parallel_size: int,
+    kv_cache_memory_bytes: int | None,
+    port: int,
+) -> list[str]:
+    """Return what follows `vllm` on the command line. Source of the flags: vLLM 0.32, `vllm serve --help`."""
+    serving = settings.serving
+    arguments = [
+        "serve",
+        model_path,
+        "--served-model-name",
+        model_path,
+        settings.model.short_name,
+        "--host=$SERVE_ON",  # all addresses of the head's pod; key, NetworkPolicy and Service decide who reaches them
+        f"--port={port}",
+        # Without it vLLM looks for all GPUs on the head alone.
+        "--distributed-executor-backend=ray",
+        f"--tensor-parallel-size={tensor_parallel_size}",
+        f"--pipeline-parallel-size={pipeline_parallel_size}",
+        f"--dtype={serving.dtype}",
+        f"--gpu-memory-utilization={serving.gpu_memory_utilization}",
+        f"--max-num-queued-reqs={MOST_REQUESTS}",
+    ]
+    if kv_cache_memory_bytes:
+        # vLLM 0.32's own estimate of what CUDA graphs take is up to three times too high and costs half of the cache.
+        arguments.append(f"--kv-cache-memory-bytes={kv_cache_memory_bytes}")
+    if serving.max_model_len is not None:
+        arguments.append(f"--max-model-len={serving.max_model_len}")
+    if serving.max_num_batched_tokens is not None:
+        arguments.append(f"--max-num-batched-tokens={serving.max_num_batched_tokens}")
+    if serving.enforce_eager:
+        arguments.append("--enforce-eager")
+    if serving.authentication == "key":
+        arguments.append(f"--middleware={MIDDLEWARE}")
+    return [*arguments, *serving.extra_args]

@@ -1,0 +1,142 @@
+"""VllmServer: the Job that keeps vLLM serving on the Ray cluster, and the gate that ends `up` with a real answer."""
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.ray_cluster.ray_cluster import PORT
+from components.shared.endless_job import endless_job
+from components.shared.jobs import JobArgs, handed_on, job, job_name
+from components.shared.labels import ENDPOINT, metadata
+from components.shared.programs import programs, programs_config_map
+from components.shared.service_account import service_account
+from components.vllm_server.serving_pods import (
+    VllmServerArgs,
+    gate_pod,
+    gate_seconds,
+    supervisor_bounds,
+    supervisor_pod,
+)
+
+__all__ = ["VllmServer", "VllmServerArgs"]
+
+GATE_MARGIN_SECONDS = 300
+"""The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
+
+MOST_SUSPENDED_SECONDS = 30 * 24 * 3600
+"""How much longer Pulumi waits for the gate: while it is suspended, it extends the bound of its own Job."""
+
+MAX_INT32 = 2**31 - 1
+SUPERVISOR_RULES = [
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
+    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create"]),
+]
+"""With which it learns whether its pod only has to leave its node, and tells on its Job when vLLM failed and serves."""
+
+
+class VllmServer(pulumi.ComponentResource):
+    """Serves the model with vLLM, and is ready when a chat completion was answered.
+
+    Creates: a Service that selects the head; a serving Job whose supervisor submits `vllm serve` through the Ray Jobs
+    API and starts it again whenever it ends; a gate Job with an account that may list pods and events, and read logs;
+    for each of the two a ConfigMap of its programs. Waits for: the gate, at most `scheduling.join_timeout` plus
+    `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the cluster, known in the preview
+    and resolved when it has answered; `service_name`; `served_models`, the names by which clients may ask.
+    """
+
+    endpoint: pulumi.Output[str]
+    service_name: pulumi.Output[str]
+    served_models: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:VllmServer", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        service = _service(name, args, child)
+        # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
+        supervising = programs_config_map(
+            "serving", "serving", programs("ray-vllm/programs/supervisor/supervisor"), child
+        )
+        gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate/gate"), child)
+        supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, child)
+        serve = JobArgs(
+            component="serving",
+            annotations={"pulumi.com/skipAwait": "true"},
+            looked_up=supervisor_bounds(args.settings),
+            # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
+            spec={"backoffLimit": MAX_INT32},
+            pod=supervisor_pod(args, config_map=supervising, service_account=supervisor),
+        )
+        serving = endless_job(
+            "serve",
+            serve,
+            pulumi.ResourceOptions.merge(
+                child,
+                pulumi.ResourceOptions(replace_with=[args.cluster.resource], delete_before_replace=True),
+            ),
+        )
+
+        def asking(account: pulumi.Input[str]) -> JobArgs:
+            return JobArgs(
+                component="gate",
+                annotations={
+                    ENDPOINT: service.metadata["name"].apply(lambda host: f"http://{host}.{args.namespace}:{PORT}"),
+                    "pulumi.com/replaceUnready": "true",
+                },
+                spec={"backoffLimit": 0},
+                pod=gate_pod(
+                    args,
+                    config_map=gating,
+                    service_account=account,
+                    service=service.metadata["name"],
+                    serving_job=job_name("serve", serve),
+                ),
+                timeout_seconds=gate_seconds(args.settings) + GATE_MARGIN_SECONDS,
+                suspended_seconds=MOST_SUSPENDED_SECONDS,
+            )
+
+        own_job = job_name("gate", asking("gate"))
+        rules = _gate_rules(args, job_name("serve", serve), own_job)
+        account = service_account("gate", "serving", rules, child)
+        gate = job(
+            "gate",
+            asking(account),
+            pulumi.ResourceOptions.merge(
+                child,
+                # Its name is known in every preview; what the Job's metadata say waits for its owner.
+                pulumi.ResourceOptions(depends_on=[serving], replace_with=[serving], delete_before_replace=True),
+            ),
+        )
+        short_name = args.settings.model.short_name
+        self.endpoint = handed_on(gate, ENDPOINT)
+        self.service_name = service.metadata["name"]
+        self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])
+        self.register_outputs(
+            {"endpoint": self.endpoint, "service_name": self.service_name, "served_models": self.served_models}
+        )
+
+
+def _gate_rules(
+    args: VllmServerArgs, serving_job: pulumi.Input[str], own_job: pulumi.Input[str]
+) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+    """Return what the modules cluster_state, job_events and own_deadline of images/ray-vllm/programs ask for."""
+    rule = k8s.rbac.v1.PolicyRuleArgs
+    return [
+        rule(api_groups=[""], resources=["pods"], verbs=["list"]),
+        rule(api_groups=[""], resources=["events"], verbs=["list", "create"]),
+        rule(api_groups=[""], resources=["pods/log"], verbs=["get"]),
+        rule(api_groups=["batch"], resources=["jobs"], resource_names=[serving_job], verbs=["get"]),
+        rule(api_groups=["batch"], resources=["jobs"], resource_names=[own_job], verbs=["get", "patch"]),
+        rule(api_groups=["ray.io"], resources=["rayclusters"], resource_names=[args.cluster.name], verbs=["get"]),
+    ]
+
+
+def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k8s.core.v1.Service:
+    return k8s.core.v1.Service(
+        name,
+        # Its endpoints come with the answer, and that is what the gate waits for.
+        metadata=metadata(name, "serving", {"pulumi.com/skipAwait": "true"}),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            selector={"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},
+            ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
+        ),
+        opts=opts,
+    )

@@ -1,0 +1,1 @@
+"""The programs that are built here, and the locks of Python packages."""

@@ -1,0 +1,1 @@
+"""The Kubernetes cluster: control plane, the real node, and simulated ones."""

@@ -1,0 +1,1 @@
+"""Images that stand in for public ones, and the registry that holds them."""

@@ -1,0 +1,1 @@
+"""This machine: its packages, kernel settings, packet filter, network and processes."""

@@ -1,0 +1,1 @@
+"""What a pull request's preview means, for the people who approve it."""

@@ -1,0 +1,96 @@
+"""What a preview's steps do to what serves, in words for whoever has to approve them."""
+
+from collections.abc import Iterable, Mapping
+
+from planning.review.markdown import code
+from planning.review.preview import CREATED, DELETED, REPLACED, SAME, STACK_TYPE, Step
+from planning.settings.quantities import duration_text
+from planning.settings.sections import StackSettings
+
+CLUSTER, SERVICE, CLAIM = "RayCluster", "Service", "PersistentVolumeClaim"
+SERVE, GATE, DOWNLOAD = "serve", "gate", "download"
+BUILDS = "build-"
+"""How the names of the Jobs begin that build images."""
+
+
+def effects(steps: Iterable[Step], settings: StackSettings | None) -> list[str]:
+    """Return a sentence or two for each thing that a reviewer has to know, what serves first."""
+    changed = [step for step in steps if step.operation != SAME and step.type != STACK_TYPE]
+    parts = {part: step for step in changed if (part := part_of(step))}
+    told = [_serving(parts, settings) if changed else "**Nothing changes.**"]
+    work = _work(parts)
+    if work:
+        told.append(f"Before anything that serves is touched, {' and '.join(work)}.")
+    for part, sentence in ((SERVICE, _service), (CLAIM, _claim)):
+        if part in parts and parts[part].operation in {REPLACED, DELETED}:
+            told.append(sentence(parts[part]))
+    return told
+
+
+def part_of(step: Step) -> str:
+    """Return which part of the stack a resource is; empty for those whose change does not touch serving."""
+    if step.type.startswith("kubernetes:") and step.kind in {CLUSTER, SERVICE, CLAIM}:
+        return step.kind
+    if step.kind == "Job" and (step.name in {SERVE, GATE, DOWNLOAD} or step.name.startswith(BUILDS)):
+        return step.name
+    return ""
+
+
+def _serving(parts: Mapping[str, Step], settings: StackSettings | None) -> str:
+    operations = {part: step.operation for part, step in parts.items()}
+    cluster, serve = operations.get(CLUSTER), operations.get(SERVE)
+    if DELETED in {cluster, serve}:
+        return "**Serving ends.** What serves is deleted."
+    if cluster == REPLACED:
+        return (
+            "**Serving stops.** The RayCluster is replaced: its pods end and free their GPUs, "
+            f"Ray starts anew{_nodes(settings)}, and vLLM loads the model again. {_bounds(settings)}"
+        ).strip()
+    if CREATED in {cluster, serve}:
+        return f"**Serving starts**{_nodes(settings)}; nothing serves yet. {_bounds(settings)}".strip()
+    if serve == REPLACED:
+        return (
+            "**Serving stops until vLLM has started again.** Ray's nodes stay; vLLM loads the model with its new "
+            f"settings. {_bounds(settings, joining=False)}"
+        ).strip()
+    if operations.get(GATE) in {REPLACED, CREATED}:
+        return "**Serving goes on.** Only the gate is replaced: it asks the served model again."
+    return "**Serving goes on.** Nothing that serves is replaced."
+
+
+def _nodes(settings: StackSettings | None) -> str:
+    if settings is None:
+        return ""
+    nodes = settings.hardware.nodes
+    return f" on {nodes} node{'s' if nodes > 1 else ''}"
+
+
+def _bounds(settings: StackSettings | None, *, joining: bool = True) -> str:
+    if settings is None:
+        return ""
+    load = f"the model {duration_text(settings.serving.load_timeout)} to load"
+    nodes = f"the nodes {duration_text(settings.scheduling.join_timeout)} to join and " if joining else ""
+    return f"`pulumi up` gives {nodes}{load}."
+
+
+def _work(parts: Mapping[str, Step]) -> list[str]:
+    """What is done in hours and not in seconds; a Job by another name is done before the old one is touched."""
+    begun = {part for part, step in parts.items() if step.operation in {CREATED, REPLACED}}
+    work: list[str] = []
+    images = sorted(part.removeprefix(BUILDS) for part in begun if part.startswith(BUILDS))
+    if images:
+        names = " and ".join(code(name) for name in images)
+        work.append(f"the image{'s' if len(images) > 1 else ''} {names} {'are' if len(images) > 1 else 'is'} built")
+    if DOWNLOAD in begun:
+        work.append("the weights are downloaded and verified (what the claim has already is not fetched again)")
+    return work
+
+
+def _service(step: Step) -> str:
+    return f"The Service is {step.operation}: until there is one again, clients do not reach the model."
+
+
+def _claim(step: Step) -> str:
+    if step.stays:
+        return "The old claim stays in the cluster with its weights."
+    return "**The claim is deleted, and the weights with it.**"

@@ -1,0 +1,85 @@
+"""The keys of deepseek:model."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_config
+from typing_extensions import TypedDict
+
+from planning.settings.addresses import ADDRESS, REVISION, check_address, check_revision
+from planning.settings.sections.base import REDOWNLOADS, RESIZES_CACHE, Count, Section, changing
+
+Address = Annotated[str, AfterValidator(check_address), WithJsonSchema({"type": "string", "pattern": ADDRESS})]
+"""Of a git repository, without a user's name or password in it: a token has its own key."""
+Revision = Annotated[str, AfterValidator(check_revision), WithJsonSchema({"type": "string", "pattern": REVISION})]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Architecture(TypedDict, total=False):
+    """Numbers of a model's config.json, by its own names."""
+
+    hidden_size: Count
+    intermediate_size: Count
+    moe_intermediate_size: Count
+    num_hidden_layers: Annotated[int, Field(ge=1, le=1_000)]
+    first_k_dense_replace: Annotated[int, Field(ge=0, le=100_000)]
+    moe_layer_freq: Count
+    n_routed_experts: Count | None
+    n_shared_experts: Annotated[int, Field(ge=0, le=1_000)] | None
+    num_experts_per_tok: Count
+    num_attention_heads: Count
+    q_lora_rank: Count | None
+    kv_lora_rank: Count
+    qk_nope_head_dim: Count
+    qk_rope_head_dim: Count
+    v_head_dim: Count
+    vocab_size: Annotated[int, Field(ge=1, le=100_000_000)]
+    max_position_embeddings: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    num_nextn_predict_layers: Annotated[int, Field(ge=0, le=100)]
+    tie_word_embeddings: bool
+
+
+class Model(Section):
+    """Which weights are served."""
+
+    repository: Address = Field(
+        description="Git address of the weights; Git LFS holds the large files.",
+        examples=["https://huggingface.co/deepseek-ai/DeepSeek-V3-0324"],
+        json_schema_extra=changing(
+            "downloads another model first, then replaces the Ray cluster: serving stops until it is loaded; of the "
+            "same one at another address only the commit is compared"
+        ),
+    )
+    revision: Revision = Field(
+        default="main",
+        description=(
+            "Commit, tag or branch. A full commit (40 hexadecimal digits) pins the weights; a branch is resolved "
+            "once, at its first download. Code of the repository (`--trust-remote-code`) runs only from a commit."
+        ),
+        json_schema_extra=REDOWNLOADS,
+    )
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?$", max_length=63)] | None = Field(
+        default=None,
+        description=(
+            "Short name by which clients may ask for the model, and its folder below /mnt/models; the "
+            "repository's last path segment if unset."
+        ),
+        json_schema_extra=REDOWNLOADS,
+    )
+    precision: Literal["bf16", "fp8"] | None = Field(
+        default=None,
+        description=(
+            "How the repository stores the weights; known for known repositories. It says what there is: it "
+            "converts nothing."
+        ),
+        json_schema_extra=RESIZES_CACHE,
+    )
+    architecture: Architecture = Field(
+        default={},
+        description="Numbers of config.json, over those of the known repository, or all of them for an unknown one.",
+        json_schema_extra=RESIZES_CACHE,
+    )
+
+    @property
+    def short_name(self) -> str:
+        """The configured name, else the last segment of the repository's path without `.git`."""
+        return self.name or self.repository.rsplit("/", 1)[-1].removesuffix(".git")

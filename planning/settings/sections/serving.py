@@ -1,0 +1,69 @@
+"""The keys of deepseek:serving."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planning.settings.sections.base import LATER_STARTS, REPLACES_CLUSTER, REPLACES_SERVING, Count, Duration, Section
+
+
+class Serving(Section):
+    """How vLLM serves."""
+
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.92,
+        description="Share of a GPU's memory that vLLM may take; what the weights leave of it becomes KV cache.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    dtype: Literal["auto", "bfloat16", "float16"] = Field(
+        default="auto", description="Type of activations and unquantized weights.", json_schema_extra=REPLACES_SERVING
+    )
+    tensor_parallel_size: Count | None = Field(
+        default=None,
+        description="Ranks that share each layer; the GPUs of one node if unset.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    pipeline_parallel_size: Count | None = Field(
+        default=None,
+        description="Stages that the layers are divided into; the nodes if unset.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    max_model_len: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
+        default=None,
+        description="Longest request, prompt and answer together, in tokens; the model's own limit if unset.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    max_num_batched_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        default=None,
+        description=(
+            "Tokens of one step; more prefill faster and take memory from the KV cache. vLLM's default for the "
+            "GPU if unset."
+        ),
+        json_schema_extra=REPLACES_SERVING,
+    )
+    enforce_eager: bool = Field(
+        default=False,
+        description="No CUDA graphs: saves some memory and costs most of the speed.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    authentication: Literal["key", "none"] = Field(
+        default="key",
+        description=(
+            "`key`: every path that generates wants the API key, which is made if apiKey is unset. `none`: open "
+            "to all who reach the Service."
+        ),
+        json_schema_extra=REPLACES_CLUSTER,
+    )
+    extra_args: list[str] = Field(
+        default=[],
+        description=(
+            "More flags for `vllm serve`. Refused: what other keys or the program decide, and what vLLM 0.32 does not "
+            "take, in every spelling. Never a secret: these flags stand in pods, logs and state."
+        ),
+        json_schema_extra=REPLACES_SERVING,
+    )
+    load_timeout: Duration = Field(
+        default=2 * 3600,
+        description="Bound from the submission to the first answer.",
+        json_schema_extra=LATER_STARTS,
+    )

@@ -1,0 +1,160 @@
+"""What each stage holds of a deployment, and whether that is enough for one request of full length."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from planning.problems import Problem
+from planning.settings.quantities import GiB, gib_text
+from planning.sizing.engine import Deployment
+from planning.sizing.memory import BLOCK_TOKENS, Stage, stages
+
+START_ALONE = 0.51 * GiB
+START_PIPELINE = 1.43 * GiB
+START_TENSOR = 2.01 * GiB
+"""What CUDA's context and NCCL hold before vLLM looks at the free memory, for one rank, a pipeline, and with tensor
+parallelism. Measured on 2 × H100 with vLLM 0.22. vLLM stops if what is free then is less than what it may take."""
+
+
+UNDER_LOAD = 2.3 * GiB
+"""What a GPU under load holds in addition to START_… and the terms of the plan, such as kernels that are loaded later.
+
+Measured on 2 × H200 with vLLM 0.32: `needed_gib` in bench/gpu/rows.json is 4.24 GiB more than the terms add up to, of
+which START_TENSOR is 2.01. Assumed for other GPUs and for more ranks."""
+HEADROOM = 1 * GiB
+"""Assumed: for loads heavier than the measured ones."""
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One pipeline stage, whose tensor-parallel ranks are all alike. Bytes are of one rank."""
+
+    stage: int
+    layers: range
+    weights_bytes: int
+    activations_bytes: int
+    non_torch_bytes: int
+    graphs_bytes: int
+    kv_cache_bytes: int
+    """What remains for the KV cache; negative where there is not even room for the rest."""
+    kv_bytes_per_token: int
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """In whole blocks."""
+        return max(0, self.kv_cache_bytes // (self.kv_bytes_per_token * BLOCK_TOKENS)) * BLOCK_TOKENS
+
+    def missing_bytes(self, tokens: int) -> int:
+        """How much more room that many tokens would need; negative where there is enough."""
+        return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS * self.kv_bytes_per_token - self.kv_cache_bytes
+
+    @property
+    def name(self) -> str:
+        """As people count layers in config.json: from 0."""
+        return f"stage {self.stage} (layers {self.layers[0]} to {self.layers[-1]})"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The memory of a deployment."""
+
+    deployment: Deployment
+
+    @cached_property
+    def ranks(self) -> list[Rank]:
+        """The stages, first to last; what alike stages hold is worked out once."""
+        d = self.deployment
+        pipeline = stages(d.architecture, d.precision, d.engine)
+        held = {stage: self._held(stage) for stage in dict.fromkeys(stage for _, stage in pipeline)}
+        return [Rank(index, layers, *held[stage]) for index, (layers, stage) in enumerate(pipeline)]
+
+    def _held(self, stage: Stage) -> tuple[int, int, int, int, int, int]:
+        weights, activations, other, graphs = stage.weights, stage.activations, stage.non_torch, stage.graphs
+        left = self.budget_bytes - weights - activations - other - graphs
+        return weights, activations, other, graphs, left, stage.kv_bytes_per_token
+
+    @property
+    def usable_bytes(self) -> int:
+        """The most that the terms of the plan may add up to, at any utilization. The rest is needed under load."""
+        return int(self.free_at_start - UNDER_LOAD - HEADROOM)
+
+    @property
+    def budget_bytes(self) -> int:
+        """What weights, activations, libraries, graphs and KV cache share."""
+        return min(self.deployment.requested_bytes, self.usable_bytes)
+
+    @property
+    def kv_cache_memory_bytes(self) -> int:
+        """What every rank is told to give its KV cache (`--kv-cache-memory-bytes`): vLLM then has the planned tokens.
+
+        vLLM divides it by the size of the rank's own block and takes the fewest blocks of any rank. So the planned
+        blocks times the largest block of any rank give the planned number on the rank that decides.
+        """
+        largest_block = BLOCK_TOKENS * max(rank.kv_bytes_per_token for rank in self.ranks)
+        return self.kv_cache_tokens // BLOCK_TOKENS * largest_block
+
+    @cached_property
+    def tightest(self) -> Rank:
+        """The stage that decides: fewest tokens, then least room."""
+        return min(self.ranks, key=lambda rank: (rank.kv_cache_tokens, rank.kv_cache_bytes))
+
+    def missing_bytes(self, tokens: int) -> int:
+        """How much more room that many tokens would need on the rank that lacks most."""
+        return max(rank.missing_bytes(tokens) for rank in self.ranks)
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """Tokens of the whole engine: the fewest of any stage."""
+        return self.tightest.kv_cache_tokens
+
+    @property
+    def full_requests(self) -> float:
+        """How many requests of the full length the cache holds at once."""
+        return self.kv_cache_tokens / self.deployment.engine.max_model_len
+
+    @property
+    def free_at_start(self) -> float:
+        """Bytes free when vLLM first looks."""
+        engine = self.deployment.engine
+        tensor, pipeline = engine.tensor_parallel_size > 1, engine.pipeline_parallel_size > 1
+        taken = START_TENSOR if tensor else START_PIPELINE if pipeline else START_ALONE
+        return self.deployment.gpu.memory_bytes - taken
+
+    @property
+    def fits(self) -> bool:
+        """Whether vLLM starts and one request of full length has room."""
+        starts = self.deployment.requested_bytes <= self.free_at_start
+        return starts and self.kv_cache_tokens >= self.deployment.engine.max_model_len
+
+    def shortfall(self, *, length_is_set: bool) -> Problem | None:
+        """Why it does not fit, by how much and on which rank; None if it does.
+
+        The suggestion is for the caller to find.
+        """
+        d, rank = self.deployment, self.tightest
+        allowed = f"{d.utilization} of {d.gpu.memory_gib:.2f} GiB is {gib_text(d.requested_bytes)}"
+        if d.requested_bytes > self.free_at_start:
+            free = gib_text(self.free_at_start)
+            text = f"{allowed}, but only {free} are free when vLLM starts: CUDA and NCCL hold the rest"
+            return Problem("serving.gpuMemoryUtilization", text)
+        if rank.kv_cache_bytes <= 0:
+            needed = gib_text(self.budget_bytes - rank.kv_cache_bytes)
+            return Problem(
+                "hardware.nodes",
+                f"{rank.name} does not fit: {self._terms(rank)} is {needed} for each GPU, and {allowed}: "
+                f"{gib_text(-rank.kv_cache_bytes)} short",
+            )
+        length = d.engine.max_model_len
+        if rank.kv_cache_tokens < length:
+            request = f"{length:,} tokens" if length_is_set else f"the model's own limit, {length:,} tokens,"
+            return Problem(
+                "serving.maxModelLen",
+                f"one request of {request} does not fit into the KV cache: {rank.name} holds {rank.kv_cache_tokens:,} "
+                f"tokens in {gib_text(rank.kv_cache_bytes)} beside {self._terms(rank)}",
+            )
+        return None
+
+    @staticmethod
+    def _terms(rank: Rank) -> str:
+        graphs = f" + CUDA graphs {gib_text(rank.graphs_bytes)}" if rank.graphs_bytes else ""
+        other = gib_text(rank.activations_bytes + rank.non_torch_bytes)
+        return f"weights {gib_text(rank.weights_bytes)} + activations and libraries {other}{graphs}"

@@ -1,0 +1,84 @@
+"""GPUs by the node label nvidia.com/gpu.product, as NVIDIA's feature discovery writes it."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from planning.settings.quantities import GiB
+
+NATIVE_FP8 = 8.9
+"""Compute capability from which tensor cores multiply FP8."""
+WEIGHT_ONLY_FP8 = 7.5
+"""The least that vLLM's kernels for FP8 weights alone take."""
+LEAST_FOR_BF16 = 8.0
+"""The least on which vLLM takes bfloat16 (`check_if_supports_dtype` in `platforms/cuda.py`)."""
+LEAST_FOR_CUDA_13 = 7.5
+"""The least that CUDA 13 builds code for; the lock's torch is such a build."""
+MOST_MULTIPROCESSORS = 148
+"""Of any GPU of the table. The plan counts more memory for more of them, so an unknown GPU is not planned too full."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU.
+
+    `memory_gib` is the total that cudaMemGetInfo reports to a process, which vLLM multiplies with the utilization.
+    """
+
+    product: str
+    memory_gib: float
+    compute_capability: float
+    multiprocessors: int
+    nvlink_domain: int
+    """GPUs that reach each other over NVLink; 1 where there is only PCIe."""
+    usual_per_node: int = 8
+    memory_measured: bool = False
+    """Measured on the card. Otherwise taken from out-of-memory messages that people posted, the lowest where they
+    differ by driver."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Total memory in bytes."""
+        return int(self.memory_gib * GiB)
+
+    @property
+    def native_fp8(self) -> bool:
+        """Tensor cores multiply FP8 from compute capability 8.9 on.
+
+        Below, vLLM unpacks FP8 weights to BF16 as it goes (Marlin).
+        """
+        return self.compute_capability >= NATIVE_FP8
+
+    @property
+    def runs_fp8(self) -> bool:
+        """The least that vLLM's FP8 weight-only kernels take."""
+        return self.compute_capability >= WEIGHT_ONLY_FP8
+
+
+TABLE = {
+    gpu.product: gpu
+    for gpu in (
+        Gpu("NVIDIA-A100-SXM4-40GB", 39.39, 8.0, 108, 8),
+        Gpu("NVIDIA-A100-PCIE-40GB", 39.39, 8.0, 108, 1),
+        Gpu("NVIDIA-A100-SXM4-80GB", 79.15, 8.0, 108, 8),
+        Gpu("NVIDIA-A100-80GB-PCIe", 79.15, 8.0, 108, 1),
+        Gpu("NVIDIA-A800-SXM4-80GB", 79.15, 8.0, 108, 8),
+        Gpu("NVIDIA-L40S", 44.39, 8.9, 142, 1),
+        Gpu("NVIDIA-H100-80GB-HBM3", 79.1787, 9.0, 132, 8, memory_measured=True),
+        Gpu("NVIDIA-H100-PCIe", 79.10, 9.0, 114, 1),
+        Gpu("NVIDIA-H100-NVL", 93.10, 9.0, 132, 2),
+        Gpu("NVIDIA-H800", 79.10, 9.0, 132, 8),
+        Gpu("NVIDIA-H20", 95.00, 9.0, 78, 8),
+        Gpu("NVIDIA-H200", 139.80, 9.0, 132, 8, memory_measured=True),
+        Gpu("NVIDIA-B200", 178.35, 10.0, 148, 8),
+        Gpu("NVIDIA-GB200", 184.00, 10.0, 148, 72, usual_per_node=4),
+    )
+}
+
+
+def nearest_products(product: str) -> list[str]:
+    """The labels of the table that look like this one: what it begins first, then what is spelled alike."""
+    wanted = product.upper()
+    begun = [name for name in TABLE if name.upper().startswith(wanted)]
+    upper = {name.upper(): name for name in TABLE}
+    alike = [upper[name] for name in get_close_matches(wanted, upper, n=3, cutoff=0.5)]
+    return list(dict.fromkeys(begun + alike))[:3]

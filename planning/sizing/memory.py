@@ -1,0 +1,248 @@
+"""What vLLM holds on a GPU, and what that leaves for the KV cache. Everything is in bytes and for one rank.
+
+vLLM sizes its KV cache like this (`v1/worker/gpu_worker.py`, `determine_available_memory`): of `total ×
+gpu-memory-utilization` it takes off the weights, the highest sum of activations that a dry run of one full batch
+reaches, what other libraries took during that run, and its estimate for CUDA graphs. Each is worked out here from the
+model's numbers, as the named parts of vLLM 0.22 compute it. Constants are measured on 2 × H100 with vLLM 0.22.0
+unless they say "assumed".
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from planning.settings.quantities import GiB, MiB
+from planning.sizing.architecture import Architecture, Precision, expert_layers
+from planning.sizing.pipeline import split_layers
+from planning.sizing.weights import BF16, FP32, stage_bytes
+
+BLOCK_TOKENS = 16
+"""Tokens of one block of the KV cache."""
+CONTEXT_TOKENS = 64 * 1024
+"""Cap of the context that a prefill expands at a time
+(`MLACommonMetadataBuilder.determine_chunked_prefill_workspace_size`)."""
+FLASH_ATTENTION_SPLITS = 32
+"""Parts of the context that FlashAttention's decode kernel sums up separately
+(`AttentionConfig.flash_attn_max_num_splits_for_cuda_graph`)."""
+LARGEST_GRAPH = 512
+"""Tokens of the largest captured batch (`VllmConfig._set_cudagraph_sizes`)."""
+FP8_LOADING = 32 * MiB
+"""What remains of unpacking FP8 weights while they are loaded: 0.02 to 0.03 GiB."""
+CUBLAS_WORKSPACE = 32 * MiB
+"""Workspace of cuBLAS, which PyTorch allocates at the first matrix product."""
+HELD_HIDDEN_STATES = 7
+"""Tensors of batch × hidden size that are alive at once around the experts of one layer."""
+COLD_START_TOKENS = 8192
+"""Up to this batch, the first eager start on a machine, when kernels are not compiled yet, keeps what one layer's
+experts held (BF16, tensor parallel 2; not at 16384, not with FP8, not at later starts). Cause unknown; the plan is
+for the first start."""
+
+NON_TORCH_ALONE = 0.22 * GiB
+"""CUDA modules and libraries, one rank alone."""
+NON_TORCH_PIPELINE = 0.07 * GiB
+"""The same where NCCL had loaded them before vLLM's first look at the memory."""
+NON_TORCH_TENSOR = {2: 0.54 * GiB}
+"""The same and NCCL's buffers for reductions, at tensor parallel 2."""
+NON_TORCH_TENSOR_ABOVE_2 = 1.0 * GiB
+"""Assumed: more ranks have not been measured."""
+NON_TORCH_TENSOR_GRAPHS = 0.08 * GiB
+"""What CUDA graphs add to it with tensor parallelism."""
+
+GRAPH_LEAST = 1 * MiB
+"""The least that vLLM counts for a graph."""
+GRAPH_GRANULE = 2 * MiB
+"""CUDA takes memory for graphs in such pieces."""
+GRAPH_PER_LAYER = 0.28 * MiB
+"""Of one graph of a batch with prefill: one granule at 4 layers and at 7, none at 2 and 3. Half without prefill,
+assumed."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What vLLM is started with, every default filled in."""
+
+    tensor_parallel_size: int
+    pipeline_parallel_size: int
+    max_model_len: int
+    max_num_batched_tokens: int
+    max_num_seqs: int
+    enforce_eager: bool
+    decode_splits: int = FLASH_ATTENTION_SPLITS
+    kv_cache_element_bytes: int = BF16
+
+    @property
+    def largest_graph(self) -> int:
+        """Tokens of the largest batch that is captured."""
+        return min(self.max_num_seqs * 2, LARGEST_GRAPH, self.max_num_batched_tokens)
+
+
+@cache
+def captured_sizes(largest: int) -> int:
+    """How many: 1, 2, 4, eights below 256, then sixteens (`VllmConfig._set_cudagraph_sizes`)."""
+    smallest = sum(size <= largest for size in (1, 2, 4))
+    return smallest + min(largest, 255) // 8 + len(range(256, largest + 1, 16))
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One pipeline stage, on any of its ranks (tensor parallelism makes them alike)."""
+
+    architecture: Architecture
+    precision: Precision
+    engine: Engine
+    layers: int
+    moe_layers: int
+    moe_before_last: bool
+    """Whether a layer follows one with experts."""
+    first: bool
+    last: bool
+
+    @property
+    def weights(self) -> int:
+        """What vLLM reports as model loading."""
+        return (FP8_LOADING if self.precision == "fp8" else 0) + stage_bytes(
+            self.architecture,
+            self.precision,
+            self.engine.tensor_parallel_size,
+            (self.layers, self.moe_layers),
+            first=self.first,
+            last=self.last,
+        )
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """One latent vector and one rotary key a layer, the same on every rank of the stage."""
+        a = self.architecture
+        return self.layers * (a.kv_lora_rank + a.qk_rope_head_dim) * self.engine.kv_cache_element_bytes
+
+    @property
+    def activations(self) -> int:
+        """The highest sum of PyTorch's tensors in the dry run: in attention, around the experts, or while sampling."""
+        workspace = self._expert_workspace if self.moe_layers else 0
+        attention = self._context + max(
+            self._attention_tensors(hidden_states=3),
+            self._attention_tensors(hidden_states=2 if self.first else 3) + workspace * self.moe_before_last,
+        )
+        experts = workspace + self._around_experts
+        sampling = workspace + self._sampling if self.last else 0
+        return CUBLAS_WORKSPACE + max(attention, experts, sampling)
+
+    @property
+    def non_torch(self) -> int:
+        """What CUDA's and NCCL's libraries take during the dry run."""
+        tensor, pipeline = self.engine.tensor_parallel_size, self.engine.pipeline_parallel_size
+        if tensor > 1:
+            graphs = 0 if self.engine.enforce_eager else NON_TORCH_TENSOR_GRAPHS
+            return int(NON_TORCH_TENSOR.get(tensor, NON_TORCH_TENSOR_ABOVE_2) + graphs)
+        return int(NON_TORCH_PIPELINE if pipeline > 1 else NON_TORCH_ALONE)
+
+    @property
+    def graphs(self) -> int:
+        """VLLM's estimate for CUDA graphs (`GPUModelRunner.profile_cudagraph_memory`).
+
+        It is the first capture, in which the decode kernel's partial sums count most, and so much for each further
+        size. Measured at 128 requests too: the partial sums were those of the largest graph with prefill, of 256
+        tokens.
+        """
+        engine, a = self.engine, self.architecture
+        if engine.enforce_eager:
+            return 0
+        latent = engine.largest_graph * self._heads * a.kv_lora_rank * FP32
+        with_prefill = _graph_bytes(GRAPH_PER_LAYER * self.layers)
+        decoding = _graph_bytes(GRAPH_PER_LAYER * self.layers / 2)
+        # A batch that only decodes has a token a request.
+        sizes = captured_sizes(engine.largest_graph)
+        decode_sizes = captured_sizes(min(engine.max_num_seqs, engine.largest_graph))
+        return (engine.decode_splits + 1) * latent + (sizes - 1) * with_prefill + (decode_sizes - 1) * decoding
+
+    @property
+    def _heads(self) -> int:
+        return self.architecture.num_attention_heads // self.engine.tensor_parallel_size
+
+    @property
+    def _context(self) -> int:
+        """The expanded keys and values of one chunk of context.
+
+        The dry run allocates them in every layer's attention (`MLAAttention.forward_impl` without metadata).
+        """
+        a, engine = self.architecture, self.engine
+        chunk = min(max(8 * engine.max_model_len, 4 * engine.max_num_seqs * BLOCK_TOKENS), CONTEXT_TOKENS)
+        tokens = max(chunk, engine.max_num_seqs * BLOCK_TOKENS)
+        return tokens * self._heads * (a.qk_nope_head_dim + a.v_head_dim) * BF16
+
+    @property
+    def _expert_workspace(self) -> int:
+        """Two buffers of batch × experts a token × the wider of hidden size and projections.
+
+        Kept once the first experts have run (`TritonExperts.workspace_shapes`, `v1/worker/workspace.py`).
+        """
+        a, engine = self.architecture, self.engine
+        gate_and_up = 2 * a.moe_intermediate_size // engine.tensor_parallel_size
+        rows = engine.max_num_batched_tokens * a.num_experts_per_tok
+        return rows * (max(gate_and_up // 2, a.hidden_size) + max(gate_and_up, a.hidden_size)) * BF16
+
+    def _attention_tensors(self, hidden_states: int) -> int:
+        """Queries, latent keys and values and output of one layer's attention.
+
+        With so many hidden states around them.
+
+        Compiled code frees the projections early; one hidden state remains, and the two that came from the stage
+        before.
+        """
+        a, engine = self.architecture, self.engine
+        latent = a.kv_lora_rank + a.qk_rope_head_dim
+        per_token = self._heads * (a.qk_nope_head_dim + a.qk_rope_head_dim + a.v_head_dim) + latent
+        if engine.enforce_eager:
+            projections = latent + 2 * (a.q_lora_rank or 0)
+            per_token += projections + hidden_states * a.hidden_size + self._kept_by_a_cold_start
+        else:
+            per_token += (1 if self.first else 3) * a.hidden_size
+        return engine.max_num_batched_tokens * per_token * BF16
+
+    @property
+    def _kept_by_a_cold_start(self) -> int:
+        """Elements a token."""
+        engine = self.engine
+        seen = engine.tensor_parallel_size > 1 and self.precision == "bf16" and self.moe_layers > 0
+        if not seen or engine.max_num_batched_tokens > COLD_START_TOKENS:
+            return 0
+        return 5 * self.architecture.hidden_size + self._router_outputs
+
+    @property
+    def _router_outputs(self) -> int:
+        """Elements a token: logits, and weights and numbers of the chosen experts, which take two elements each."""
+        return (self.architecture.n_routed_experts or 0) + 4 * self.architecture.num_experts_per_tok
+
+    @property
+    def _around_experts(self) -> int:
+        per_token = HELD_HIDDEN_STATES * self.architecture.hidden_size + self._router_outputs
+        return self.engine.max_num_batched_tokens * per_token * BF16
+
+    @property
+    def _sampling(self) -> int:
+        """Of every request: logits in BF16 and float32, probabilities and random numbers (`v1/sample`).
+
+        Of the batch, hidden states.
+        """
+        a, engine = self.architecture, self.engine
+        requests = min(engine.max_num_seqs, engine.max_num_batched_tokens)
+        held = (1 if self.first else 3) * a.hidden_size * BF16
+        return requests * a.vocab_size * (BF16 + 3 * FP32) + engine.max_num_batched_tokens * held
+
+
+def _graph_bytes(size: float) -> int:
+    """As vLLM sees it: from the free memory, which goes down by whole granules."""
+    return GRAPH_GRANULE * -(-int(size) // GRAPH_GRANULE) if size > GRAPH_LEAST else GRAPH_LEAST
+
+
+def stages(architecture: Architecture, precision: Precision, engine: Engine) -> list[tuple[range, Stage]]:
+    """The layers of each pipeline stage with what it holds; stages that hold the same are one object."""
+    experts = expert_layers(architecture)
+    alike: dict[tuple[int, int, bool, bool, bool], Stage] = {}
+    pipeline: list[tuple[range, Stage]] = []
+    for layers in split_layers(architecture.num_hidden_layers, engine.pipeline_parallel_size):
+        moe = experts[layers.start : layers.stop]
+        first, last = layers.start == 0, layers.stop == architecture.num_hidden_layers
+        shape = len(layers), sum(moe), any(moe[:-1]), first, last
+        stage = alike.get(shape) or alike.setdefault(shape, Stage(architecture, precision, engine, *shape))
+        pipeline.append((layers, stage))
+    return pipeline

@@ -1,0 +1,111 @@
+"""What a reviewer should know about a stack that works all the same."""
+
+from collections.abc import Iterator
+
+from planning import flags
+from planning.settings.addresses import is_commit
+from planning.settings.quantities import gib_text, size_text
+from planning.settings.sections import StackSettings
+from planning.sizing.architecture import known_repository
+from planning.sizing.capacity import Capacity
+from planning.sizing.engine import Deployment, precision_of
+from planning.sizing.gpu_products import is_shared
+from planning.sizing.storage import disk_needed
+from planning.verdict.remote_code import warnings_of_code
+
+LATENT = 576
+"""Width of latent vector and rotary key that vLLM's fast attention kernels are written for."""
+UNPLANNED_FLAGS = (
+    "--additional-config",
+    "--attention-config",
+    "--block-size",
+    "--compilation-config",
+    "--cpu-offload-gb",
+    "--cudagraph-capture-sizes",
+    "--decode-context-parallel-size",
+    "--enable-dbo",
+    "--enable-eplb",
+    "--enable-lora",
+    "--hf-overrides",
+    "--kernel-config",
+    "--kv-cache-memory-bytes",
+    "--max-cudagraph-capture-size",
+    "--model-class-overrides",
+    "--num-gpu-blocks-override",
+    "--offload-group-size",
+    "--optimization-level",
+    "--quantization",
+    "--quantization-config",
+    "--speculative-config",
+    "--spec-method",
+    "--spec-model",
+)
+"""Flags of `vllm serve` that change memory in ways that the plan does not follow."""
+
+
+def warnings(settings: StackSettings, deployment: Deployment | None) -> list[str]:
+    """All of them, in the order of the stack file."""
+    return [*_of_the_model(settings), *_of_the_hardware(settings, deployment), *_of_the_flags(settings)]
+
+
+def unplanned_flags(settings: StackSettings) -> list[str]:
+    """The flags of the stack file that change memory in ways that the plan does not follow."""
+    names = dict.fromkeys(mention.flag.name for mention in flags.read(settings.serving.extra_args).mentions)
+    return [name for name in names if name in UNPLANNED_FLAGS]
+
+
+def _of_the_model(settings: StackSettings) -> Iterator[str]:
+    model = settings.model
+    if not is_commit(model.revision):
+        yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
+    known = known_repository(model.repository)
+    if known and model.precision and model.precision != known[1]:
+        yield f"model.precision: {model.repository} stores {known[1]}, and nothing converts it to {model.precision}"
+
+
+def _of_the_hardware(settings: StackSettings, deployment: Deployment | None) -> Iterator[str]:
+    if deployment is None:
+        return
+    gpu, engine, hardware = deployment.gpu, deployment.engine, settings.hardware
+    if deployment.precision == "fp8" and not gpu.native_fp8:
+        yield (
+            f"hardware.gpu: {gpu.product} has no FP8 arithmetic: vLLM keeps the weights in FP8 and unpacks them as it "
+            "multiplies (Marlin), which saves memory and not time"
+        )
+    if is_shared(hardware.gpu):
+        yield f"hardware.gpu: {hardware.gpu} is used by pods in turns: what others hold of its memory is not planned"
+    tensor = engine.tensor_parallel_size
+    if tensor > hardware.gpus_per_node:
+        yield f"tensor parallel {tensor} spans nodes: every layer waits for the network, twice"
+    elif tensor > gpu.nvlink_domain:
+        joined = f"NVLink joins {gpu.nvlink_domain}" if gpu.nvlink_domain > 1 else "there is no NVLink"
+        yield f"tensor parallel {tensor} goes over PCIe ({joined}): every layer waits for it, twice"
+    latent = deployment.architecture.kv_lora_rank + deployment.architecture.qk_rope_head_dim
+    if latent != LATENT:
+        yield f"model.architecture: attention kernels want kv_lora_rank + qk_rope_head_dim = {LATENT}, not {latent}"
+    usable = Capacity(deployment).usable_bytes
+    if deployment.requested_bytes > usable:
+        yield (
+            f"serving.gpuMemoryUtilization: {deployment.utilization} leaves less than the "
+            f"{gib_text(gpu.memory_bytes - usable)} of a GPU that vLLM takes under load beside its budget: the KV "
+            f"cache is planned as with {usable / gpu.memory_bytes:.2f}"
+        )
+    size = settings.storage.size_bytes
+    two = disk_needed(deployment.architecture, precision_of(settings), revisions=2)
+    if size is not None and size < two:
+        yield f"storage.size: a second revision beside the one that serves needs {size_text(two)}"
+
+
+def _of_the_flags(settings: StackSettings) -> Iterator[str]:
+    serving = settings.serving
+    if serving.enforce_eager and settings.hardware.on_gpus:
+        yield "serving.enforceEager: 54 instead of 347 tokens a second for one request, measured on 2 × H100"
+    if serving.authentication == "none":
+        yield "serving.authentication: none: whoever reaches the Service may generate"
+    yield from warnings_of_code(settings)
+    unplanned = unplanned_flags(settings)
+    if unplanned and settings.hardware.on_gpus:
+        yield (
+            f"serving.extraArgs: the plan does not follow what {', '.join(unplanned)} change, so vLLM sizes its KV "
+            "cache itself"
+        )

@@ -1,0 +1,120 @@
+"""Which attention backends vLLM 0.32 has for latent attention (MLA), and which KV caches they hold on which GPU.
+
+Source: `_get_backend_priorities` in `platforms/cuda.py`, and `supported_kv_cache_dtypes`, `supports_compute_capability`
+and `get_supported_kernel_block_sizes` of each class in `v1/attention/backends/mla/`. Backends for sparse attention are
+left out: the models of this program have none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from planning import flags
+from planning.problems import Problem
+from planning.settings.sections import StackSettings
+from planning.sizing.engine import gpu_of
+from planning.sizing.gpus import NATIVE_FP8, Gpu
+
+KEY = "serving.extraArgs"
+PLAIN = ("auto", "float16", "bfloat16")
+FP8 = ("fp8", "fp8_e4m3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """One attention backend: on which GPUs it runs, and which KV caches it reads."""
+
+    generations: tuple[int, ...] = ()
+    """Major numbers of the compute capability; all if empty."""
+    cache_types: tuple[str, ...]
+    block_sizes: tuple[int, ...]
+    """Tokens of a block of the KV cache: a multiple of one of these."""
+    fp8_from: float = 0.0
+    """Compute capability from which it reads FP8."""
+
+    def runs_on(self, gpu: Gpu) -> bool:
+        """Whether vLLM takes it on that GPU."""
+        return not self.generations or int(gpu.compute_capability) in self.generations
+
+    def holds(self, cache_type: str, gpu: Gpu) -> bool:
+        """Whether it reads a KV cache of that type on that GPU."""
+        return cache_type in self.cache_types and (cache_type not in FP8 or gpu.compute_capability >= self.fp8_from)
+
+    def takes(self, block_size: int) -> bool:
+        """Whether it reads blocks of `block_size` tokens."""
+        return any(block_size % size == 0 for size in self.block_sizes)
+
+
+BACKENDS = {
+    "FLASH_ATTN_MLA": Backend(generations=(9,), cache_types=PLAIN, block_sizes=(16,)),
+    "FLASHMLA": Backend(generations=(9,), cache_types=PLAIN + FP8, block_sizes=(64,)),
+    "FLASHINFER_MLA": Backend(generations=(10,), cache_types=PLAIN + FP8, block_sizes=(32, 64)),
+    "CUTLASS_MLA": Backend(generations=(10,), cache_types=PLAIN + FP8, block_sizes=(128,)),
+    "TOKENSPEED_MLA": Backend(generations=(10,), cache_types=FP8, block_sizes=(32, 64)),
+    "TRITON_MLA": Backend(cache_types=PLAIN + FP8, block_sizes=(16,), fp8_from=NATIVE_FP8),
+}
+
+
+def attention_problems(settings: StackSettings) -> Iterator[Problem]:
+    """Find a backend, a KV cache type or a block size that attention does not have on this GPU.
+
+    vLLM would fail on it while it loads the model.
+    """
+    arguments, gpu = settings.serving.extra_args, gpu_of(settings)
+    if gpu is None or not settings.hardware.on_gpus or flags.problems(arguments):
+        return
+    wanted = _wanted_backend(arguments)
+    if wanted is not None and (problem := _bad_backend(wanted, gpu)):
+        yield problem
+        return
+    cache_type = flags.value_of(arguments, "--kv-cache-dtype") or "auto"
+    candidates = {
+        name: backend for name, backend in BACKENDS.items() if wanted in (None, name) and backend.runs_on(gpu)
+    }
+    holding = {name: backend for name, backend in candidates.items() if backend.holds(cache_type, gpu)}
+    if not holding:
+        yield _bad_cache_type(cache_type, gpu, list(candidates))
+        return
+    block_size = flags.value_of(arguments, "--block-size")
+    if block_size and not any(backend.takes(int(block_size)) for backend in holding.values()):
+        sizes = " or ".join(
+            str(size) for size in sorted({size for item in holding.values() for size in item.block_sizes})
+        )
+        text = f"--block-size {int(block_size)}: {_named(list(holding))} takes multiples of {sizes}"
+        yield Problem(KEY, text, "leaving --block-size out")
+
+
+def _wanted_backend(arguments: list[str]) -> str | None:
+    configured = flags.object_of(arguments, "--attention-config").get("backend")
+    wanted = flags.value_of(arguments, "--attention-backend") or configured
+    return wanted.upper() if isinstance(wanted, str) and wanted.lower() not in ("auto", "none") else None
+
+
+def _bad_backend(wanted: str, gpu: Gpu) -> Problem | None:
+    running = [name for name, backend in BACKENDS.items() if backend.runs_on(gpu)]
+    if wanted in running:
+        return None
+    if wanted in BACKENDS:
+        text = f"the attention backend {wanted} does not run on {_described(gpu)}"
+    else:
+        text = f"{wanted} is no backend of vLLM for this model's latent attention (MLA)"
+    nearest = get_close_matches(wanted, running, n=1, cutoff=0.8)
+    return Problem(KEY, text, f"--attention-backend={(nearest or running)[0]}, or leaving it out")
+
+
+def _bad_cache_type(cache_type: str, gpu: Gpu, names: list[str]) -> Problem:
+    text = f"--kv-cache-dtype {cache_type}: {_named(names)} has no such KV cache on {_described(gpu)}"
+    if cache_type.startswith("fp8") and gpu.compute_capability < NATIVE_FP8:
+        text += f"; FP8 in the KV cache needs {NATIVE_FP8} or more"
+    fp8 = any(BACKENDS[name].holds("fp8", gpu) for name in names)
+    plain = any(BACKENDS[name].holds("auto", gpu) for name in names)
+    types = [name for name, there in (("fp8", fp8), ("auto", plain)) if there and name != cache_type]
+    return Problem(KEY, text, " or ".join(f"--kv-cache-dtype={name}" for name in types))
+
+
+def _named(backends: list[str]) -> str:
+    return f"vLLM's attention backend {' or '.join(backends)}"
+
+
+def _described(gpu: Gpu) -> str:
+    return f"{gpu.product} (compute capability {gpu.compute_capability:g})"

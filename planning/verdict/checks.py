@@ -1,0 +1,195 @@
+"""What can be refused without memory arithmetic. Each check reads settings and yields the problems that it finds."""
+
+import math
+from collections.abc import Callable, Iterator
+
+from planning import flags
+from planning.problems import Changes, Problem, fixable
+from planning.settings.quantities import duration_text, size_text
+from planning.settings.sections import StackSettings, Unreadable
+from planning.sizing.engine import architecture_of, missing_numbers, parallelism_of, precision_of
+from planning.sizing.parallelism import obstacles, possible_splits
+from planning.sizing.storage import disk_needed, download_seconds
+from planning.verdict.attention import attention_problems
+from planning.verdict.gpu_checks import GPU_CHECKS
+from planning.verdict.image_checks import IMAGE_CHECKS
+from planning.verdict.model_checks import MODEL_CHECKS
+from planning.verdict.network_checks import NETWORK_CHECKS
+from planning.verdict.pod_checks import POD_CHECKS
+
+
+def problems_of(settings: StackSettings) -> list[Problem]:
+    """Everything that the checks find.
+
+    A check that reads a key with a bad value is left out: that key has its problem already.
+    """
+    return [problem for check in CHECKS for problem in _readable(check, settings)]
+
+
+def _readable(check: Callable[[StackSettings], Iterator[Problem]], settings: StackSettings) -> list[Problem]:
+    try:
+        return list(check(settings))
+    except Unreadable:
+        return []
+
+
+def _model_is_known(settings: StackSettings) -> Iterator[Problem]:
+    missing = missing_numbers(settings)
+    if missing and settings.hardware.on_gpus:
+        yield Problem(
+            "model.architecture",
+            f"{settings.model.repository} is not a repository whose sizes are known, and these numbers of its "
+            "config.json are not given: " + ", ".join(missing),
+            "copying them from the repository's config.json",
+        )
+
+
+def _parallelism_works(settings: StackSettings) -> Iterator[Problem]:
+    hardware, serving, architecture = settings.hardware, settings.serving, architecture_of(settings)
+    precision = precision_of(settings)
+    tensor, pipeline = parallelism_of(settings)
+    tensor_key = "serving.tensorParallelSize" if serving.tensor_parallel_size else "hardware.gpusPerNode"
+    pipeline_key = "serving.pipelineParallelSize" if serving.pipeline_parallel_size else "hardware.nodes"
+    faults: list[tuple[str, str]] = []
+    if tensor * pipeline != hardware.gpus:
+        counted = f"{hardware.nodes} × {hardware.gpus_per_node} is {hardware.gpus} GPUs"
+        key = tensor_key if serving.tensor_parallel_size else pipeline_key
+        ranks = f"tensor parallel {tensor} × pipeline parallel {pipeline} is {tensor * pipeline} ranks"
+        faults.append((key, f"{ranks}, but {counted}"))
+    if architecture:
+        found = obstacles(architecture, precision, tensor)
+        if found:
+            faults.append((tensor_key, f"tensor parallel {tensor}: {'; '.join(found)}"))
+        layers = architecture.num_hidden_layers
+        if pipeline > layers:
+            faults.append((pipeline_key, f"pipeline parallel {pipeline}: the model has only {layers} layers"))
+    if not faults:
+        return
+    splits = possible_splits(architecture, precision, hardware.gpus, hardware.gpus_per_node)
+    kept = [
+        (wide, deep)
+        for wide, deep in splits
+        if (
+            wide == tensor
+            if serving.tensor_parallel_size
+            else deep == pipeline
+            if serving.pipeline_parallel_size
+            else False
+        )
+    ]
+    for key, text in faults:
+        if splits:
+            yield fixable(key, text, split_changes(settings, *(kept or splits)[0]))
+        else:
+            yield Problem(key, text, "another number of hardware.nodes or hardware.gpusPerNode")
+
+
+def split_changes(settings: StackSettings, tensor: int, pipeline: int) -> Changes:
+    """What to write for that split: nothing where the defaults give it."""
+    wanted = {"tensorParallelSize": tensor, "pipelineParallelSize": pipeline}
+    written = {
+        "tensorParallelSize": settings.serving.tensor_parallel_size,
+        "pipelineParallelSize": settings.serving.pipeline_parallel_size,
+    }
+    default = {"tensorParallelSize": settings.hardware.gpus_per_node, "pipelineParallelSize": settings.hardware.nodes}
+    return {
+        f"serving.{key}": None if wanted[key] == default[key] else wanted[key]
+        for key in wanted
+        if wanted[key] != (written[key] or default[key])
+    }
+
+
+def _length_is_the_models(settings: StackSettings) -> Iterator[Problem]:
+    architecture = architecture_of(settings)
+    length = settings.serving.max_model_len
+    if architecture and length and length > architecture.max_position_embeddings:
+        yield fixable(
+            "serving.maxModelLen",
+            f"{length} is longer than the model's max_position_embeddings, {architecture.max_position_embeddings}",
+            {"serving.maxModelLen": None},
+        )
+
+
+def _claim_is_large_enough(settings: StackSettings) -> Iterator[Problem]:
+    storage = settings.storage
+    if storage.size is None and storage.existing_claim:
+        return
+    architecture = architecture_of(settings)
+    needed = disk_needed(architecture, precision_of(settings)) if architecture else None
+    suggestion: Changes | None = {"storage.size": size_text(needed)} if needed else None
+    if storage.size is None:
+        text = "needed for the claim that holds the weights, unless storage.existingClaim names one"
+        yield (
+            fixable("storage.size", text, suggestion)
+            if suggestion
+            else Problem("storage.size", text, "the size of the repository")
+        )
+    elif suggestion and needed and (storage.size_bytes or 0) < needed:
+        text = f"{storage.size} is too small: weights and compile caches need {size_text(needed)}"
+        yield fixable("storage.size", text, suggestion)
+
+
+def _download_ends_in_time(settings: StackSettings) -> Iterator[Problem]:
+    storage, architecture = settings.storage, architecture_of(settings)
+    bandwidth = storage.download_bits_per_second
+    if architecture is None or bandwidth is None:
+        return
+    seconds = download_seconds(architecture, precision_of(settings), bandwidth)
+    if seconds > storage.download_timeout:
+        hours = math.ceil(1.5 * seconds / 3600)
+        best, allowed = duration_text(60 * math.ceil(seconds / 60)), duration_text(storage.download_timeout)
+        yield Problem(
+            "storage.downloadTimeout",
+            f"{storage.download_bandwidth} brings the weights in {best} at best, and {allowed} are allowed",
+            f"storage.downloadTimeout: {hours}h",
+            {"storage.downloadTimeout": hours * 3600},
+        )
+
+
+def _claim_reaches_every_node(settings: StackSettings) -> Iterator[Problem]:
+    storage = settings.storage
+    if storage.access_mode == "ReadWriteMany" or storage.existing_claim:
+        return
+    nodes, pods = settings.hardware.nodes, storage.download_pods
+    if nodes > 1 or pods > 1:
+        readers = f"{nodes} nodes" if nodes > 1 else f"{pods} download pods"
+        yield fixable(
+            "storage.accessMode",
+            f"{storage.access_mode} serves one node, and there are {readers}",
+            {"storage.accessMode": "ReadWriteMany"},
+        )
+
+
+def _flags_are_taken(settings: StackSettings) -> Iterator[Problem]:
+    yield from flags.problems(settings.serving.extra_args)
+
+
+def _selector_is_not_empty(settings: StackSettings) -> Iterator[Problem]:
+    if (
+        settings.scheduling.node_selector == {}
+        and settings.hardware.on_gpus
+        and settings.hardware.gpu_memory_gib is None
+    ):
+        yield fixable(
+            "scheduling.nodeSelector",
+            "empty, so that pods planned for one GPU could run on any",
+            {"scheduling.nodeSelector": None},
+        )
+
+
+CHECKS: tuple[Callable[[StackSettings], Iterator[Problem]], ...] = (
+    _model_is_known,
+    *MODEL_CHECKS,
+    *GPU_CHECKS,
+    _parallelism_works,
+    _length_is_the_models,
+    *POD_CHECKS,
+    _claim_is_large_enough,
+    _claim_reaches_every_node,
+    _download_ends_in_time,
+    *IMAGE_CHECKS,
+    _flags_are_taken,
+    attention_problems,
+    _selector_is_not_empty,
+    *NETWORK_CHECKS,
+)

@@ -1,0 +1,142 @@
+"""The smallest changes that make a refused stack fit. Every suggestion is planned itself before it is made."""
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import cast
+
+from planning.problems import Changes, Problem
+from planning.settings.sections import Section, StackSettings
+from planning.sizing.capacity import Capacity
+from planning.sizing.engine import architecture_of, deployment_of, precision_of
+from planning.sizing.parallelism import possible_splits
+from planning.verdict.checks import problems_of, split_changes
+
+LEAST_TOKENS = 2048
+"""No smaller request length is suggested, and no smaller batch."""
+HIGHEST_UTILIZATION = 95
+"""In hundredths. Above it, what other processes and later kernels take has no room."""
+TRIED_NODES = 12
+"""How many larger numbers of nodes are tried, from the least that could hold the weights."""
+FP8_REPOSITORIES = {
+    "opensourcerelease/DeepSeek-V3-bf16": "deepseek-ai/DeepSeek-V3",
+    "opensourcerelease/DeepSeek-R1-bf16": "deepseek-ai/DeepSeek-R1",
+}
+"""FP8 repositories of the same weights."""
+
+
+def changed(settings: StackSettings, changes: Changes) -> StackSettings:
+    """The settings with those keys of the stack file changed; None puts the default back."""
+    for key, value in changes.items():
+        section_name, _, alias = key.partition(".")
+        section = cast("Section", getattr(settings, section_name))
+        fields = type(section).model_fields
+        attribute = next(name for name, field in fields.items() if field.alias == alias)
+        new = fields[attribute].default if value is None else value
+        settings = settings.model_copy(update={section_name: section.model_copy(update={attribute: new})})
+    return settings
+
+
+def fits(settings: StackSettings, besides: Collection[Problem] = ()) -> bool:
+    """Whether nothing would be said against that stack that is not said already."""
+    deployment = deployment_of(settings)
+    if deployment is not None and not Capacity(deployment).fits:
+        return False
+    return all(problem in besides for problem in problems_of(settings))
+
+
+Candidates = Iterator[tuple[Changes, str]]
+"""Changes to try, with what they cost or give."""
+
+
+def alternatives(settings: StackSettings, capacity: Capacity) -> Candidates:
+    """Changes that fit, each alone: the smallest of every kind, the kinds that cost least first."""
+    unrelated = problems_of(settings)
+    for candidates in (
+        _shorter_requests(capacity),
+        _more_of_the_memory(capacity),
+        _smaller_batches(capacity),
+        _other_splits(settings),
+        _fp8_weights(settings, capacity),
+        _more_nodes(settings, capacity),
+    ):
+        for changes, reason in candidates:
+            if fits(changed(settings, changes), besides=unrelated):
+                yield changes, reason
+                break
+
+
+def _shorter_requests(capacity: Capacity) -> Candidates:
+    tokens = capacity.kv_cache_tokens
+    if tokens >= LEAST_TOKENS:
+        yield {"serving.maxModelLen": tokens // 1024 * 1024}, "as long as the KV cache holds"
+
+
+def _more_of_the_memory(capacity: Capacity) -> Candidates:
+    deployment = capacity.deployment
+    possible = int(100 * capacity.free_at_start / deployment.gpu.memory_bytes)
+    if deployment.requested_bytes > capacity.free_at_start:
+        yield {"serving.gpuMemoryUtilization": possible / 100}, "what is free when vLLM starts"
+        return
+    missing = capacity.missing_bytes(deployment.engine.max_model_len)
+    needed = math.ceil(100 * (deployment.utilization + missing / deployment.gpu.memory_bytes))
+    for hundredths in range(needed, min(HIGHEST_UTILIZATION, possible) + 1):
+        yield {"serving.gpuMemoryUtilization": hundredths / 100}, "leaves less for anything else on the GPU"
+
+
+def _smaller_batches(capacity: Capacity) -> Candidates:
+    tokens = capacity.deployment.engine.max_num_batched_tokens // 2
+    while tokens >= LEAST_TOKENS:
+        yield {"serving.maxNumBatchedTokens": tokens}, "prefill in smaller steps"
+        tokens //= 2
+
+
+def _other_splits(settings: StackSettings) -> Candidates:
+    hardware = settings.hardware
+    splits = possible_splits(architecture_of(settings), precision_of(settings), hardware.gpus, hardware.gpus_per_node)
+    for tensor, pipeline in splits:
+        changes = split_changes(settings, tensor, pipeline)
+        if changes and tensor <= hardware.gpus_per_node:
+            yield changes, _spelled(tensor, pipeline)
+
+
+def _spelled(tensor: int, pipeline: int) -> str:
+    return f"tensor parallel {tensor} × pipeline parallel {pipeline}"
+
+
+def _fp8_weights(settings: StackSettings, capacity: Capacity) -> Candidates:
+    deployment, address = capacity.deployment, settings.model.repository.removesuffix(".git")
+    host, *owner_and_name = address.rsplit("/", 2)
+    sibling = FP8_REPOSITORIES.get("/".join(owner_and_name))
+    if sibling is None or deployment.precision != "bf16" or not deployment.gpu.runs_fp8:
+        return
+    precision: Changes = {"model.precision": None} if settings.model.precision else {}
+    changes: Changes = {"model.repository": f"{host}/{sibling}", **precision}
+    reason = "the same weights in FP8" + (
+        "" if deployment.gpu.native_fp8 else ", which this GPU unpacks as it multiplies"
+    )
+    yield changes, reason
+    smaller = changed(settings, changes)
+    smaller_deployment = deployment_of(smaller)
+    if smaller_deployment and not problems_of(smaller):
+        for nodes, split in _more_nodes(smaller, Capacity(smaller_deployment)):
+            yield {**changes, **nodes}, f"{reason}; {split}"
+
+
+def _more_nodes(settings: StackSettings, capacity: Capacity) -> Candidates:
+    deployment, hardware, storage = capacity.deployment, settings.hardware, settings.storage
+    tensor, layers = deployment.engine.tensor_parallel_size, deployment.architecture.num_hidden_layers
+    weights = tensor * sum(rank.weights_bytes for rank in capacity.ranks)
+    least = math.ceil(weights / deployment.requested_bytes / hardware.gpus_per_node)
+    first = max(hardware.nodes + 1, least)
+    one_node = storage.access_mode != "ReadWriteMany" and storage.existing_claim is None
+    shared: Changes = {"storage.accessMode": "ReadWriteMany"} if one_node else {}
+    for nodes in range(first, first + TRIED_NODES):
+        pipeline, left_over = divmod(nodes * hardware.gpus_per_node, tensor)
+        if left_over or pipeline > layers:
+            continue
+        engine = replace(deployment.engine, pipeline_parallel_size=pipeline)
+        if Capacity(replace(deployment, engine=engine)).fits:
+            changes: Changes = {"hardware.nodes": nodes, **shared}
+            split = split_changes(changed(settings, changes), tensor, pipeline)
+            yield {**changes, **split}, _spelled(tensor, pipeline)

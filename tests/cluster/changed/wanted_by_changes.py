@@ -1,0 +1,96 @@
+"""What the changes need of the cluster: Secrets, a claim, a priority, a namespace for builds, nodes, RDMA devices."""
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated_nodes import NODES, gpu_node
+from local.cluster.volumes import CLASSES, STORAGE_CLASS
+from tests.cluster.changed.changes import (
+    BUILD_NAMESPACE,
+    CLAIM,
+    H100,
+    H200,
+    OTHER_REGISTRY_SECRET,
+    PIP_SECRET,
+    POOL,
+    QUEUE,
+    RDMA,
+    REGISTRY_SECRET,
+)
+from tests.cluster.world.played_kubelet import CORE
+from tests.cluster.world.stack_objects import a_namespace
+
+MERGE = "application/merge-patch+json"
+RUNTIMES = [{"name": "", "features": {"userNamespaces": True}}]
+OTHER_NODES = [
+    *(gpu_node(f"h100-{n}", product=H100, gpus=8) for n in range(4)),
+    gpu_node("h200-0", product=H200, gpus=8),
+]
+
+
+@contextmanager
+def wanted_by_changes(api: ApiServer) -> Generator[None]:
+    """Have all of it within this context."""
+    with a_namespace(api, BUILD_NAMESPACE):
+        try:
+            for path, manifest in _objects().items():
+                api.apply(path, manifest)
+            for node in OTHER_NODES:
+                api.create(NODES, node)
+            _patch_nodes(api, labels=POOL, devices={RDMA: "8"})
+            _let_volumes_grow(api, allowed=True)
+            yield
+        finally:
+            for path in (*_objects(), *(f"{NODES}/{node['metadata']['name']}" for node in OTHER_NODES)):
+                api.delete(path)
+            _patch_nodes(api, labels=dict.fromkeys(POOL), devices={RDMA: None})
+            _let_volumes_grow(api, allowed=None)
+
+
+def _patch_nodes(api: ApiServer, *, labels: Mapping[str, str | None], devices: Mapping[str, str | None]) -> None:
+    for node in api.request("GET", NODES)["items"]:
+        path = f"{NODES}/{node['metadata']['name']}"
+        api.request("PATCH", path, json.dumps({"metadata": {"labels": labels}}), MERGE)
+        api.update_status(path, {"capacity": devices, "allocatable": devices, "runtimeHandlers": RUNTIMES})
+
+
+def _let_volumes_grow(api: ApiServer, *, allowed: bool | None) -> None:
+    api.request("PATCH", f"{CLASSES}/{STORAGE_CLASS}", json.dumps({"allowVolumeExpansion": allowed}), MERGE)
+
+
+def _objects() -> Mapping[str, dict[str, Any]]:
+    secrets = {
+        f"{core}/secrets/{name}": {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "type": kind,
+            "stringData": data,
+        }
+        for core in (CORE, f"/api/v1/namespaces/{BUILD_NAMESPACE}")
+        for name, kind, data in (
+            (REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
+            (OTHER_REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
+            (PIP_SECRET, "Opaque", {"pip.conf": ""}),
+        )
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": CLAIM},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "3Ti"}}},
+    }
+    priority = {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": QUEUE},
+        "value": 1000,
+    }
+    return {
+        **secrets,
+        f"{CORE}/persistentvolumeclaims/{CLAIM}": claim,
+        f"/apis/scheduling.k8s.io/v1/priorityclasses/{QUEUE}": priority,
+    }

@@ -1,0 +1,1 @@
+"""The simulated world: what a test finds there, plays there or breaks there."""
