@@ -41,8 +41,8 @@ COMPILE_CACHES = {
 """Folder by variable of each compiler that vLLM's image brings: without it a cache ends with its pod."""
 
 BEFORE_RAY = 'commands=$(python3 -m ray_pod) || exit 1; eval "$commands"'
-"""What the pod does first (images/ray-vllm/programs/head/ray_pod.py). KubeRay puts `&& ulimit -n 65536; ray start …` after
-it, which would go on after a command that fails (1.6.1, controllers/ray/common/pod.go)."""
+"""What the pod does first: images/ray-vllm/programs/head/ray_pod.py. KubeRay puts `&& ulimit -n 65536; ray start …`
+after it, which would go on after a command that fails (1.6.1, controllers/ray/common/pod.go)."""
 
 OBJECT_STORE_BYTES = 1_000_000_000
 """vLLM keeps nothing in Ray's object store; Ray's default is 30 % of the memory, more than /dev/shm holds."""

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
-PROGRAM_FOLDERS = ("fetch", "ray-vllm/programs", "shared")
+PROGRAM_FOLDERS = (
+    "fetch",
+    "ray-vllm/programs/gate",
+    "ray-vllm/programs/head",
+    "ray-vllm/programs/shared",
+    "ray-vllm/programs/supervisor",
+    "shared",
+)
 """Folders of `images/` whose Python modules are mounted into pods and are in no image."""
 
 PROJECT_SUFFIXES = {".py", ".toml"}

@@ -34,7 +34,7 @@ class VllmServerArgs:
 def supervisor_pod(
     args: VllmServerArgs, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
 ) -> Manifest:
-    """Return the serving Job's pod; images/ray-vllm/programs/supervisor/supervisor.py tells what it does and its environment."""
+    """Return the serving Job's pod. programs/supervisor/supervisor.py tells what it does, and its environment."""
     settings, plan = args.settings, args.plan
     arguments = pulumi.Output.from_input(args.model_path).apply(
         lambda path: json.dumps(
@@ -87,7 +87,7 @@ def gate_pod(
     service: pulumi.Output[str],
     serving_job: pulumi.Input[str],
 ) -> Manifest:
-    """Return the gate Job's pod; images/ray-vllm/programs/gate/gate.py tells what it does and its environment."""
+    """Return the gate Job's pod; programs/gate/gate.py tells what it does, and its environment."""
     variables: dict[str, pulumi.Input[str]] = {
         "ENDPOINT": service.apply(lambda host: f"http://{host}:{PORT}"),
         "SERVING_JOB": serving_job,

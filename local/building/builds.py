@@ -159,6 +159,7 @@ def _write_overlay(module: str, log: StepLog) -> Path:
         main = paths.GO_MODULES / module / "pulumi-resource-kubernetes"
         source = _download(PROVIDER_MODULE, module, log) / "cmd" / "pulumi-resource-kubernetes"
         replace = {str(main / name): str(source / name) for name in PROVIDER_FILES}
+    overlay.parent.mkdir(parents=True, exist_ok=True)
     overlay.write_text(json.dumps({"Replace": replace}))
     return overlay
 

@@ -1,7 +1,8 @@
 """Gives every claim of the storage class `local` a volume of its own, and takes back the volumes of deleted claims.
 
-A program (`python -m local.cluster.volumes`) that watches the API server, as the provisioner of a real cluster's shared file
-system does: any size, any access mode. A volume is a folder on this machine; for simulated nodes it is only a name.
+A program (`python -m local.cluster.volumes`) that watches the API server, as the provisioner of a real cluster's
+shared file system does: any size, any access mode. A volume is a folder on this machine; for simulated nodes it is
+only a name.
 """
 
 import argparse

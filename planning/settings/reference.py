@@ -19,7 +19,7 @@ PAGE_FILE = ROOT / "docs" / "stack-file.md"
 
 INTRODUCTION = """# The stack file
 
-Every key of `Pulumi.<stack>.yaml`, made from the types in `planning/settings/sections/` by `python -m planning.settings.reference`.
+Every key of `Pulumi.<stack>.yaml`. `make reference` writes this page from the types in `planning/settings/sections/`.
 Editors that know JSON Schema complete and check the file by [stack-file.schema.json](stack-file.schema.json), which
 its first line names.
 

@@ -15,7 +15,7 @@ SECRETS = ("apiKey", "modelToken")
 """Keys of their own beside the objects: encrypted ones inside an object would hide all of it."""
 
 LEAST_KEY_CHARACTERS = 16
-"""A shorter API key can be guessed. The server takes none below it either (`images/ray-vllm/programs/shared/key_file.py`)."""
+"""A shorter API key can be guessed. The server takes no shorter one either (ray-vllm/programs/shared/key_file.py)."""
 MOST_KEY_CHARACTERS = 1024
 
 

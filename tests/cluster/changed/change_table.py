@@ -80,11 +80,11 @@ NONE = "at no time"
 
 INTRODUCTION = """# What a change does
 
-What `pulumi preview` shows and `pulumi up` does when one key of a stack that serves is changed: measured by
-`python -m tests.recorders.record_changes` on the article's stack (real engine, API server, KubeRay; simulated GPUs), and
-compared by the tests. All that takes hours, builds and downloads, is done before anything that serves is touched. vLLM
-and Ray have ended, and their GPUs are free, before the next ones start. A claim stays, whatever is changed, unless
-`storage.keep` is false.
+What `pulumi preview` shows and `pulumi up` does when one key of a stack that serves is changed. It was measured by
+`python -m tests.recorders.record_changes` on the article's stack, and the tests compare it. Engine, API server and
+KubeRay are real, the GPUs simulated. All that takes hours, builds and downloads, is done before anything that serves is
+touched. vLLM and Ray have ended, and their GPUs are free, before the next ones start. A claim stays, whatever is
+changed, unless `storage.keep` is false.
 
 vLLM lives with the pod of the serving Job, Ray with the pods of the RayCluster. How long a model loads depends on its
 size and its storage: minutes to an hour. A change of several keys does what each of them does, the long work first.

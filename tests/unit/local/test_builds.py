@@ -105,6 +105,13 @@ def test_folders_of_modules_are_kept_beside_the_programs(log: StepLog) -> None:
 
 
 @pytest.mark.usefixtures("record")
+def test_it_builds_again_after_the_build_cache_has_gone(log: StepLog) -> None:
+    linters = [Program(name="linter", module="lint", package="example.com/linter")]
+    assert not paths.GO_BUILD_CACHE.exists()
+    assert builds.build(linters, log) == "built linter"
+
+
+@pytest.mark.usefixtures("record")
 def test_the_build_cache_goes_but_not_the_programs(log: StepLog) -> None:
     builds.build(PROGRAMS, log)
     assert builds.drop_build_cache(log) == "dropped"

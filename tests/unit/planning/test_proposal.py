@@ -171,9 +171,12 @@ def command(folder: Path, proposed: str, stack_file: str = "Pulumi.x.yaml") -> s
     (folder / "proposed.yaml").write_text(proposed)
     arguments = [str(folder / "proposed.yaml"), str(folder / stack_file), "--left-out", str(folder / "left-out.json")]
     return subprocess.run(
-        [sys.executable, "-B", "-m", "planning.review.proposal", *arguments], cwd=CHECKOUT, capture_output=True, text=True,
+        [sys.executable, "-B", "-m", "planning.review.proposal", *arguments],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
 
 
 def test_the_command_writes_the_file_and_what_it_left_out(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_an_api_key_of_sixteen_characters_is_taken(key: str) -> None:
 
 
 def test_server_and_preview_agree_on_what_an_api_key_is() -> None:
-    program = runpy.run_path(str(CHECKOUT / "images" / "ray-vllm" / "programs" / "key_file.py"))
+    program = runpy.run_path(str(CHECKOUT / "images" / "ray-vllm" / "programs" / "shared" / "key_file.py"))
     assert (program["LEAST_CHARACTERS"], program["MOST_CHARACTERS"]) == (LEAST_KEY_CHARACTERS, MOST_KEY_CHARACTERS)
 
 
