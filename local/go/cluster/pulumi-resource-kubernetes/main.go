@@ -1,7 +1,7 @@
 // Command pulumi-resource-kubernetes is the Pulumi Kubernetes provider, built
 // from its Go module. The module's own main embeds files that only its release
 // process generates; this one embeds the two files those are generated from,
-// which the build puts beside it (see local/building/builds.py).
+// which the build puts beside it (see local/builds.py).
 package main
 
 import (
