@@ -1,12 +1,14 @@
 """Which addresses and revisions of a repository are taken: they become arguments of Git and names of folders."""
 
 import re
+from ipaddress import IPv6Address
 
 NAME = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 SEGMENT = "[A-Za-z0-9_~][A-Za-z0-9._~-]*"
 """Of the path of an address. Some hosts begin the folder of a person with a tilde."""
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-HOST = rf"{LABEL}(\.{LABEL})*\.?(:[0-9]{{1,5}})?"
+HOST = rf"({LABEL}(\.{LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?"
+"""A name, an IPv4 address, or an IPv6 address in brackets as RFC 3986 has it."""
 USER = "[A-Za-z0-9][A-Za-z0-9._-]*"
 
 ADDRESS = rf"^(https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+$"
@@ -59,13 +61,29 @@ def _fault_of_address(address: str) -> str:
         return "has a query or a fragment in it"
     if "@" in path or (at and (":" in user or scheme.startswith("http"))):
         return "has a user name or a password in it (a token belongs into deepseek:modelToken)"
-    if not re.fullmatch(HOST, host) or (at and not re.fullmatch(USER, user)):
-        return "has no valid host name"
-    return _fault_of_port(host) or _fault_of_path(path)
+    if at and not re.fullmatch(USER, user):
+        return "has no valid user name"
+    return _fault_of_host(host) or _fault_of_port(host) or _fault_of_path(path)
+
+
+def _fault_of_host(host: str) -> str:
+    if not re.fullmatch(HOST, host):
+        return "has no valid host name (an IPv6 address stands in brackets, such as [2001:db8::7])"
+    if host.startswith("[") and not _is_ipv6(host[1:].partition("]")[0]):
+        return "has brackets around what is no IPv6 address"
+    return ""
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _fault_of_port(host: str) -> str:
-    port = host.partition(":")[2]
+    port = host.rpartition("]")[2].partition(":")[2]
     if port and not 1 <= int(port) <= LAST_PORT:
         return f"has a port that is not between 1 and {LAST_PORT}"
     return ""

@@ -95,8 +95,10 @@ class FaultyHandler(Handler):
 
 class FaultyServer(LfsServer):
     def __init__(self, root: Path, host: str) -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
         super().__init__((host, 0), root, handler=FaultyHandler)
-        self.host, self.faults = host, Faults()
+        self.host, self.faults = f"[{host}]" if ":" in host else host, Faults()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that are killed in the middle are what the tests are about."""

@@ -167,3 +167,12 @@ def test_a_wrong_token_is_named_and_the_right_one_then_works(
     for token in (TOKEN, TOKEN.upper()):
         assert token not in wrong.log + right.log
         assert token.encode() not in everything, "the token is on the volume"
+
+
+def test_a_server_is_reached_by_its_ipv6_address_with_the_token(repository: Repository, tmp_path: Path) -> None:
+    with serving(repository.root, "::1") as server:
+        server.token = TOKEN
+        volume = Volume(tmp_path / "volume", tmp_path / "scratch", server)
+        ended = volume.download(MODEL_TOKEN=TOKEN)
+    assert ended.code == 0, ended.log
+    assert volume.content() == repository.content
