@@ -3,7 +3,7 @@
 import pulumi
 
 from components.api_key import ApiKey
-from components.image import images
+from components.image import recipes
 from components.image.image_build import ImageBuild, ImageBuildArgs
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
@@ -31,9 +31,9 @@ policies = NetworkPolicies(
 opts = after(opts, policies)
 api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None
 
-fetch_recipe = images.fetch_image(settings.image)
+fetch_recipe = recipes.fetch_image(settings.image)
 fetch_image = ImageBuild("fetch", ImageBuildArgs(recipe=fetch_recipe, config=config), opts)
-serving_recipe = images.serving_image(settings.image, settings.hardware)
+serving_recipe = recipes.serving_image(settings.image, settings.hardware)
 serving_image = ImageBuild("serving", ImageBuildArgs(recipe=serving_recipe, config=config), opts)
 store = ModelStore(
     "store",

@@ -14,7 +14,7 @@ from local import stack
 def baseline() -> None:
     """The same imports, the same provider, one ConfigMap."""
     from components import outputs  # noqa: F401, PLC0415
-    from components.image import images  # noqa: F401, PLC0415
+    from components.image import recipes  # noqa: F401, PLC0415
     from components.model_store import revision_cleanup  # noqa: F401, PLC0415
     from components.preflight import admission  # noqa: F401, PLC0415
     from components.stack_config import cluster_provider, read_stack_config  # noqa: PLC0415

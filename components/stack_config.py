@@ -11,8 +11,8 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from components.shared.kubeconfig import is_text
 from components.shared.refusal import refuse
+from planning.parse import parse
 from planning.problems import Problem, Refused
-from planning.settings.parse import parse
 from planning.settings.sections import StackSettings
 from planning.settings.stack_file import PROJECT, SECRETS, in_plain_text, problem_of_api_key, readable_token
 

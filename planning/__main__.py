@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from planning.compare import comparison
+from planning.parse import parse
 from planning.plan import make_plan
 from planning.problems import Problem, Refused
 from planning.render import as_json, as_text, refusal_as_json
-from planning.settings.parse import parse
 from planning.settings.sections import StackSettings
 from planning.settings.stack_file import read
-from planning.sizing.engine import architecture_of
+from planning.sizing.resolved import ResolvedStack
 from planning.verdict.checks import problems_of
 
 FITS, REFUSED = 0, 2
@@ -41,8 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _compare(settings: StackSettings) -> int:
-    problems = [problem for problem in problems_of(settings) if problem.key.startswith(("model.", "serving.extraArgs"))]
-    if architecture_of(settings) is None and not problems:
+    stack = ResolvedStack(settings)
+    problems = [problem for problem in problems_of(stack) if problem.key.startswith(("model.", "serving.extraArgs"))]
+    if stack.architecture is None and not problems:
         problems = [
             Problem("model.repository", "is not a model whose sizes are known", "a stack on GPUs, such as a100-bf16")
         ]

@@ -7,9 +7,9 @@ from planning.settings.quantities import size_text
 from planning.settings.sections import StackSettings
 from planning.sizing.architecture import Precision
 from planning.sizing.capacity import Capacity
-from planning.sizing.engine import architecture_of, deployment_of, precision_of
 from planning.sizing.gpus import TABLE, Gpu
 from planning.sizing.parallelism import possible_splits
+from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed
 from planning.verdict.checks import split_changes
 from planning.verdict.suggestions import FP8_REPOSITORIES, changed
@@ -34,7 +34,7 @@ def _precisions(settings: StackSettings) -> list[Precision]:
     """Both where there are repositories of both."""
     name = "/".join(settings.model.repository.removesuffix(".git").split("/")[-2:])
     both = {*FP8_REPOSITORIES, *FP8_REPOSITORIES.values()}
-    return ["fp8", "bf16"] if name in both else [precision_of(settings)]
+    return ["fp8", "bf16"] if name in both else [ResolvedStack(settings).precision]
 
 
 def _rows(settings: StackSettings, gpu: Gpu, precision: Precision) -> Iterator[list[str]]:
@@ -66,10 +66,10 @@ def _capacity(settings: StackSettings, gpu: Gpu, precision: Precision, nodes: in
         "serving.pipelineParallelSize": None,
     }
     wanted = changed(settings, {**hardware, **plain, "model.precision": precision})
-    splits = possible_splits(architecture_of(wanted), precision, each * nodes, each)
+    splits = possible_splits(ResolvedStack(wanted).architecture, precision, each * nodes, each)
     if not splits:
         return None
-    deployment = deployment_of(changed(wanted, split_changes(wanted, *splits[0])))
+    deployment = ResolvedStack(changed(wanted, split_changes(wanted, *splits[0]))).deployment
     return Capacity(deployment) if deployment else None
 
 

@@ -6,7 +6,7 @@ from planning.problems import Problem, describe
 from planning.settings.quantities import GB, GiB, duration_text, size_text
 from planning.settings.sections import StackSettings
 from planning.sizing.capacity import Capacity, Rank
-from planning.sizing.engine import Deployment, architecture_of, deployment_of, parallelism_of, precision_of
+from planning.sizing.resolved import Deployment, ResolvedStack
 from planning.sizing.storage import disk_needed, download_seconds
 from planning.sizing.weights import repository_bytes
 from planning.verdict.advice import unplanned_flags, warnings
@@ -80,13 +80,13 @@ class Plan:
 
 def make_plan(settings: StackSettings) -> Plan:
     """The plan of well-formed settings. What will not run is in `problems`; nothing is raised."""
-    problems = problems_of(settings)
-    tensor, pipeline = parallelism_of(settings)
+    stack = ResolvedStack(settings)
+    problems = problems_of(stack)
     hardware, storage = settings.hardware, settings.storage
-    plan = Plan(tensor, pipeline, hardware.gpus, problems)
+    plan = Plan(stack.tensor_parallel_size, stack.pipeline_parallel_size, hardware.gpus, problems)
     if hardware.price_per_gpu_hour is not None and hardware.on_gpus:
         plan = replace(plan, cost_per_hour=hardware.price_per_gpu_hour * hardware.gpus)
-    architecture, precision = architecture_of(settings), precision_of(settings)
+    architecture, precision = stack.architecture, stack.precision
     if architecture:
         bandwidth = storage.download_bits_per_second
         plan = replace(
@@ -97,15 +97,15 @@ def make_plan(settings: StackSettings) -> Plan:
             download_seconds=download_seconds(architecture, precision, bandwidth) if bandwidth else None,
         )
     # The arithmetic needs settings that divide; where they do not, those with the problems' own fixes stand in.
-    sound = _repaired(settings, problems)
-    deployment = deployment_of(sound) if sound else None
-    plan = replace(plan, warnings=warnings(settings, deployment))
+    sound = _repaired(stack, problems)
+    deployment = sound.deployment if sound else None
+    plan = replace(plan, warnings=warnings(stack, deployment))
     if sound is None or deployment is None:
         return plan
     capacity = Capacity(deployment)
-    shortfall = capacity.shortfall(length_is_set=sound.serving.max_model_len is not None)
+    shortfall = capacity.shortfall(length_is_set=sound.settings.serving.max_model_len is not None)
     if shortfall:
-        problems = [*problems, _with_alternatives(shortfall, sound, capacity)]
+        problems = [*problems, _with_alternatives(shortfall, sound.settings, capacity)]
     return replace(
         plan,
         problems=problems,
@@ -113,17 +113,19 @@ def make_plan(settings: StackSettings) -> Plan:
         deployment=deployment,
         kv_cache_tokens=capacity.kv_cache_tokens,
         full_requests=capacity.full_requests,
-        kv_cache_memory_bytes=None if unplanned_flags(sound) else capacity.kv_cache_memory_bytes,
+        kv_cache_memory_bytes=None if unplanned_flags(sound.settings) else capacity.kv_cache_memory_bytes,
     )
 
 
-def _repaired(settings: StackSettings, problems: list[Problem]) -> StackSettings | None:
-    """The settings with every fix applied; None if some problem, of those that the arithmetic stands on, has none."""
+def _repaired(stack: ResolvedStack, problems: list[Problem]) -> ResolvedStack | None:
+    """The stack with every fix applied; None if some problem, of those that the arithmetic stands on, has none."""
+    settings = stack.settings
     for problem in problems:
         if problem.fix is not None:
             settings = changed(settings, problem.fix)
+    repaired = stack if settings is stack.settings else ResolvedStack(settings)
     arithmetic = ("model.", "hardware.", "serving.")
-    return None if any(problem.key.startswith(arithmetic) for problem in problems_of(settings)) else settings
+    return None if any(problem.key.startswith(arithmetic) for problem in problems_of(repaired)) else repaired
 
 
 def _with_alternatives(shortfall: Problem, settings: StackSettings, capacity: Capacity) -> Problem:

@@ -14,8 +14,8 @@ from bench.gpu.memory import held
 from bench.gpu.model import write_model
 from bench.gpu.server import PORT, URL, Server, reported, started
 from components.vllm_server.vllm_arguments import vllm_arguments
+from planning.parse import parse
 from planning.plan import Plan, make_plan
-from planning.settings.parse import parse
 from planning.settings.sections import StackSettings
 
 ROWS = Path(__file__).parent / "rows.json"

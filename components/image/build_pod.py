@@ -1,6 +1,6 @@
 """The pod that builds an image with BuildKit and pushes it (images/build.sh says how)."""
 
-from components.image.images import Recipe, buildkit_image
+from components.image.recipes import Recipe, buildkit_image
 from components.shared.pods import Manifest, environment, tolerations
 from planning import builds
 from planning.settings.sections import Image, StackSettings

@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.preflight.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected
+from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected
 from components.shared.content import digest
 from components.shared.jobs import awaited
 from components.shared.labels import metadata

@@ -9,7 +9,7 @@ import pulumi_kubernetes as k8s
 from components.image.bill_of_materials import bill_of_materials
 from components.image.build_pod import build_pod
 from components.image.build_record import record
-from components.image.images import Recipe
+from components.image.recipes import Recipe
 from components.shared.content import IMAGES, build_context, digest
 from components.shared.jobs import JobArgs, handed_on, job
 from components.shared.labels import FOR_NAMESPACE, IMAGE, metadata

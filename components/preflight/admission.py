@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pulumi
 from kubernetes import client
 
-from components.preflight.cluster_api import UnreachableError, connected
 from components.preflight.gpu_nodes import node_warnings
 from components.preflight.ownership import taken_over
 from components.preflight.pod_refusals import has_ray_cluster, refusals
 from components.preflight.prerequisites import missing
 from components.preflight.ray_cluster_refusals import ray_cluster_refusals
 from components.preflight.stack_name import unusable_name
+from components.shared.cluster_api import UnreachableError, connected
 from components.shared.refusal import refuse
 from components.stack_config import StackConfig
 from planning.plan import Plan, make_plan

@@ -8,7 +8,7 @@ from functools import partial
 
 from kubernetes import client
 
-from components.preflight.cluster_api import TIMEOUT_SECONDS, exists, read
+from components.shared.cluster_api import TIMEOUT_SECONDS, exists, read
 from planning.problems import Problem
 from planning.settings.sections import Image
 

@@ -10,9 +10,9 @@ from kubernetes import client
 from kubernetes.utils.quantity import parse_quantity
 
 from components.network_policies import RAY
-from components.preflight.cluster_api import TIMEOUT_SECONDS, read
 from components.preflight.cluster_nodes import Finding, Node, Wanted, requested_by_namespace
 from components.ray_cluster.ray_pods import GPU, resources
+from components.shared.cluster_api import TIMEOUT_SECONDS, read
 from components.shared.labels import selector
 from components.shared.placement import GPU_LABEL, ray_nodes
 from planning.settings.sections import StackSettings

@@ -17,7 +17,7 @@ from kubernetes import client
 
 from components.model_store.claim import claim_name
 from components.network_policies import COMPONENTS
-from components.preflight.cluster_api import TIMEOUT_SECONDS, read
+from components.shared.cluster_api import TIMEOUT_SECONDS, read
 from components.shared.labels import FOR_NAMESPACE
 from planning.problems import Problem
 from planning.settings.sections import StackSettings

@@ -19,10 +19,10 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.utils.quantity import parse_quantity
 
 from components.image.build_pod import build_pod, build_resources
-from components.image.images import fetch_image, serving_image
-from components.preflight.cluster_api import ABSENT, TIMEOUT_SECONDS, read
+from components.image.recipes import fetch_image, serving_image
 from components.ray_cluster.ray_cluster import RayClusterArgs
 from components.ray_cluster.ray_pods import group, resources
+from components.shared.cluster_api import ABSENT, TIMEOUT_SECONDS, read
 from components.shared.labels import labels
 from components.shared.pods import Manifest, program_pod
 from planning.problems import Problem

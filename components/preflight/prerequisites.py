@@ -13,9 +13,9 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from components.preflight.build_prerequisites import of_images
-from components.preflight.cluster_api import ABSENT, NOT_FOUND, TIMEOUT_SECONDS, read
 from components.preflight.namespace_user import outside_the_range
 from components.preflight.storage_classes import of_storage
+from components.shared.cluster_api import ABSENT, NOT_FOUND, TIMEOUT_SECONDS, read
 from planning.problems import Problem
 from planning.settings.sections import StackSettings
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.preflight.cluster_api import TIMEOUT_SECONDS
 from components.preflight.pod_refusals import message_of, ray_arguments, without_environment
 from components.preflight.prerequisites import KUBERAY
 from components.ray_cluster.ray_cluster import ray_cluster_spec
+from components.shared.cluster_api import TIMEOUT_SECONDS
 from components.shared.labels import labels
 from planning.problems import Problem
 from planning.settings.sections import StackSettings

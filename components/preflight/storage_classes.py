@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kubernetes import client
 
 from components.model_store.claim import claim_name
-from components.preflight.cluster_api import ABSENT, TIMEOUT_SECONDS, read
+from components.shared.cluster_api import ABSENT, TIMEOUT_SECONDS, read
 from planning.problems import Problem, fixable
 from planning.settings.sections import StackSettings, Storage
 

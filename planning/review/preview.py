@@ -11,8 +11,8 @@ from typing import Annotated, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from planning.parse import parse
 from planning.problems import Refused
-from planning.settings.parse import parse
 from planning.settings.sections import StackSettings
 from planning.settings.stack_file import PROJECT, SECRETS
 

@@ -7,30 +7,8 @@ from typing import get_type_hints
 from pydantic_core import ErrorDetails
 
 from planning.problems import Problem
-from planning.settings.sections import (
-    Architecture,
-    Hardware,
-    Image,
-    Model,
-    Network,
-    Peer,
-    Scheduling,
-    Section,
-    Serving,
-    Storage,
-    Toleration,
-)
-
-SECTIONS: dict[str, type[Section]] = {
-    "model": Model,
-    "hardware": Hardware,
-    "storage": Storage,
-    "image": Image,
-    "scheduling": Scheduling,
-    "network": Network,
-    "serving": Serving,
-}
-"""The objects of the stack file."""
+from planning.settings.sections import SECTIONS, Architecture, Peer, Toleration
+from planning.settings.stack_file import SECRETS
 
 SHOWN = 60
 """Characters of a value that an error shows."""
@@ -108,7 +86,7 @@ def _keys_of(loc: list[str]) -> list[str]:
     """The keys that an object of the stack file may have."""
     match loc:
         case []:
-            return [*SECTIONS, "apiKey", "modelToken"]
+            return [*SECTIONS, *SECRETS]
         case [section] if section in SECTIONS:
             return [field.alias or name for name, field in SECTIONS[section].model_fields.items()]
         case ["model", "architecture"]:

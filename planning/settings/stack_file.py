@@ -20,7 +20,7 @@ MOST_KEY_CHARACTERS = 1024
 
 
 def read(path: Path) -> dict[str, object]:
-    """The objects for `planning.settings.parse`.
+    """The objects for `planning.parse`.
 
     Raises Refused for a file that cannot be read, and for secrets in plain text.
     """

@@ -5,8 +5,8 @@ from functools import cached_property
 
 from planning.problems import Problem
 from planning.settings.quantities import GiB, gib_text
-from planning.sizing.engine import Deployment
 from planning.sizing.memory import BLOCK_TOKENS, Stage, stages
+from planning.sizing.resolved import Deployment
 
 START_ALONE = 0.51 * GiB
 START_PIPELINE = 1.43 * GiB

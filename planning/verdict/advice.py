@@ -6,10 +6,9 @@ from planning import flags
 from planning.settings.addresses import is_commit
 from planning.settings.quantities import gib_text, size_text
 from planning.settings.sections import StackSettings
-from planning.sizing.architecture import known_repository
 from planning.sizing.capacity import Capacity
-from planning.sizing.engine import Deployment, precision_of
 from planning.sizing.gpu_products import is_shared
+from planning.sizing.resolved import Deployment, ResolvedStack
 from planning.sizing.storage import disk_needed
 from planning.verdict.remote_code import warnings_of_code
 
@@ -43,9 +42,9 @@ UNPLANNED_FLAGS = (
 """Flags of `vllm serve` that change memory in ways that the plan does not follow."""
 
 
-def warnings(settings: StackSettings, deployment: Deployment | None) -> list[str]:
+def warnings(stack: ResolvedStack, deployment: Deployment | None) -> list[str]:
     """All of them, in the order of the stack file."""
-    return [*_of_the_model(settings), *_of_the_hardware(settings, deployment), *_of_the_flags(settings)]
+    return [*_of_the_model(stack), *_of_the_hardware(stack, deployment), *_of_the_flags(stack)]
 
 
 def unplanned_flags(settings: StackSettings) -> list[str]:
@@ -54,19 +53,18 @@ def unplanned_flags(settings: StackSettings) -> list[str]:
     return [name for name in names if name in UNPLANNED_FLAGS]
 
 
-def _of_the_model(settings: StackSettings) -> Iterator[str]:
-    model = settings.model
+def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
+    model, known = stack.settings.model, stack.known
     if not is_commit(model.revision):
         yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
-    known = known_repository(model.repository)
     if known and model.precision and model.precision != known[1]:
         yield f"model.precision: {model.repository} stores {known[1]}, and nothing converts it to {model.precision}"
 
 
-def _of_the_hardware(settings: StackSettings, deployment: Deployment | None) -> Iterator[str]:
+def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Iterator[str]:
     if deployment is None:
         return
-    gpu, engine, hardware = deployment.gpu, deployment.engine, settings.hardware
+    gpu, engine, hardware = deployment.gpu, deployment.engine, stack.settings.hardware
     if deployment.precision == "fp8" and not gpu.native_fp8:
         yield (
             f"hardware.gpu: {gpu.product} has no FP8 arithmetic: vLLM keeps the weights in FP8 and unpacks them as it "
@@ -90,19 +88,19 @@ def _of_the_hardware(settings: StackSettings, deployment: Deployment | None) -> 
             f"{gib_text(gpu.memory_bytes - usable)} of a GPU that vLLM takes under load beside its budget: the KV "
             f"cache is planned as with {usable / gpu.memory_bytes:.2f}"
         )
-    size = settings.storage.size_bytes
-    two = disk_needed(deployment.architecture, precision_of(settings), revisions=2)
+    size = stack.settings.storage.size_bytes
+    two = disk_needed(deployment.architecture, stack.precision, revisions=2)
     if size is not None and size < two:
         yield f"storage.size: a second revision beside the one that serves needs {size_text(two)}"
 
 
-def _of_the_flags(settings: StackSettings) -> Iterator[str]:
-    serving = settings.serving
+def _of_the_flags(stack: ResolvedStack) -> Iterator[str]:
+    settings, serving = stack.settings, stack.settings.serving
     if serving.enforce_eager and settings.hardware.on_gpus:
         yield "serving.enforceEager: 54 instead of 347 tokens a second for one request, measured on 2 × H100"
     if serving.authentication == "none":
         yield "serving.authentication: none: whoever reaches the Service may generate"
-    yield from warnings_of_code(settings)
+    yield from warnings_of_code(stack)
     unplanned = unplanned_flags(settings)
     if unplanned and settings.hardware.on_gpus:
         yield (

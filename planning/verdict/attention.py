@@ -11,9 +11,8 @@ from difflib import get_close_matches
 
 from planning import flags
 from planning.problems import Problem
-from planning.settings.sections import StackSettings
-from planning.sizing.engine import gpu_of
 from planning.sizing.gpus import NATIVE_FP8, Gpu
+from planning.sizing.resolved import ResolvedStack
 
 KEY = "serving.extraArgs"
 PLAIN = ("auto", "float16", "bfloat16")
@@ -55,13 +54,13 @@ BACKENDS = {
 }
 
 
-def attention_problems(settings: StackSettings) -> Iterator[Problem]:
+def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
     """Find a backend, a KV cache type or a block size that attention does not have on this GPU.
 
     vLLM would fail on it while it loads the model.
     """
-    arguments, gpu = settings.serving.extra_args, gpu_of(settings)
-    if gpu is None or not settings.hardware.on_gpus or flags.problems(arguments):
+    arguments, gpu = stack.settings.serving.extra_args, stack.gpu
+    if gpu is None or not stack.settings.hardware.on_gpus or flags.problems(arguments):
         return
     wanted = _wanted_backend(arguments)
     if wanted is not None and (problem := _bad_backend(wanted, gpu)):

@@ -1,4 +1,4 @@
-"""What can be refused without memory arithmetic. Each check reads settings and yields the problems that it finds."""
+"""What can be refused without memory arithmetic. Each check yields the problems that it finds in a stack file."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,8 +7,8 @@ from planning import flags
 from planning.problems import Changes, Problem, fixable
 from planning.settings.quantities import duration_text, size_text
 from planning.settings.sections import StackSettings, Unreadable
-from planning.sizing.engine import architecture_of, missing_numbers, parallelism_of, precision_of
 from planning.sizing.parallelism import obstacles, possible_splits
+from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed, download_seconds
 from planning.verdict.attention import attention_problems
 from planning.verdict.gpu_checks import GPU_CHECKS
@@ -18,36 +18,36 @@ from planning.verdict.network_checks import NETWORK_CHECKS
 from planning.verdict.pod_checks import POD_CHECKS
 
 
-def problems_of(settings: StackSettings) -> list[Problem]:
+def problems_of(stack: ResolvedStack) -> list[Problem]:
     """Everything that the checks find.
 
     A check that reads a key with a bad value is left out: that key has its problem already.
     """
-    return [problem for check in CHECKS for problem in _readable(check, settings)]
+    return [problem for check in CHECKS for problem in _readable(check, stack)]
 
 
-def _readable(check: Callable[[StackSettings], Iterator[Problem]], settings: StackSettings) -> list[Problem]:
+def _readable(check: Callable[[ResolvedStack], Iterator[Problem]], stack: ResolvedStack) -> list[Problem]:
     try:
-        return list(check(settings))
+        return list(check(stack))
     except Unreadable:
         return []
 
 
-def _model_is_known(settings: StackSettings) -> Iterator[Problem]:
-    missing = missing_numbers(settings)
-    if missing and settings.hardware.on_gpus:
+def _model_is_known(stack: ResolvedStack) -> Iterator[Problem]:
+    missing = stack.missing_numbers
+    if missing and stack.settings.hardware.on_gpus:
         yield Problem(
             "model.architecture",
-            f"{settings.model.repository} is not a repository whose sizes are known, and these numbers of its "
+            f"{stack.settings.model.repository} is not a repository whose sizes are known, and these numbers of its "
             "config.json are not given: " + ", ".join(missing),
             "copying them from the repository's config.json",
         )
 
 
-def _parallelism_works(settings: StackSettings) -> Iterator[Problem]:
-    hardware, serving, architecture = settings.hardware, settings.serving, architecture_of(settings)
-    precision = precision_of(settings)
-    tensor, pipeline = parallelism_of(settings)
+def _parallelism_works(stack: ResolvedStack) -> Iterator[Problem]:
+    hardware, serving, architecture = stack.settings.hardware, stack.settings.serving, stack.architecture
+    precision = stack.precision
+    tensor, pipeline = stack.tensor_parallel_size, stack.pipeline_parallel_size
     tensor_key = "serving.tensorParallelSize" if serving.tensor_parallel_size else "hardware.gpusPerNode"
     pipeline_key = "serving.pipelineParallelSize" if serving.pipeline_parallel_size else "hardware.nodes"
     faults: list[tuple[str, str]] = []
@@ -79,7 +79,7 @@ def _parallelism_works(settings: StackSettings) -> Iterator[Problem]:
     ]
     for key, text in faults:
         if splits:
-            yield fixable(key, text, split_changes(settings, *(kept or splits)[0]))
+            yield fixable(key, text, split_changes(stack.settings, *(kept or splits)[0]))
         else:
             yield Problem(key, text, "another number of hardware.nodes or hardware.gpusPerNode")
 
@@ -99,9 +99,9 @@ def split_changes(settings: StackSettings, tensor: int, pipeline: int) -> Change
     }
 
 
-def _length_is_the_models(settings: StackSettings) -> Iterator[Problem]:
-    architecture = architecture_of(settings)
-    length = settings.serving.max_model_len
+def _length_is_the_models(stack: ResolvedStack) -> Iterator[Problem]:
+    architecture = stack.architecture
+    length = stack.settings.serving.max_model_len
     if architecture and length and length > architecture.max_position_embeddings:
         yield fixable(
             "serving.maxModelLen",
@@ -110,12 +110,12 @@ def _length_is_the_models(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def _claim_is_large_enough(settings: StackSettings) -> Iterator[Problem]:
-    storage = settings.storage
+def _claim_is_large_enough(stack: ResolvedStack) -> Iterator[Problem]:
+    storage = stack.settings.storage
     if storage.size is None and storage.existing_claim:
         return
-    architecture = architecture_of(settings)
-    needed = disk_needed(architecture, precision_of(settings)) if architecture else None
+    architecture = stack.architecture
+    needed = disk_needed(architecture, stack.precision) if architecture else None
     suggestion: Changes | None = {"storage.size": size_text(needed)} if needed else None
     if storage.size is None:
         text = "needed for the claim that holds the weights, unless storage.existingClaim names one"
@@ -129,12 +129,12 @@ def _claim_is_large_enough(settings: StackSettings) -> Iterator[Problem]:
         yield fixable("storage.size", text, suggestion)
 
 
-def _download_ends_in_time(settings: StackSettings) -> Iterator[Problem]:
-    storage, architecture = settings.storage, architecture_of(settings)
+def _download_ends_in_time(stack: ResolvedStack) -> Iterator[Problem]:
+    storage, architecture = stack.settings.storage, stack.architecture
     bandwidth = storage.download_bits_per_second
     if architecture is None or bandwidth is None:
         return
-    seconds = download_seconds(architecture, precision_of(settings), bandwidth)
+    seconds = download_seconds(architecture, stack.precision, bandwidth)
     if seconds > storage.download_timeout:
         hours = math.ceil(1.5 * seconds / 3600)
         best, allowed = duration_text(60 * math.ceil(seconds / 60)), duration_text(storage.download_timeout)
@@ -146,11 +146,11 @@ def _download_ends_in_time(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def _claim_reaches_every_node(settings: StackSettings) -> Iterator[Problem]:
-    storage = settings.storage
+def _claim_reaches_every_node(stack: ResolvedStack) -> Iterator[Problem]:
+    storage = stack.settings.storage
     if storage.access_mode == "ReadWriteMany" or storage.existing_claim:
         return
-    nodes, pods = settings.hardware.nodes, storage.download_pods
+    nodes, pods = stack.settings.hardware.nodes, storage.download_pods
     if nodes > 1 or pods > 1:
         readers = f"{nodes} nodes" if nodes > 1 else f"{pods} download pods"
         yield fixable(
@@ -160,15 +160,15 @@ def _claim_reaches_every_node(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def _flags_are_taken(settings: StackSettings) -> Iterator[Problem]:
-    yield from flags.problems(settings.serving.extra_args)
+def _flags_are_taken(stack: ResolvedStack) -> Iterator[Problem]:
+    yield from flags.problems(stack.settings.serving.extra_args)
 
 
-def _selector_is_not_empty(settings: StackSettings) -> Iterator[Problem]:
+def _selector_is_not_empty(stack: ResolvedStack) -> Iterator[Problem]:
     if (
-        settings.scheduling.node_selector == {}
-        and settings.hardware.on_gpus
-        and settings.hardware.gpu_memory_gib is None
+        stack.settings.scheduling.node_selector == {}
+        and stack.settings.hardware.on_gpus
+        and stack.settings.hardware.gpu_memory_gib is None
     ):
         yield fixable(
             "scheduling.nodeSelector",
@@ -177,7 +177,7 @@ def _selector_is_not_empty(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-CHECKS: tuple[Callable[[StackSettings], Iterator[Problem]], ...] = (
+CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _model_is_known,
     *MODEL_CHECKS,
     *GPU_CHECKS,

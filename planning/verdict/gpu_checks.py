@@ -3,24 +3,23 @@
 from collections.abc import Iterator
 
 from planning.problems import Problem
-from planning.settings.sections import StackSettings
-from planning.sizing.engine import gpu_of, precision_of
 from planning.sizing.gpu_products import compute_capability_of, is_of_another_maker, is_shared, is_slice, whole_product
 from planning.sizing.gpus import LEAST_FOR_BF16, LEAST_FOR_CUDA_13, nearest_products
+from planning.sizing.resolved import ResolvedStack
 
 KEY = "hardware.gpu"
 
 
-def gpu_is_known(settings: StackSettings) -> Iterator[Problem]:
+def gpu_is_known(stack: ResolvedStack) -> Iterator[Problem]:
     """The plan knows the GPU's memory and its compute capability."""
-    hardware = settings.hardware
+    hardware = stack.settings.hardware
     if not hardware.on_gpus:
         return
     if is_of_another_maker(hardware.gpu):
         text = f"'{hardware.gpu}' is no NVIDIA GPU: the images run CUDA, and the pods ask for nvidia.com/gpu"
         yield Problem(KEY, text, "an NVIDIA GPU; `make plan` lists those that hold the model")
         return
-    if gpu_of(settings) is not None:
+    if stack.gpu is not None:
         return
     if hardware.gpu_memory_gib is None:
         nearest = nearest_products(hardware.gpu)
@@ -38,19 +37,19 @@ def gpu_is_known(settings: StackSettings) -> Iterator[Problem]:
     )
 
 
-def capability_is_the_products(settings: StackSettings) -> Iterator[Problem]:
+def capability_is_the_products(stack: ResolvedStack) -> Iterator[Problem]:
     """A given compute capability is not another one than that of the product."""
-    hardware = settings.hardware
+    hardware = stack.settings.hardware
     known, given = compute_capability_of(hardware.gpu), hardware.compute_capability
     if hardware.on_gpus and known and given and known != given:
         text = f"{given} is given, and {hardware.gpu} has {known}"
         yield Problem("hardware.computeCapability", text, "without hardware.computeCapability")
 
 
-def gpu_runs_the_image(settings: StackSettings) -> Iterator[Problem]:
+def gpu_runs_the_image(stack: ResolvedStack) -> Iterator[Problem]:
     """The GPU is new enough for CUDA 13 and for the weights."""
-    gpu = gpu_of(settings)
-    if gpu is None or not settings.hardware.on_gpus:
+    gpu = stack.gpu
+    if gpu is None or not stack.settings.hardware.on_gpus:
         return
     has = f"{gpu.product} has compute capability {gpu.compute_capability}"
     if gpu.compute_capability < LEAST_FOR_CUDA_13:
@@ -59,7 +58,7 @@ def gpu_runs_the_image(settings: StackSettings) -> Iterator[Problem]:
             f"{has}; FP8 weights and the serving image, which is built for CUDA 13, need {LEAST_FOR_CUDA_13} or more",
             "a newer GPU; `make plan` lists those that hold the model",
         )
-    elif precision_of(settings) == "bf16" and gpu.compute_capability < LEAST_FOR_BF16:
+    elif stack.precision == "bf16" and gpu.compute_capability < LEAST_FOR_BF16:
         yield Problem(
             KEY,
             f"{has}; vLLM computes BF16 from {LEAST_FOR_BF16} on",
@@ -67,9 +66,9 @@ def gpu_runs_the_image(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def ranks_have_gpus_of_their_own(settings: StackSettings) -> Iterator[Problem]:
+def ranks_have_gpus_of_their_own(stack: ResolvedStack) -> Iterator[Problem]:
     """Several ranks need whole GPUs: NCCL joins neither slices of a GPU nor two ranks on one."""
-    hardware = settings.hardware
+    hardware = stack.settings.hardware
     product = hardware.gpu
     if not hardware.on_gpus or hardware.gpus == 1 or not (is_slice(product) or is_shared(product)):
         return

@@ -7,7 +7,7 @@ from planning import builds
 from planning.problems import Problem, fixable
 from planning.settings.quantities import bytes_of
 from planning.settings.references import faults_of_host, faults_of_name, faults_of_reference
-from planning.settings.sections import StackSettings
+from planning.sizing.resolved import ResolvedStack
 
 ARM_PRODUCTS = re.compile(r"NVIDIA-G[BH][0-9]", re.IGNORECASE)
 """Products that NVIDIA sells with its Grace processors, which are arm64: GB200, GB300, GH200."""
@@ -15,9 +15,9 @@ ARM_PRODUCTS = re.compile(r"NVIDIA-G[BH][0-9]", re.IGNORECASE)
 Judge = Callable[[str], tuple[list[str], str]]
 
 
-def _images_come_from_somewhere(settings: StackSettings) -> Iterator[Problem]:
+def _images_come_from_somewhere(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem where images are built and there is no registry for them."""
-    image = settings.image
+    image = stack.settings.image
     if image.push is None and image.builds:
         unset = [
             key
@@ -31,9 +31,9 @@ def _images_come_from_somewhere(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def _names_are_those_of_images(settings: StackSettings) -> Iterator[Problem]:
+def _names_are_those_of_images(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem for each name that BuildKit or a kubelet would refuse, with the name that they take."""
-    image = settings.image
+    image = stack.settings.image
     names = {"push": image.push, "mirror": image.mirror}
     references = {
         "reference": image.reference,
@@ -46,9 +46,9 @@ def _names_are_those_of_images(settings: StackSettings) -> Iterator[Problem]:
     yield from _misnamed(references, faults_of_reference, "registry.example.com/team/image:tag")
 
 
-def _hosts_are_those_of_registries(settings: StackSettings) -> Iterator[Problem]:
+def _hosts_are_those_of_registries(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem for hosts of plainHttp that are written as an address or a path."""
-    written = settings.image.plain_http
+    written = stack.settings.image.plain_http
     judged = [faults_of_host(host) for host in written]
     for host, (faults, _) in zip(written, judged, strict=True):
         if faults:
@@ -60,24 +60,24 @@ def _hosts_are_those_of_registries(settings: StackSettings) -> Iterator[Problem]
                 yield Problem("image.plainHttp", text, "image.plainHttp: [registry.example.com:5000]")
 
 
-def _builds_have_room(settings: StackSettings) -> Iterator[Problem]:
+def _builds_have_room(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem for bounds below what a build asks for."""
-    image = settings.image
+    image = stack.settings.image
     if not image.builds:
         return
     if bytes_of(image.build_memory) < bytes_of(builds.MEMORY):
         text = f"{image.build_memory} is less than the {builds.MEMORY} that a build pod asks for"
         yield fixable("image.buildMemory", text, {"image.buildMemory": None})
-    needed = builds.serving_storage(settings.hardware)
+    needed = builds.serving_storage(stack.settings.hardware)
     if bytes_of(image.build_storage) < bytes_of(needed):
         text = f"{image.build_storage} is less than the {needed} that the layers of a build take"
         yield fixable("image.buildStorage", text, {"image.buildStorage": None})
 
 
-def _nodes_run_the_image(settings: StackSettings) -> Iterator[Problem]:
+def _nodes_run_the_image(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem where the GPU's nodes cannot run the image that would be built."""
-    gpu = settings.hardware.gpu
-    if settings.image.reference is None and ARM_PRODUCTS.match(gpu):
+    gpu = stack.settings.hardware.gpu
+    if stack.settings.image.reference is None and ARM_PRODUCTS.match(gpu):
         yield Problem(
             "hardware.gpu",
             f"nodes with {gpu} are arm64, and the lock of the serving image is for x86-64",

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from planning.problems import Problem
-from planning.settings.sections import StackSettings
 from planning.settings.sections.network import Peer
+from planning.sizing.resolved import ResolvedStack
 
 
-def host_network_is_trusted(settings: StackSettings) -> Iterator[Problem]:
+def host_network_is_trusted(stack: ResolvedStack) -> Iterator[Problem]:
     """No NetworkPolicy holds on the nodes' network, and there whoever reaches a rank's port can run code in it."""
-    network = settings.network
+    network = stack.settings.network
     if network.host_network and not network.host_network_is_trusted:
         yield Problem(
             "network.hostNetwork",
@@ -19,9 +19,9 @@ def host_network_is_trusted(settings: StackSettings) -> Iterator[Problem]:
         )
 
 
-def peers_name_addresses_or_pods(settings: StackSettings) -> Iterator[Problem]:
+def peers_name_addresses_or_pods(stack: ResolvedStack) -> Iterator[Problem]:
     """A peer is a range of addresses or some pods. With a port alone it is every address, on that port."""
-    network = settings.network
+    network = stack.settings.network
     for key, peers in (
         ("dns", network.dns),
         ("apiServer", network.api_server),

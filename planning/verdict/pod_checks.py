@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from planning.problems import Changes, Problem, fixable
 from planning.settings.quantities import GiB, bytes_of, size_text
-from planning.settings.sections import StackSettings
+from planning.sizing.resolved import ResolvedStack
 
 OWN_MEMORY = 2 * GiB
 """What Ray and vLLM take of a pod's memory beside /dev/shm, at the least; the tiny model's worker takes 2 GiB."""
 
 
-def memory_holds_shared_memory(settings: StackSettings) -> Iterator[Problem]:
+def memory_holds_shared_memory(stack: ResolvedStack) -> Iterator[Problem]:
     """The pod's memory holds its shared memory too, so the limit of the latter is not above that of the pod."""
-    hardware = settings.hardware
+    hardware = stack.settings.hardware
     memory, shared = bytes_of(hardware.memory_request), bytes_of(hardware.shared_memory_limit)
     if shared <= memory:
         return

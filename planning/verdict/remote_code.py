@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from planning import flags
 from planning.problems import Problem, fixable
 from planning.settings.addresses import is_commit
-from planning.settings.sections import StackSettings
-from planning.sizing.architecture import KIMI_K2, known_repository
+from planning.sizing.architecture import KIMI_K2
+from planning.sizing.resolved import ResolvedStack
 
 SHORTEST = "--trust-rem"
 """The shortest spelling of `--trust-remote-code`: argparse takes a flag's beginning unless another flag has it too."""
@@ -74,8 +74,9 @@ def _unescaped(word: str) -> str:
     return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda found: chr(int(found[1], 16)), word).replace("\\/", "/")
 
 
-def code_is_pinned(settings: StackSettings) -> Iterator[Problem]:
+def code_is_pinned(stack: ResolvedStack) -> Iterator[Problem]:
     """Refuse code of the repository at a branch or tag: whoever may push there could exchange it."""
+    settings = stack.settings
     arguments, model = settings.serving.extra_args, settings.model
     trusting = trusting_flags(arguments)
     if not trusting or is_commit(model.revision):
@@ -85,7 +86,7 @@ def code_is_pinned(settings: StackSettings) -> Iterator[Problem]:
         f"{model.revision} is not a commit: whoever can push there decides what runs"
     )
     pinned = "model.revision: the full commit whose Python files you have read"
-    if not _needs_no_code(settings, trusting):
+    if not _needs_no_code(stack, trusting):
         yield Problem("serving.extraArgs", text, pinned)
     elif flags.problems(arguments):
         # What is left would be shown with what else is refused, and that may be a secret.
@@ -97,17 +98,17 @@ def code_is_pinned(settings: StackSettings) -> Iterator[Problem]:
         yield fixable("serving.extraArgs", text, {"serving.extraArgs": left or None}, reason)
 
 
-def warnings_of_code(settings: StackSettings) -> Iterator[str]:
+def warnings_of_code(stack: ResolvedStack) -> Iterator[str]:
     """Say what it means that the repository's code runs, where it is pinned."""
-    model = settings.model
-    trusting = trusting_flags(settings.serving.extra_args)
+    model = stack.settings.model
+    trusting = trusting_flags(stack.settings.serving.extra_args)
     if not trusting or not is_commit(model.revision):
         return
     needless = " vLLM has this architecture of its own and serves it without."
     yield (
         f"serving.extraArgs: {_named(trusting)} runs the Python files of {model.repository} at commit "
         f"{model.revision} in the Ray pods, where they can read the API key, write to the compile cache and use the "
-        f"GPUs: read them before you approve this.{needless if _needs_no_code(settings, trusting) else ''}"
+        f"GPUs: read them before you approve this.{needless if _needs_no_code(stack, trusting) else ''}"
     )
 
 
@@ -115,10 +116,9 @@ def _named(trusting: Sequence[Trust]) -> str:
     return " and ".join(dict.fromkeys(trust.name for trust in trusting))
 
 
-def _needs_no_code(settings: StackSettings, trusting: Sequence[Trust]) -> bool:
+def _needs_no_code(stack: ResolvedStack, trusting: Sequence[Trust]) -> bool:
     """Whether vLLM 0.32 and its transformers have configuration, model and tokenizer of that repository themselves.
 
     Kimi K2's tokenizer is a Python file of its repository. What a plugin brings, vLLM need not have.
     """
-    known = known_repository(settings.model.repository)
-    return known is not None and known[0] is not KIMI_K2 and not any(trust.is_plugin for trust in trusting)
+    return stack.known is not None and stack.known[0] is not KIMI_K2 and not any(trust.is_plugin for trust in trusting)

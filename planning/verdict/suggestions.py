@@ -8,8 +8,8 @@ from typing import cast
 from planning.problems import Changes, Problem
 from planning.settings.sections import Section, StackSettings
 from planning.sizing.capacity import Capacity
-from planning.sizing.engine import architecture_of, deployment_of, precision_of
 from planning.sizing.parallelism import possible_splits
+from planning.sizing.resolved import ResolvedStack
 from planning.verdict.checks import problems_of, split_changes
 
 LEAST_TOKENS = 2048
@@ -39,10 +39,10 @@ def changed(settings: StackSettings, changes: Changes) -> StackSettings:
 
 def fits(settings: StackSettings, besides: Collection[Problem] = ()) -> bool:
     """Whether nothing would be said against that stack that is not said already."""
-    deployment = deployment_of(settings)
-    if deployment is not None and not Capacity(deployment).fits:
+    stack = ResolvedStack(settings)
+    if stack.deployment is not None and not Capacity(stack.deployment).fits:
         return False
-    return all(problem in besides for problem in problems_of(settings))
+    return all(problem in besides for problem in problems_of(stack))
 
 
 Candidates = Iterator[tuple[Changes, str]]
@@ -51,12 +51,12 @@ Candidates = Iterator[tuple[Changes, str]]
 
 def alternatives(settings: StackSettings, capacity: Capacity) -> Candidates:
     """Changes that fit, each alone: the smallest of every kind, the kinds that cost least first."""
-    unrelated = problems_of(settings)
+    unrelated = problems_of(ResolvedStack(settings))
     for candidates in (
         _shorter_requests(capacity),
         _more_of_the_memory(capacity),
         _smaller_batches(capacity),
-        _other_splits(settings),
+        _other_splits(settings, capacity),
         _fp8_weights(settings, capacity),
         _more_nodes(settings, capacity),
     ):
@@ -91,9 +91,9 @@ def _smaller_batches(capacity: Capacity) -> Candidates:
         tokens //= 2
 
 
-def _other_splits(settings: StackSettings) -> Candidates:
-    hardware = settings.hardware
-    splits = possible_splits(architecture_of(settings), precision_of(settings), hardware.gpus, hardware.gpus_per_node)
+def _other_splits(settings: StackSettings, capacity: Capacity) -> Candidates:
+    deployment, hardware = capacity.deployment, settings.hardware
+    splits = possible_splits(deployment.architecture, deployment.precision, hardware.gpus, hardware.gpus_per_node)
     for tensor, pipeline in splits:
         changes = split_changes(settings, tensor, pipeline)
         if changes and tensor <= hardware.gpus_per_node:
@@ -116,10 +116,9 @@ def _fp8_weights(settings: StackSettings, capacity: Capacity) -> Candidates:
         "" if deployment.gpu.native_fp8 else ", which this GPU unpacks as it multiplies"
     )
     yield changes, reason
-    smaller = changed(settings, changes)
-    smaller_deployment = deployment_of(smaller)
-    if smaller_deployment and not problems_of(smaller):
-        for nodes, split in _more_nodes(smaller, Capacity(smaller_deployment)):
+    smaller = ResolvedStack(changed(settings, changes))
+    if smaller.deployment and not problems_of(smaller):
+        for nodes, split in _more_nodes(smaller.settings, Capacity(smaller.deployment)):
             yield {**changes, **nodes}, f"{reason}; {split}"
 
 

@@ -12,7 +12,7 @@ import pytest
 from pulumi import automation
 
 from components.image.image_build import ImageBuild, ImageBuildArgs
-from components.image.images import fetch_image
+from components.image.recipes import fetch_image
 from components.stack_config import cluster_provider, read_stack_config
 from local import stack
 from local.cluster.api_server import ApiServer

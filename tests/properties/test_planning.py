@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planning.parse import parse
 from planning.plan import make_plan
 from planning.problems import Refused
-from planning.settings.parse import parse
 from planning.sizing.architecture import DEEPSEEK_V2, DEEPSEEK_V2_LITE, DEEPSEEK_V3, KIMI_K2, Architecture, Precision
 from planning.sizing.capacity import Capacity
-from planning.sizing.engine import Deployment
 from planning.sizing.gpus import TABLE
 from planning.sizing.memory import Engine
 from planning.sizing.parallelism import obstacles
+from planning.sizing.resolved import Deployment
 from tests.unit.planning.stacks import LITE, V3_BF16, V3_FP8, Raw, raw, repaired
 
 RANDOM_FILES = 10_000

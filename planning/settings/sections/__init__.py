@@ -6,6 +6,8 @@ is written ("24h") the attribute is in seconds; sizes stay as written, because K
 `…_bytes` beside them where the plan counts.
 """
 
+from typing import cast
+
 from pydantic import Field
 
 from planning.settings.sections.base import Section, Unreadable
@@ -18,6 +20,7 @@ from planning.settings.sections.serving import Serving
 from planning.settings.sections.storage import Storage
 
 __all__ = [
+    "SECTIONS",
     "Architecture",
     "Hardware",
     "Image",
@@ -44,3 +47,7 @@ class StackSettings(Section):
     scheduling: Scheduling = Field(default_factory=Scheduling)
     network: Network = Field(default_factory=Network)
     serving: Serving = Field(default_factory=Serving)
+
+
+SECTIONS = {name: cast("type[Section]", field.annotation) for name, field in StackSettings.model_fields.items()}
+"""The objects of the stack file by name."""

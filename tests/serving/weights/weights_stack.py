@@ -14,7 +14,7 @@ from fetch_pods import wait_until
 from pulumi import automation
 
 from components.image.image_build import ImageBuild, ImageBuildArgs
-from components.image.images import fetch_image
+from components.image.recipes import fetch_image
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.stack_config import cluster_provider, read_stack_config

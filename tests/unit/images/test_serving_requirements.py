@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.image.images import RAY_ON_CPUS, RAY_ON_GPUS
+from components.image.recipes import RAY_ON_CPUS, RAY_ON_GPUS
 from components.shared.versions import RAY
 from planning.release import VLLM
 

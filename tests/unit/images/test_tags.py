@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.image.image_build import tag
-from components.image.images import Recipe, fetch_image, serving_image
+from components.image.recipes import Recipe, fetch_image, serving_image
 from components.shared import content
 from planning.settings.sections import Hardware, Image
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from planning.parse import parse
 from planning.plan import Plan, make_plan
-from planning.settings.parse import parse
 from planning.verdict.suggestions import changed
 
 Raw = dict[str, dict[str, Any]]

@@ -12,7 +12,7 @@ from planning.flags import rules
 from planning.flags.data import known
 from planning.flags.owned import OWNED, SECRETS
 from planning.flags.reading import read
-from planning.settings.faults import SECTIONS
+from planning.settings.sections import SECTIONS
 from tests.unit.planning.spellings import COUNT, spellings
 from tests.unit.planning.stacks import plan
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from planning.parse import parse
 from planning.problems import Refused
-from planning.settings.parse import parse
 from planning.settings.references import host_of
 from tests.unit.planning.stacks import plan, raw, repaired
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from components.vllm_server.vllm_arguments import vllm_arguments
+from planning.parse import parse
 from planning.render import as_json
-from planning.settings.parse import parse
 from tests.unit.planning.stacks import V3_FP8, plan, raw
 
 H200: dict[str, Any] = {"gpu": "NVIDIA-H200", "nodes": 1}

@@ -2,8 +2,8 @@
 
 import pytest
 
+from planning.parse import parse
 from planning.plan import make_plan
-from planning.settings.parse import parse
 from planning.settings.quantities import GiB
 from tests.unit.planning.measured import LATER_START, ROWS, Row
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from planning.parse import parse
 from planning.plan import make_plan
 from planning.settings import reference
-from planning.settings.parse import parse
 from planning.settings.stack_file import read
 from planning.verdict.remote_code import trusting_flags
 from tests.unit.planning.stacks import plan, raw, repaired

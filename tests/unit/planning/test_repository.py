@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 
 from planning.folders import SLASH, cache_folder, model_folder
+from planning.parse import parse
 from planning.problems import Refused
 from planning.settings import reference
 from planning.settings.addresses import ADDRESS, NAME, REVISION
-from planning.settings.parse import parse
 from planning.settings.schema import settings_schema
 from planning.settings.sections import Model
 from planning.settings.stack_file import read

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from planning.parse import parse
 from planning.plan import Plan, make_plan
 from planning.release import VLLM
-from planning.settings.parse import parse
 from planning.settings.quantities import GiB
 from tests.unit.planning.stacks import V3_BF16, V3_FP8, raw
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from planning.parse import parse
 from planning.problems import Refused
-from planning.settings.parse import parse
 from tests.unit.planning.stacks import Raw, raw
 
 

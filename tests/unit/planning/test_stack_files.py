@@ -8,10 +8,10 @@ import jsonschema
 import pytest
 import yaml
 
+from planning.parse import parse
 from planning.plan import make_plan
 from planning.settings import reference
-from planning.settings.faults import SECTIONS
-from planning.settings.parse import parse
+from planning.settings.sections import SECTIONS
 from planning.settings.stack_file import SECRETS, read
 
 ROOT = reference.ROOT

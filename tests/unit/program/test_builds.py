@@ -12,7 +12,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.preflight.build_prerequisites import of_images
 from components.preflight.pod_refusals import refusals
-from planning.settings.parse import parse
+from planning.parse import parse
 from tests.unit.program.registrations import Program, Registration, run, stack_file
 
 BUILDS = ("build-fetch", "build-ray-vllm")

@@ -6,7 +6,7 @@ import pytest
 
 from components.preflight.gpu_nodes import node_warnings
 from components.shared.labels import labels
-from planning.settings.parse import parse
+from planning.parse import parse
 from tests.unit.planning.stacks import raw
 from tests.unit.program.stub_api import stub_api
 

@@ -8,8 +8,8 @@ import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
-from components.preflight.cluster_api import UnreachableError, connected
 from components.shared import kubeconfig
+from components.shared.cluster_api import UnreachableError, connected
 from tests.unit.program.registrations import run, stack_file
 
 ADDRESS = "https://198.18.0.1:6443"

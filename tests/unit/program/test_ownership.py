@@ -11,7 +11,7 @@ import pytest
 from kubernetes import client
 
 from components.preflight.ownership import KINDS, taken_over
-from planning.settings.parse import parse
+from planning.parse import parse
 from planning.settings.sections import StackSettings
 from tests.unit.program.registrations import run, stack_file
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.preflight.ray_cluster_refusals import ray_cluster_refusals
-from planning.settings.parse import parse
+from planning.parse import parse
 from tests.unit.planning.stacks import raw
 from tests.unit.program.stub_api import StatusError, stub_api
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.preflight.storage_classes import of_storage
-from planning.settings.parse import parse
+from planning.parse import parse
 from tests.unit.planning.stacks import V3_FP8, raw
 from tests.unit.program.stub_api import stub_api
 

@@ -7,11 +7,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from planning.problems import Refused
-from planning.settings.faults import SECTIONS, problem_of
-from planning.settings.sections import Hardware, Image, Model, Network, Scheduling, Serving, StackSettings, Storage
+from planning.settings.faults import problem_of
+from planning.settings.sections import SECTIONS, StackSettings
+from planning.sizing.resolved import ResolvedStack
 from planning.verdict.checks import problems_of
-
-__all__ = ["Hardware", "Image", "Model", "Network", "Scheduling", "Serving", "StackSettings", "Storage", "parse"]
 
 STAND_INS: dict[str, dict[str, object]] = {
     "model": {"repository": "https://host/owner/name"},
@@ -31,7 +30,7 @@ def parse(raw: Mapping[str, object]) -> StackSettings:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=True)
     problems = [problem_of(fault) for fault in faults]
-    raise Refused(problems + problems_of(_readable_part(raw, faults)))
+    raise Refused(problems + problems_of(ResolvedStack(_readable_part(raw, faults))))
 
 
 def _readable_part(raw: Mapping[str, object], faults: list[ErrorDetails]) -> StackSettings:

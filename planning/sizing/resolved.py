@@ -1,0 +1,153 @@
+"""What a stack file leaves open, worked out: the model's numbers, the GPU's, and every default of vLLM."""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, cast
+
+from planning import flags
+from planning.settings.sections import StackSettings
+from planning.sizing.architecture import REQUIRED, Architecture, Precision, known_repository
+from planning.sizing.gpu_products import compute_capability_of, is_slice, whole_product
+from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
+from planning.sizing.memory import FLASH_ATTENTION_SPLITS, Engine
+from planning.sizing.weights import BF16
+
+SPLIT_TOKENS = 512
+"""Tokens of context that one part of Triton's decode kernel sums up at least
+(`v1/attention/backends/mla/triton_mla.py`)."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model on GPUs, as vLLM will see it."""
+
+    architecture: Architecture
+    precision: Precision
+    gpu: Gpu
+    engine: Engine
+    utilization: float
+
+    @property
+    def requested_bytes(self) -> int:
+        """What vLLM may take of one GPU (`request_memory` in `v1/worker/utils.py`)."""
+        return int(self.gpu.memory_bytes * self.utilization)
+
+
+@dataclass(frozen=True)
+class ResolvedStack:
+    """A stack file with the values that it leaves open. Each is worked out once, when it is first asked for.
+
+    Raises sections.Unreadable from a value that depends on a key whose own value is at fault.
+    """
+
+    settings: StackSettings
+
+    @cached_property
+    def known(self) -> tuple[Architecture, Precision] | None:
+        """Numbers and precision of the repository; None if it is not a known one."""
+        return known_repository(self.settings.model.repository)
+
+    @cached_property
+    def missing_numbers(self) -> list[str]:
+        """Names of the numbers that neither the known repositories nor the stack file give, in config.json's order."""
+        given = self.settings.model.architecture
+        return (
+            [] if self.known else [f.name for f in fields(Architecture) if f.name in REQUIRED and f.name not in given]
+        )
+
+    @cached_property
+    def architecture(self) -> Architecture | None:
+        """The known repository's numbers under those of the stack file; None if some remain unknown."""
+        overrides = cast("dict[str, Any]", dict(self.settings.model.architecture))
+        if self.known:
+            return replace(self.known[0], **overrides) if overrides else self.known[0]
+        return None if self.missing_numbers else Architecture(**overrides)
+
+    @cached_property
+    def precision(self) -> Precision:
+        """As configured, else as the known repository stores its weights, else BF16."""
+        return self.settings.model.precision or (self.known[1] if self.known else "bf16")
+
+    @cached_property
+    def gpu(self) -> Gpu | None:
+        """The GPU of the table, with the memory of the stack file if given; None if memory or age is unknown."""
+        hardware = self.settings.hardware
+        known = TABLE.get(whole_product(hardware.gpu))
+        if is_slice(hardware.gpu) and hardware.gpu_memory_gib is None:
+            return None
+        if known:
+            memory = known.memory_gib if hardware.gpu_memory_gib is None else hardware.gpu_memory_gib
+            return replace(known, product=hardware.gpu, memory_gib=memory)
+        capability = compute_capability_of(hardware.gpu) or hardware.compute_capability
+        if hardware.gpu_memory_gib is None or capability is None:
+            return None
+        return Gpu(
+            hardware.gpu,
+            hardware.gpu_memory_gib,
+            compute_capability=capability,
+            multiprocessors=MOST_MULTIPROCESSORS,
+            nvlink_domain=1 if "PCIE" in hardware.gpu.upper() else hardware.gpus_per_node,
+        )
+
+    @property
+    def tensor_parallel_size(self) -> int:
+        """The GPUs of a node, unless set."""
+        return self.settings.serving.tensor_parallel_size or self.settings.hardware.gpus_per_node
+
+    @property
+    def pipeline_parallel_size(self) -> int:
+        """The number of nodes, unless set."""
+        return self.settings.serving.pipeline_parallel_size or self.settings.hardware.nodes
+
+    @cached_property
+    def deployment(self) -> Deployment | None:
+        """None where the model's numbers or the GPU's memory are unknown, and on CPUs."""
+        if self.architecture is None or self.gpu is None or not self.settings.hardware.on_gpus:
+            return None
+        utilization = self.settings.serving.gpu_memory_utilization
+        return Deployment(
+            self.architecture, self.precision, self.gpu, self._engine(self.architecture, self.gpu), utilization
+        )
+
+    def _engine(self, architecture: Architecture, gpu: Gpu) -> Engine:
+        serving = self.settings.serving
+        tokens, requests = batch_defaults(gpu)
+        if flags.value_of(serving.extra_args, "--performance-mode") == "throughput":
+            tokens, requests = 2 * tokens, 2 * requests
+        tokens = serving.max_num_batched_tokens or tokens
+        requests = flags.number_of(serving.extra_args, "--max-num-seqs") or requests
+        length = serving.max_model_len or architecture.max_position_embeddings
+        kv_cache_dtype = flags.value_of(serving.extra_args, "--kv-cache-dtype") or "auto"
+        return Engine(
+            tensor_parallel_size=self.tensor_parallel_size,
+            pipeline_parallel_size=self.pipeline_parallel_size,
+            max_model_len=length,
+            max_num_batched_tokens=tokens,
+            max_num_seqs=min(requests, tokens),
+            enforce_eager=serving.enforce_eager,
+            decode_splits=_decode_splits(gpu, length),
+            kv_cache_element_bytes=1 if kv_cache_dtype.startswith("fp8") else BF16,
+        )
+
+
+def batch_defaults(gpu: Gpu) -> tuple[int, int]:
+    """Tokens of a step and requests at once that vLLM takes on that GPU.
+
+    Source: `EngineArgs.get_batch_defaults`, for the API server.
+    """
+    if gpu.memory_gib >= 160:
+        return 16384, 1024
+    if gpu.memory_gib >= 70 and "a100" not in gpu.product.lower():
+        return 8192, 1024
+    return 2048, 256
+
+
+def _decode_splits(gpu: Gpu, max_model_len: int) -> int:
+    """How many partial sums the decode kernel keeps: FlashAttention's number on Hopper (and, assumed, above).
+
+    Below, Triton's kernel takes a power of two by the longest request, up to two a multiprocessor.
+    """
+    if gpu.compute_capability >= 9.0:
+        return FLASH_ATTENTION_SPLITS
+    wanted = max(1, max_model_len // SPLIT_TOKENS)
+    return min(1 << (wanted - 1).bit_length(), 2 * gpu.multiprocessors)
