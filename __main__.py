@@ -10,10 +10,12 @@ from components.model_store.revision_cleanup import RevisionCleanup, RevisionCle
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
 from components.preflight.admission import admit
-from components.ray_cluster.ray_cluster import RayCluster, RayClusterArgs
+from components.ray_cluster.args import RayClusterArgs
+from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.jobs import after
 from components.stack_config import cluster_provider, read_stack_config
-from components.vllm_server.vllm_server import VllmServer, VllmServerArgs
+from components.vllm_server.args import VllmServerArgs
+from components.vllm_server.vllm_server import VllmServer
 
 config = read_stack_config()
 settings = config.settings

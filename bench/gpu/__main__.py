@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,14 +122,8 @@ def _loaded(server: Server, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _arguments(settings: StackSettings, plan: Plan, kv_cache_memory_bytes: int | None, model: Path) -> list[str]:
-    arguments = vllm_arguments(
-        settings,
-        str(model),
-        tensor_parallel_size=plan.tensor_parallel_size,
-        pipeline_parallel_size=plan.pipeline_parallel_size,
-        kv_cache_memory_bytes=kv_cache_memory_bytes,
-        port=PORT,
-    )
+    pinned = replace(plan, kv_cache_memory_bytes=kv_cache_memory_bytes)
+    arguments = vllm_arguments(settings, pinned, str(model), port=PORT, guarded=False)
     local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
     name = local.index("--served-model-name")
     return [*local[:name], "--served-model-name", "model", *local[name + 3 :], "--load-format=dummy"]

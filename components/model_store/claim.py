@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 from components.shared.jobs import ONCE, JobArgs, job, job_name
 from components.shared.labels import CLAIM, metadata
 from components.shared.placement import first_at_the_volume
-from components.shared.pods import Manifest, environment, program_pod
+from components.shared.pods import Manifest, environment, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from planning.settings.sections import Hardware, Scheduling, Storage
@@ -106,8 +106,7 @@ def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
         variables=environment({"VOLUME": VOLUME}),
     )
     pod["automountServiceAccountToken"] = False
-    pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": VOLUME})
-    pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": args.claim}})
+    mount_weights(pod, args.claim, VOLUME)
     return pod | first_at_the_volume(args.storage, args.hardware, args.scheduling)
 
 

@@ -9,7 +9,7 @@ from components.model_store.claim import VOLUME, MountArgs, claim, mounted
 from components.shared.jobs import ONCE, JobArgs, handed_on, job
 from components.shared.labels import CACHE_FOLDER, CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
 from components.shared.placement import beside_the_volume
-from components.shared.pods import Manifest, environment, field_variable, program_pod, secret_variable
+from components.shared.pods import Manifest, environment, field_variable, mount_weights, program_pod, secret_variable
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from planning.folders import cache_folder, model_folder
@@ -133,8 +133,7 @@ def _download_pod(
             *_token_variable(args.token, opts),
         ],
     )
-    pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": VOLUME})
-    pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": claim}})
+    mount_weights(pod, claim, VOLUME)
     return pod | beside_the_volume(args.storage)
 
 

@@ -6,7 +6,7 @@ import pulumi
 
 from components.shared.jobs import JobArgs, job
 from components.shared.placement import beside_the_volume
-from components.shared.pods import Manifest, environment, program_pod
+from components.shared.pods import Manifest, environment, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
 from planning.settings.sections import Scheduling, Storage
 
@@ -69,6 +69,5 @@ def _pod(args: RevisionCleanupArgs, config_map: pulumi.Input[str]) -> Manifest:
         variables=environment({"MODEL": MODEL, "CURRENT": revision, "SERVED_AT": args.endpoint}),
     )
     pod["automountServiceAccountToken"] = False
-    pod["containers"][0]["volumeMounts"].append({"name": "weights", "mountPath": MODEL, "subPath": model})
-    pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": args.claim_name}})
+    mount_weights(pod, args.claim_name, MODEL, model)
     return pod | beside_the_volume(args.storage)

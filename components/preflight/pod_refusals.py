@@ -20,7 +20,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from components.image.build_pod import build_pod, build_resources
 from components.image.recipes import fetch_image, serving_image
-from components.ray_cluster.ray_cluster import RayClusterArgs
+from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_pods import group, resources
 from components.shared.cluster_api import ABSENT, TIMEOUT_SECONDS, read
 from components.shared.labels import labels
@@ -169,7 +169,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
         variables=[],
     )
     yield "the pods of its Jobs", _pod("download", fetch, "download")
-    ray: Manifest = group(ray_arguments(settings), "deepseek", "programs")["template"]["spec"]
+    ray: Manifest = group(ray_arguments(settings), "deepseek", "programs", head=False)["template"]["spec"]
     [container] = without_environment(ray)
     container["resources"] = {
         kind: {name: str(amount) for name, amount in amounts.items()}

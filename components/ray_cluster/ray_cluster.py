@@ -4,13 +4,12 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 
-from components.ray_cluster.ray_pods import RayClusterArgs, group, head_probe
+from components.ray_cluster.args import RayClusterArgs
+from components.ray_cluster.ray_pods import group
 from components.shared.labels import metadata
 from components.shared.pods import Manifest
 from components.shared.programs import programs, programs_config_map
 from components.shared.versions import RAY
-
-__all__ = ["DASHBOARD_PORT", "PORT", "RayCluster", "RayClusterArgs"]
 
 PORT = 8000
 """Where vLLM listens on the head."""
@@ -72,8 +71,8 @@ def ray_cluster_spec(name: str, args: RayClusterArgs, config_map: pulumi.Input[s
         "rayVersion": RAY,
         # The dashboard's port runs whatever it is sent, and many clusters enforce no NetworkPolicy.
         "authOptions": {"mode": "token"},
-        "headGroupSpec": group(args, name, config_map, readiness_probe=head_probe()),
-        "workerGroupSpecs": [{**worker_group, **group(args, name, config_map)}] if workers else [],
+        "headGroupSpec": group(args, name, config_map, head=True),
+        "workerGroupSpecs": [{**worker_group, **group(args, name, config_map, head=False)}] if workers else [],
     }
 
 

@@ -1,9 +1,8 @@
 """The pods of a RayCluster: GPUs, memory, mounts, network and environment of a Ray node."""
 
-from dataclasses import dataclass
-
 import pulumi
 
+from components.ray_cluster.args import RayClusterArgs
 from components.shared.content import digest
 from components.shared.labels import labels
 from components.shared.placement import ray_nodes
@@ -19,9 +18,18 @@ from components.shared.pods import (
 )
 from components.shared.versions import RAY
 from planning.settings.quantities import bytes_of
-from planning.settings.sections import Hardware, Network, Scheduling
+from planning.settings.sections import Hardware, Network
 
 GPU = "nvidia.com/gpu"
+HEAD_PROBE: Manifest = {
+    "exec": {"command": ["python3", "-m", "readiness"]},
+    "periodSeconds": 10,
+    "timeoutSeconds": 10,
+    "failureThreshold": 1,
+}
+"""Asks vLLM for a token, so that the Service follows what can answer. KubeRay keeps a readiness probe of one's own, and
+adds its liveness probe, which watches Ray only (KubeRay 1.6.1)."""
+
 CACHES = "/var/cache/vllm"
 """Where the pods see the folder of the volume for what is compiled for this repository and revision."""
 
@@ -58,51 +66,14 @@ kernels lie on the claim. The kubelet evicts a pod above its limit, so the limit
 DO_NOT_EVICT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class RayClusterArgs:
-    """What the Ray nodes run on, and with what."""
-
-    image: pulumi.Input[str]
-    """Reference of the serving image: head and workers must be one Ray to the patch."""
-
-    pull_secret: str | None
-    claim_name: pulumi.Input[str]
-    model_path: pulumi.Input[str]
-    model_folder: pulumi.Input[str]
-    cache_folder: pulumi.Input[str]
-    """Of the volume, for what is compiled for this repository and revision; each image has a folder in it."""
-
-    api_key_secret: pulumi.Input[str] | None
-    """Secret whose key `key` clients of the model present; none when anybody may ask."""
-
-    hardware: Hardware
-    scheduling: Scheduling
-    network: Network
-
-
-def group(
-    args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], readiness_probe: Manifest | None = None
-) -> Manifest:
+def group(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, head: bool) -> Manifest:
     """Return the part of a headGroupSpec or workerGroupSpec that decides what its pods are."""
     return {
         "rayStartParams": ray_start_parameters(args.hardware),
         "template": {
             "metadata": {"labels": labels("ray"), "annotations": DO_NOT_EVICT},
-            "spec": _pod(args, cluster, config_map, readiness_probe),
+            "spec": _pod(args, cluster, config_map, head=head),
         },
-    }
-
-
-def head_probe() -> Manifest:
-    """Return the head's readiness probe: it asks vLLM for a token, so that the Service follows what can answer.
-
-    KubeRay keeps a readiness probe of one's own and adds its liveness probe, which watches Ray only (KubeRay 1.6.1).
-    """
-    return {
-        "exec": {"command": ["python3", "-m", "readiness"]},
-        "periodSeconds": 10,
-        "timeoutSeconds": 10,
-        "failureThreshold": 1,
     }
 
 
@@ -128,9 +99,7 @@ def resources(hardware: Hardware, network: Network) -> dict[str, Manifest]:
     }
 
 
-def _pod(
-    args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], readiness_probe: Manifest | None
-) -> Manifest:
+def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, head: bool) -> Manifest:
     container: Manifest = {
         "name": "ray",
         "image": args.image,
@@ -146,8 +115,8 @@ def _pod(
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  the mount itself
         ],
     }
-    if readiness_probe:
-        container["readinessProbe"] = readiness_probe
+    if head:
+        container["readinessProbe"] = HEAD_PROBE
     pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -161,7 +130,7 @@ def _pod(
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": args.hardware.shared_memory_limit}},
         ],
     }
-    if readiness_probe and args.api_key_secret:
+    if head and args.api_key_secret:
         mount_key(pod, args.api_key_secret)
     return pod | _placement(args)
 

@@ -98,12 +98,27 @@ def secret_variable(name: str, secret: pulumi.Input[str], key: str) -> Manifest:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
+def mount_weights(
+    pod: Manifest, claim: pulumi.Input[str], path: str, sub_path: pulumi.Input[str] | None = None
+) -> None:
+    """Let a pod's container write the claim, or one folder of it, at `path`."""
+    mount: Manifest = {"name": "weights", "mountPath": path}
+    only_container(pod)["volumeMounts"].append(mount | ({"subPath": sub_path} if sub_path else {}))
+    pod["volumes"].append({"name": "weights", "persistentVolumeClaim": {"claimName": claim}})
+
+
 def mount_key(pod: Manifest, secret: pulumi.Input[str]) -> None:
     """Let a pod's container find the API key in the file API_KEY_FILE, where the kubelet renews it when it changes."""
-    [container] = pod["containers"]
+    container = only_container(pod)
     container["env"].append({"name": "API_KEY_FILE", "value": f"{KEY_MOUNT['mountPath']}/{KEY}"})
     container["volumeMounts"].append(KEY_MOUNT)
     pod["volumes"].append({"name": KEY_MOUNT["name"], "secret": {"secretName": secret}})
+
+
+def only_container(pod: Manifest) -> Manifest:
+    """Return the container of a pod that has one. Raises ValueError for any other."""
+    [container] = pod["containers"]
+    return container
 
 
 def field_variable(name: str, path: str) -> Manifest:

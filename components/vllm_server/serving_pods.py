@@ -1,34 +1,26 @@
 """The pods of VllmServer: the supervisor that keeps vLLM running, and the gate that waits for its answer."""
 
 import json
-from dataclasses import dataclass
 
 import pulumi
 
-from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
+from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT
 from components.shared.content import digest
 from components.shared.labels import JOIN_TIMEOUT, LOAD_TIMEOUT
-from components.shared.pods import Manifest, environment, field_variable, mount_key, program_pod, secret_variable
+from components.shared.pods import (
+    Manifest,
+    environment,
+    field_variable,
+    mount_key,
+    only_container,
+    program_pod,
+    secret_variable,
+)
+from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.vllm_arguments import vllm_arguments
-from planning.plan import Plan
 from planning.settings.sections import StackSettings
 
 RAY_TOKEN = "auth_token"  # noqa: S105  the key under which KubeRay keeps Ray's token in the Secret named like the cluster
-
-
-@dataclass(frozen=True, kw_only=True)
-class VllmServerArgs:
-    """What is served, on which cluster, and how."""
-
-    image: pulumi.Input[str]
-    """Reference of an image with Python: supervisor and gate talk HTTP only, so the small fetch image does."""
-
-    namespace: str
-    cluster: RayCluster
-    model_path: pulumi.Input[str]
-    api_key_secret: pulumi.Input[str] | None
-    settings: StackSettings
-    plan: Plan
 
 
 def supervisor_pod(
@@ -38,14 +30,7 @@ def supervisor_pod(
     settings, plan = args.settings, args.plan
     arguments = pulumi.Output.from_input(args.model_path).apply(
         lambda path: json.dumps(
-            vllm_arguments(
-                settings,
-                path,
-                tensor_parallel_size=plan.tensor_parallel_size,
-                pipeline_parallel_size=plan.pipeline_parallel_size,
-                kv_cache_memory_bytes=plan.kv_cache_memory_bytes,
-                port=PORT,
-            )
+            vllm_arguments(settings, plan, path, port=PORT, guarded=args.api_key_secret is not None)
         )
     )
     variables: dict[str, pulumi.Input[str]] = {
@@ -74,7 +59,7 @@ def supervisor_pod(
     serving_file = "/tmp/serving"  # noqa: S108  in the pod's own emptyDir
     if args.api_key_secret:
         mount_key(pod, args.api_key_secret)
-    pod["containers"][0]["readinessProbe"] = {"exec": {"command": ["test", "-f", serving_file]}, "periodSeconds": 5}
+    only_container(pod)["readinessProbe"] = {"exec": {"command": ["test", "-f", serving_file]}, "periodSeconds": 5}
     # Time to stop the Ray job and see it stopped: vLLM outlives the pod that submitted it.
     return pod | {"terminationGracePeriodSeconds": 120}
 

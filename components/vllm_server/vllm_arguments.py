@@ -1,5 +1,6 @@
 """The command line of `vllm serve`, from the settings of a stack."""
 
+from planning.plan import Plan
 from planning.settings.sections import StackSettings
 
 MOST_REQUESTS = 2048
@@ -10,16 +11,11 @@ MIDDLEWARE = "require_key.RequireKey"
 """Guards every path that generates; vLLM's own --api-key leaves /invocations open."""
 
 
-def vllm_arguments(
-    settings: StackSettings,
-    model_path: str,
-    *,
-    tensor_parallel_size: int,
-    pipeline_parallel_size: int,
-    kv_cache_memory_bytes: int | None,
-    port: int,
-) -> list[str]:
-    """Return what follows `vllm` on the command line. Source of the flags: vLLM 0.32, `vllm serve --help`."""
+def vllm_arguments(settings: StackSettings, plan: Plan, model_path: str, *, port: int, guarded: bool) -> list[str]:
+    """Return what follows `vllm` on the command line; `guarded` by the API key whose file the head's pod mounts.
+
+    Source of the flags: vLLM 0.32, `vllm serve --help`.
+    """
     serving = settings.serving
     arguments = [
         "serve",
@@ -31,21 +27,21 @@ def vllm_arguments(
         f"--port={port}",
         # Without it vLLM looks for all GPUs on the head alone.
         "--distributed-executor-backend=ray",
-        f"--tensor-parallel-size={tensor_parallel_size}",
-        f"--pipeline-parallel-size={pipeline_parallel_size}",
+        f"--tensor-parallel-size={plan.tensor_parallel_size}",
+        f"--pipeline-parallel-size={plan.pipeline_parallel_size}",
         f"--dtype={serving.dtype}",
         f"--gpu-memory-utilization={serving.gpu_memory_utilization}",
         f"--max-num-queued-reqs={MOST_REQUESTS}",
     ]
-    if kv_cache_memory_bytes:
+    if plan.kv_cache_memory_bytes:
         # vLLM 0.32's own estimate of what CUDA graphs take is up to three times too high and costs half of the cache.
-        arguments.append(f"--kv-cache-memory-bytes={kv_cache_memory_bytes}")
+        arguments.append(f"--kv-cache-memory-bytes={plan.kv_cache_memory_bytes}")
     if serving.max_model_len is not None:
         arguments.append(f"--max-model-len={serving.max_model_len}")
     if serving.max_num_batched_tokens is not None:
         arguments.append(f"--max-num-batched-tokens={serving.max_num_batched_tokens}")
     if serving.enforce_eager:
         arguments.append("--enforce-eager")
-    if serving.authentication == "key":
+    if guarded:
         arguments.append(f"--middleware={MIDDLEWARE}")
     return [*arguments, *serving.extra_args]

@@ -9,15 +9,13 @@ from components.shared.jobs import JobArgs, handed_on, job, job_name
 from components.shared.labels import ENDPOINT, metadata
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
+from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.serving_pods import (
-    VllmServerArgs,
     gate_pod,
     gate_seconds,
     supervisor_bounds,
     supervisor_pod,
 )
-
-__all__ = ["VllmServer", "VllmServerArgs"]
 
 GATE_MARGIN_SECONDS = 300
 """The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""

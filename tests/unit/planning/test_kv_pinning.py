@@ -13,15 +13,7 @@ H200: dict[str, Any] = {"gpu": "NVIDIA-H200", "nodes": 1}
 
 
 def arguments(**sections: dict[str, Any]) -> list[str]:
-    planned = plan(**sections)
-    return vllm_arguments(
-        parse(raw(**sections)),
-        "/mnt/models/x",
-        tensor_parallel_size=planned.tensor_parallel_size,
-        pipeline_parallel_size=planned.pipeline_parallel_size,
-        kv_cache_memory_bytes=planned.kv_cache_memory_bytes,
-        port=8000,
-    )
+    return vllm_arguments(parse(raw(**sections)), plan(**sections), "/mnt/models/x", port=8000, guarded=True)
 
 
 def test_vllm_is_told_the_planned_bytes() -> None:

@@ -1,0 +1,24 @@
+"""What VllmServer takes."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.ray_cluster.ray_cluster import RayCluster
+from planning.plan import Plan
+from planning.settings.sections import StackSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class VllmServerArgs:
+    """What is served, on which cluster, and how."""
+
+    image: pulumi.Input[str]
+    """Reference of an image with Python: supervisor and gate talk HTTP only, so the small fetch image does."""
+
+    namespace: str
+    cluster: RayCluster
+    model_path: pulumi.Input[str]
+    api_key_secret: pulumi.Input[str] | None
+    settings: StackSettings
+    plan: Plan
