@@ -63,6 +63,7 @@ cluster = RayCluster(
         hardware=settings.hardware,
         scheduling=settings.scheduling,
         network=settings.network,
+        pods=settings.pods,
     ),
     after(opts, serving_image, store),
 )

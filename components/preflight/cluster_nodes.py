@@ -59,6 +59,9 @@ class Wanted:
     built: bool = True
     """Whether the serving image is built from the lock. Of a finished image nothing is known."""
 
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of the stack file, by requested resource, where they are not those of `KEYS`."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -121,7 +124,7 @@ class Node:
             if amount > left:
                 by = ", ".join(f"{_amount(name, used)} by namespace '{space}'" for space, used in sorted(taken.items()))
                 text = f"has {_amount(name, has.get(name, Decimal()))} {name}" + (f", of which {by}" if by else "")
-                key = KEYS.get(name, "network.rdmaResources")
+                key = KEYS.get(name) or wanted.keys.get(name, "network.rdmaResources")
                 yield Finding("room", key, f"{text}; a Ray pod asks for {_amount(name, amount)}")
 
     def _of_the_image(self, *, gpus: bool) -> Iterator[Finding]:

@@ -35,6 +35,7 @@ def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings
         requests={name: parse_quantity(amount) for name, amount in _requests(settings).items()},
         tolerations=settings.scheduling.tolerations,  # pyright: ignore[reportArgumentType]
         built=settings.image.reference is None,
+        keys=dict.fromkeys(settings.pods.resources, "pods.resources"),
     )
     planned = settings.hardware.nodes if settings.hardware.on_gpus else 1
     ready, findings = 0, dict[Finding, list[str]]()
@@ -68,7 +69,7 @@ def _is_selected(node: Node, settings: StackSettings) -> bool:
 
 
 def _requests(settings: StackSettings) -> dict[str, str]:
-    asked = resources(settings.hardware, settings.network)["requests"]
+    asked = resources(settings.hardware, settings.network, settings.pods)["requests"]
     return {name: str(amount) for name, amount in asked.items()}
 
 

@@ -117,7 +117,7 @@ def _over_quota(
 
 def _wanted(settings: StackSettings) -> dict[str, Decimal]:
     """Return what the stack takes of each resource that a quota may limit, at its most, while it serves."""
-    pods = [resources(settings.hardware, settings.network)] * settings.hardware.nodes
+    pods = [resources(settings.hardware, settings.network, settings.pods)] * settings.hardware.nodes
     return {**_summed(pods), "pods": Decimal(len(pods) + PODS_BESIDE_RAY)}
 
 
@@ -192,6 +192,7 @@ def ray_arguments(settings: StackSettings) -> RayClusterArgs:
         hardware=settings.hardware,
         scheduling=settings.scheduling,
         network=settings.network,
+        pods=settings.pods,
     )
 
 

@@ -56,6 +56,6 @@ def _ray_cluster(settings: StackSettings) -> dict[str, object]:
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayCluster",
-        "metadata": {"generateName": "deepseek-", "labels": labels("ray")},
+        "metadata": {"generateName": "deepseek-", "labels": {**labels("ray"), **settings.pods.labels}},
         "spec": spec,
     }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from planning.settings.sections import Hardware, Network, Scheduling
+from planning.settings.sections import Hardware, Network, Pods, Scheduling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +27,4 @@ class RayClusterArgs:
     hardware: Hardware
     scheduling: Scheduling
     network: Network
+    pods: Pods

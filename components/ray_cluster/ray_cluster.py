@@ -83,7 +83,7 @@ def _custom_resource(
         name,
         api_version="ray.io/v1",
         kind="RayCluster",
-        metadata=metadata(name, "ray"),
+        metadata=metadata(name, "ray", more_labels=args.pods.labels),
         spec=ray_cluster_spec(name, args, config_map),
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)

@@ -18,7 +18,7 @@ from components.shared.pods import (
 )
 from components.shared.versions import RAY
 from planning.settings.quantities import bytes_of
-from planning.settings.sections import Hardware, Network
+from planning.settings.sections import Hardware, Network, Pods
 
 GPU = "nvidia.com/gpu"
 HEAD_PROBE: Manifest = {
@@ -71,7 +71,10 @@ def group(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, 
     return {
         "rayStartParams": ray_start_parameters(args.hardware),
         "template": {
-            "metadata": {"labels": labels("ray"), "annotations": DO_NOT_EVICT},
+            "metadata": {
+                "labels": {**labels("ray"), **args.pods.labels},
+                "annotations": {**DO_NOT_EVICT, **args.pods.annotations},
+            },
             "spec": _pod(args, cluster, config_map, head=head),
         },
     }
@@ -86,10 +89,10 @@ def ray_start_parameters(hardware: Hardware) -> dict[str, str]:
     return {"object-store-memory": str(object_store), "num-cpus": "1", "num-gpus": str(hardware.gpus_per_node)}
 
 
-def resources(hardware: Hardware, network: Network) -> dict[str, Manifest]:
+def resources(hardware: Hardware, network: Network, pods: Pods) -> dict[str, Manifest]:
     """Return requests and limits of a Ray pod; the CPU has no limit, because a throttled rank stalls all others."""
     memory = hardware.memory_request
-    devices: Manifest = dict(network.rdma_resources)
+    devices: Manifest = {**network.rdma_resources, **pods.resources}
     if hardware.on_gpus:
         devices[GPU] = hardware.gpus_per_node
     limits: Manifest = {"memory": memory, **devices}
@@ -106,7 +109,7 @@ def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, h
         "command": [BEFORE_RAY],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": _environment(args),
-        "resources": resources(args.hardware, args.network),
+        "resources": resources(args.hardware, args.network, args.pods),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             PROGRAMS_MOUNT,
@@ -176,7 +179,7 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
         variables["RDMA"] = "1"
     # Without it a pod that has no default route takes 0.0.0.0 for its address, and vLLM hangs.
     address = field_variable("VLLM_HOST_IP", "status.podIP")
-    return [*environment(variables), address]
+    return [*environment(variables), address, *environment(args.pods.environment)]
 
 
 CPU_VARIABLES = {

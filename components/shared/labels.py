@@ -61,6 +61,7 @@ def metadata(
     component: str,
     annotations: Mapping[str, pulumi.Input[str]] | None = None,
     namespace: str | None = None,
+    more_labels: Mapping[str, str] | None = None,
 ) -> k8s.meta.v1.ObjectMetaArgs:
     """Return the metadata of an object of `component`: every object of a stack is named and labelled by this.
 
@@ -77,6 +78,6 @@ def metadata(
     return k8s.meta.v1.ObjectMetaArgs(
         name=name,
         namespace=namespace,
-        labels=labels(component),
+        labels={**labels(component), **(more_labels or {})},
         annotations={**manager, **(annotations or {})},
     )

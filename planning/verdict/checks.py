@@ -16,6 +16,7 @@ from planning.verdict.image_checks import IMAGE_CHECKS
 from planning.verdict.model_checks import MODEL_CHECKS
 from planning.verdict.network_checks import NETWORK_CHECKS
 from planning.verdict.pod_checks import POD_CHECKS
+from planning.verdict.site_checks import SITE_CHECKS
 
 
 def problems_of(stack: ResolvedStack) -> list[Problem]:
@@ -184,6 +185,7 @@ CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _parallelism_works,
     _length_is_the_models,
     *POD_CHECKS,
+    *SITE_CHECKS,
     _claim_is_large_enough,
     _claim_reaches_every_node,
     _download_ends_in_time,

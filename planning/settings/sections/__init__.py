@@ -15,6 +15,7 @@ from planning.settings.sections.hardware import Hardware
 from planning.settings.sections.image import Image
 from planning.settings.sections.model import Architecture, Model
 from planning.settings.sections.network import Network, Peer
+from planning.settings.sections.pods import Pods
 from planning.settings.sections.scheduling import Scheduling, Toleration
 from planning.settings.sections.serving import Serving
 from planning.settings.sections.storage import Storage
@@ -27,6 +28,7 @@ __all__ = [
     "Model",
     "Network",
     "Peer",
+    "Pods",
     "Scheduling",
     "Section",
     "Serving",
@@ -46,6 +48,7 @@ class StackSettings(Section):
     image: Image = Field(default_factory=Image)
     scheduling: Scheduling = Field(default_factory=Scheduling)
     network: Network = Field(default_factory=Network)
+    pods: Pods = Field(default_factory=Pods)
     serving: Serving = Field(default_factory=Serving)
 
 

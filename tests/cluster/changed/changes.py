@@ -58,7 +58,7 @@ class Route:
 CLAIM, QUEUE = "theirs", "inference"
 REGISTRY_SECRET, OTHER_REGISTRY_SECRET, PIP_SECRET = "registry", "registry-2", "package-mirror"
 H100, H200 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"
-RDMA = "rdma/hca"
+RDMA, HUGE_PAGES = "rdma/hca", "hugepages-2Mi"
 POOL = {"example.com/pool": "inference"}
 BASE = "registry.example.com/base/ray:2.60.0-py312-cu130"
 FETCH_BASE = "registry.example.com/base/python:3.11-bookworm"
@@ -98,6 +98,10 @@ OF_WHAT_RUNS = Route(
         Change("network.hostNetwork", value=True, along={"network.hostNetworkIsTrusted": True}),
         Change("network.hostNetworkIsTrusted", value=False, along={"network.hostNetwork": False}),
         Change("network.rdmaResources", {RDMA: 8}),
+        Change("pods.environment", {"NCCL_IB_GID_INDEX": "3"}),
+        Change("pods.labels", {"example.com/team": "search"}),
+        Change("pods.annotations", {"sidecar.istio.io/inject": "false"}),
+        Change("pods.resources", {HUGE_PAGES: "64Mi"}),
         Change("network.dns", [{"address": "169.254.20.10/32", "port": 53}]),
         Change("network.apiServer", [{"address": "192.0.2.1/32", "port": 8443}]),
         Change("network.downloads", [{"address": "192.0.2.0/24", "port": 443}]),

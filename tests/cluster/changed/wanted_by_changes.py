@@ -13,6 +13,7 @@ from tests.cluster.changed.changes import (
     CLAIM,
     H100,
     H200,
+    HUGE_PAGES,
     OTHER_REGISTRY_SECRET,
     PIP_SECRET,
     POOL,
@@ -40,13 +41,13 @@ def wanted_by_changes(api: ApiServer) -> Generator[None]:
                 api.apply(path, manifest)
             for node in OTHER_NODES:
                 api.create(NODES, node)
-            _patch_nodes(api, labels=POOL, devices={RDMA: "8"})
+            _patch_nodes(api, labels=POOL, devices={RDMA: "8", HUGE_PAGES: "1Gi"})
             _let_volumes_grow(api, allowed=True)
             yield
         finally:
             for path in (*_objects(), *(f"{NODES}/{node['metadata']['name']}" for node in OTHER_NODES)):
                 api.delete(path)
-            _patch_nodes(api, labels=dict.fromkeys(POOL), devices={RDMA: None})
+            _patch_nodes(api, labels=dict.fromkeys(POOL), devices={RDMA: None, HUGE_PAGES: None})
             _let_volumes_grow(api, allowed=None)
 
 

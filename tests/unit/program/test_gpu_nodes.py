@@ -96,6 +96,11 @@ WORSE: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]], str]] = {
         {"network": {"rdmaResources": {"rdma/hca": 1}}},
         "network.rdmaResources: nodes gpu-0, gpu-1, gpu-2, gpu-3: each has 0 rdma/hca; a Ray pod asks for 1",
     ),
+    "further resources": (
+        node("gpu-3"),
+        {"pods": {"resources": {"hugepages-2Mi": "5Gi"}}},
+        "pods.resources: nodes gpu-0, gpu-1, gpu-2, gpu-3: each has 0 hugepages-2Mi; a Ray pod asks for 5",
+    ),
     "taint": (
         node("gpu-3", taints=[TAINT]),
         {},
