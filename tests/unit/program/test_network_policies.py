@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from ipaddress import ip_address, ip_network
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 import pulumi
 import pytest
+import yaml
 
 from tests.unit.program.registrations import Program, run, stack_file
 
@@ -240,6 +242,18 @@ def test_keys_say_where_else_the_cluster_has_what_pods_need() -> None:
 def test_a_port_alone_is_open_to_everybody_for_plugins_that_know_nodes_by_no_address() -> None:
     serving = policy(run(configured(network={"apiServer": [{"port": 6443}]})), "serving")
     assert {"ports": [{"protocol": "TCP", "port": 6443}]} in serving["egress"]
+
+
+@pytest.mark.parametrize("key", ["dns", "apiServer", "downloads", "builds"])
+@pytest.mark.parametrize("port", [80, 443, 987, 988, 8080, 32526])
+def test_a_port_alone_is_refused_where_a_cloud_answers_with_credentials(key: str, port: int) -> None:
+    with pytest.raises(pulumi.RunError, match=rf"network\.{key}\.0: is port {port} of every address") as refused:
+        run(configured(network={key: [{"port": port}]}))
+    [advised] = re.findall(r"try (.*), which leave metadata", str(refused.value))
+    program = run(configured(network={key: yaml.safe_load(f"[{advised}]")}))
+    specs = [item.inputs["spec"] for item in program.kubernetes() if item.type.endswith(":NetworkPolicy")]
+    assert any(reaches(spec, "192.0.2.1", port) and reaches(spec, "2001:db8::1", port) for spec in specs)
+    assert not [address for spec in specs for address in METADATA if reaches(spec, address, port)]
 
 
 def test_on_the_nodes_network_the_supervisor_finds_ray_by_address() -> None:
