@@ -40,12 +40,11 @@ serving_image = ImageBuild("serving", ImageBuildArgs(recipe=serving_recipe, conf
 store = ModelStore(
     "store",
     ModelStoreArgs(
-        image=fetch_image.reference,
+        image=fetch_image.pod_image,
         model=settings.model,
         storage=settings.storage,
         hardware=settings.hardware,
         scheduling=settings.scheduling,
-        pull_secret=settings.image.pull_secret,
         token=config.model_token,
     ),
     after(opts, fetch_image),
@@ -53,8 +52,7 @@ store = ModelStore(
 cluster = RayCluster(
     "deepseek",
     RayClusterArgs(
-        image=serving_image.reference,
-        pull_secret=settings.image.pull_secret,
+        image=serving_image.pod_image,
         claim_name=store.claim_name,
         model_path=store.model_path,
         model_folder=store.model_folder,
@@ -70,7 +68,7 @@ cluster = RayCluster(
 server = VllmServer(
     "deepseek",
     VllmServerArgs(
-        image=fetch_image.reference,
+        image=fetch_image.pod_image,
         namespace=config.namespace,
         cluster=cluster,
         model_path=store.model_path,
@@ -84,8 +82,7 @@ if settings.storage.other_revisions == "remove":
     RevisionCleanup(
         "revisions",
         RevisionCleanupArgs(
-            image=fetch_image.reference,
-            pull_secret=settings.image.pull_secret,
+            image=fetch_image.pod_image,
             storage=settings.storage,
             scheduling=settings.scheduling,
             claim_name=store.claim_name,

@@ -1,7 +1,7 @@
 """The pod that builds an image with BuildKit and pushes it (images/build.sh says how)."""
 
 from components.image.recipes import Recipe, buildkit_image
-from components.shared.pods import Manifest, environment, tolerations
+from components.shared.pods import ARCHITECTURE, Manifest, environment, tolerations
 from planning import builds
 from planning.settings.sections import Image, StackSettings
 
@@ -16,7 +16,7 @@ def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volu
     return {
         "automountServiceAccountToken": False,
         "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else [],
-        "nodeSelector": {"kubernetes.io/arch": builds.LOCK_ARCHITECTURE},
+        "nodeSelector": {ARCHITECTURE: builds.LOCK_ARCHITECTURE},
         **tolerations(stack.scheduling),
         **({"hostUsers": False} if settings.build_user_namespace else {}),
         "containers": [

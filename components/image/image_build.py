@@ -13,7 +13,9 @@ from components.image.recipes import Recipe
 from components.shared.content import IMAGES, build_context, digest
 from components.shared.jobs import JobArgs, handed_on, job
 from components.shared.labels import FOR_NAMESPACE, IMAGE, metadata
+from components.shared.pods import PodImage
 from components.stack_config import StackConfig
+from planning.builds import LOCK_ARCHITECTURE
 from planning.settings.sections import Image
 
 SLASH_IN_KEY = ".."
@@ -36,17 +38,20 @@ class ImageBuild(pulumi.ComponentResource):
 
     Creates: a ConfigMap of the build context and a Job, both named by what is built, and a ConfigMap of what was
     resolved; nothing when a finished reference is given. Waits for: the Job, at most `settings.build_timeout` seconds.
-    Gives: `reference`, known in the preview and resolved when the image is in the registry; `resolved`, the digests
-    that the build found. Leaves alone: the registry, which keeps every image after a destroy.
+    Gives: `reference`, known in the preview and resolved when the image is in the registry; `pod_image`, the same for
+    pods that run it; `resolved`, the digests that the build found. Leaves alone: the registry, which keeps every image
+    after a destroy.
     """
 
     reference: pulumi.Output[str]
+    pod_image: PodImage
     resolved: pulumi.Output[Mapping[str, str]] | None = None
 
     def __init__(self, name: str, args: ImageBuildArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:ImageBuild", name, None, opts)
         finished = args.recipe.finished
         self.reference = pulumi.Output.from_input(finished) if finished else self._build(args)
+        self.pod_image = pod_image(args.recipe, args.config.settings.image, self.reference)
         self.register_outputs({"reference": self.reference, "resolved": self.resolved})
 
     def _build(self, args: ImageBuildArgs) -> pulumi.Output[str]:
@@ -91,6 +96,12 @@ class ImageBuild(pulumi.ComponentResource):
         )
         self.resolved = record(recipe.folder, reference, build, args.config, child)
         return handed_on(build, IMAGE)
+
+
+def pod_image(recipe: Recipe, settings: Image, reference: pulumi.Input[str]) -> PodImage:
+    """Return a recipe's image, at a reference, for the pods that run it."""
+    architecture = None if recipe.finished else LOCK_ARCHITECTURE
+    return PodImage(reference=reference, pull_secret=settings.pull_secret, architecture=architecture)
 
 
 def context(recipe: Recipe) -> dict[str, str]:

@@ -7,8 +7,8 @@ import pulumi_kubernetes as k8s
 
 from components.shared.jobs import ONCE, JobArgs, job, job_name
 from components.shared.labels import CLAIM, metadata
-from components.shared.placement import first_at_the_volume
-from components.shared.pods import Manifest, environment, mount_weights, program_pod
+from components.shared.placement import first_at_the_volume, ray_nodes
+from components.shared.pods import Manifest, PodImage, environment, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from planning.settings.sections import Hardware, Scheduling, Storage
@@ -25,8 +25,7 @@ class MountArgs:
     """Which claim is mounted, with what, and how long that may take."""
 
     claim: pulumi.Input[str]
-    image: pulumi.Input[str]
-    pull_secret: str | None
+    image: PodImage
     storage: Storage
     hardware: Hardware
     scheduling: Scheduling
@@ -99,7 +98,6 @@ def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
     pod = program_pod(
         "mount",
         image=args.image,
-        pull_secret=args.pull_secret,
         scheduling=args.scheduling,
         config_map=config_map,
         service_account="default",
@@ -107,7 +105,8 @@ def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
     )
     pod["automountServiceAccountToken"] = False
     mount_weights(pod, args.claim, VOLUME)
-    return pod | first_at_the_volume(args.storage, args.hardware, args.scheduling)
+    nodes = {**args.image.node_labels, **ray_nodes(args.hardware, args.scheduling)}
+    return pod | first_at_the_volume(args.storage, nodes)
 
 
 def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], opts: pulumi.ResourceOptions) -> Manifest:
@@ -119,7 +118,6 @@ def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], opts: pulumi.Resou
     return program_pod(
         "claim",
         image=args.image,
-        pull_secret=args.pull_secret,
         scheduling=args.scheduling,
         config_map=programs_config_map("claim", "weights", programs("fetch/claim"), opts),
         service_account=service_account("claim", "weights", _rules(args.claim, mount_job), opts),

@@ -9,7 +9,15 @@ from components.model_store.claim import VOLUME, MountArgs, claim, mounted
 from components.shared.jobs import ONCE, JobArgs, handed_on, job
 from components.shared.labels import CACHE_FOLDER, CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
 from components.shared.placement import beside_the_volume
-from components.shared.pods import Manifest, environment, field_variable, mount_weights, program_pod, secret_variable
+from components.shared.pods import (
+    Manifest,
+    PodImage,
+    environment,
+    field_variable,
+    mount_weights,
+    program_pod,
+    secret_variable,
+)
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from planning.folders import cache_folder, model_folder
@@ -26,14 +34,13 @@ EVENTS = k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs
 class ModelStoreArgs:
     """What is downloaded, with what, and onto what."""
 
-    image: pulumi.Input[str]
-    """Reference of the fetch image."""
+    image: PodImage
+    """The fetch image."""
 
     model: Model
     storage: Storage
     hardware: Hardware
     scheduling: Scheduling
-    pull_secret: str | None = None
     token: pulumi.Input[str] | None = None
     """Token of a private repository."""
 
@@ -63,7 +70,6 @@ class ModelStore(pulumi.ComponentResource):
         mount = MountArgs(
             claim=self.claim_name,
             image=args.image,
-            pull_secret=args.pull_secret,
             storage=args.storage,
             hardware=args.hardware,
             scheduling=args.scheduling,
@@ -122,7 +128,6 @@ def _download_pod(
     pod = program_pod(
         "fetch",
         image=args.image,
-        pull_secret=args.pull_secret,
         scheduling=args.scheduling,
         config_map=config_map,
         service_account=service_account("download", "weights", [EVENTS], opts),

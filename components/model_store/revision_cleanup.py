@@ -6,7 +6,7 @@ import pulumi
 
 from components.shared.jobs import JobArgs, job
 from components.shared.placement import beside_the_volume
-from components.shared.pods import Manifest, environment, mount_weights, program_pod
+from components.shared.pods import Manifest, PodImage, environment, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
 from planning.settings.sections import Scheduling, Storage
 
@@ -19,8 +19,7 @@ TIMEOUT_SECONDS = 3600
 class RevisionCleanupArgs:
     """Which folder stays, on which claim."""
 
-    image: pulumi.Input[str]
-    pull_secret: str | None
+    image: PodImage
     storage: Storage
     scheduling: Scheduling
     claim_name: pulumi.Input[str]
@@ -62,7 +61,6 @@ def _pod(args: RevisionCleanupArgs, config_map: pulumi.Input[str]) -> Manifest:
     pod = program_pod(
         "removal",
         image=args.image,
-        pull_secret=args.pull_secret,
         scheduling=args.scheduling,
         config_map=config_map,
         service_account="default",

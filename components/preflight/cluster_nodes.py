@@ -15,6 +15,8 @@ from kubernetes.utils.quantity import parse_quantity
 
 from components.ray_cluster.ray_pods import GPU
 from components.shared.placement import GPU_LABEL
+from components.shared.pods import ARCHITECTURE
+from planning.builds import LOCK_ARCHITECTURE
 from planning.settings.quantities import GiB, gib_text
 
 Amounts = Mapping[str, Decimal]
@@ -23,8 +25,6 @@ LEAST_DRIVER = 580
 """The oldest NVIDIA driver that runs CUDA 13, for which the lock's torch is built."""
 DRIVER_LABELS = ("nvidia.com/cuda.driver-version.major", "nvidia.com/cuda.driver.major")
 """The labels of NVIDIA's feature discovery: since 0.16, and before."""
-ARCHITECTURE = "amd64"
-"""Of the locks, and so of the images that are built."""
 IMAGE_BYTES = 25 * GiB
 """Assumed for the serving image on the node's disk: the Ray image, and 6 GiB of vLLM with its libraries."""
 DISK = "ephemeral-storage"
@@ -35,7 +35,7 @@ OF_THE_STATE = tuple(f"node.kubernetes.io/{trouble}" for trouble in ("not-ready"
 TOLERATED = "node.kubernetes.io/memory-pressure"
 """By every pod that asks for memory: Kubernetes itself adds that."""
 
-Trouble = Literal["state", "taint", "room", "image"]
+Trouble = Literal["state", "taint", "room", "architecture", "image"]
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ class Node:
                 yield Finding("room", key, f"{text}; a Ray pod asks for {_amount(name, amount)}")
 
     def _of_the_image(self, *, gpus: bool) -> Iterator[Finding]:
-        architecture = self.labels.get("kubernetes.io/arch", ARCHITECTURE)
-        if architecture != ARCHITECTURE:
-            text = f"is {architecture} (kubernetes.io/arch), and the images are built for {ARCHITECTURE}"
-            yield Finding("image", "image.reference", text)
+        architecture = self.labels.get(ARCHITECTURE, LOCK_ARCHITECTURE)
+        if architecture != LOCK_ARCHITECTURE:
+            text = f"is {architecture} ({ARCHITECTURE}), and the images are built for {LOCK_ARCHITECTURE}"
+            yield Finding("architecture", "image.reference", text)
         if not gpus:
             return
         label = next((name for name in DRIVER_LABELS if name in self.labels), "")

@@ -19,6 +19,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.utils.quantity import parse_quantity
 
 from components.image.build_pod import build_pod, build_resources
+from components.image.image_build import pod_image
 from components.image.recipes import fetch_image, serving_image
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_pods import group, resources
@@ -161,8 +162,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
     image = settings.image
     fetch = program_pod(
         "fetch",
-        image=image.fetch_reference or f"{image.push}/fetch:1",
-        pull_secret=image.pull_secret,
+        image=pod_image(fetch_image(image), image, image.fetch_reference or f"{image.push}/fetch:1"),
         scheduling=settings.scheduling,
         config_map="programs",
         service_account="default",
@@ -182,8 +182,7 @@ def ray_arguments(settings: StackSettings) -> RayClusterArgs:
     """Return the arguments of a RayCluster with stand-ins for what only another component knows."""
     image = settings.image
     return RayClusterArgs(
-        image=image.reference or f"{image.push}/ray-vllm:1",
-        pull_secret=image.pull_secret,
+        image=pod_image(serving_image(image, settings.hardware), image, image.reference or f"{image.push}/ray-vllm:1"),
         claim_name="weights",
         model_path="/mnt/models/model",
         model_folder="model",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.shared.pods import PodImage
 from planning.settings.sections import Hardware, Network, Pods, Scheduling
 
 
@@ -11,10 +12,9 @@ from planning.settings.sections import Hardware, Network, Pods, Scheduling
 class RayClusterArgs:
     """What the Ray nodes run on, and with what."""
 
-    image: pulumi.Input[str]
-    """Reference of the serving image: head and workers must be one Ray to the patch."""
+    image: PodImage
+    """The serving image: head and workers must be one Ray to the patch."""
 
-    pull_secret: str | None
     claim_name: pulumi.Input[str]
     model_path: pulumi.Input[str]
     model_folder: pulumi.Input[str]

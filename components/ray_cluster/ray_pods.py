@@ -105,7 +105,7 @@ def resources(hardware: Hardware, network: Network, pods: Pods) -> dict[str, Man
 def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, head: bool) -> Manifest:
     container: Manifest = {
         "name": "ray",
-        "image": args.image,
+        "image": args.image.reference,
         "command": [BEFORE_RAY],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": _environment(args),
@@ -124,7 +124,7 @@ def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, h
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(args.scheduling.run_as_user),
-        "imagePullSecrets": [{"name": args.pull_secret}] if args.pull_secret else [],
+        "imagePullSecrets": args.image.pull_secrets,
         "affinity": {"podAntiAffinity": _one_pod_a_node(cluster, required=args.hardware.on_gpus)},
         "containers": [container],
         "volumes": [
@@ -141,7 +141,7 @@ def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, h
 def _placement(args: RayClusterArgs) -> Manifest:
     scheduling = args.scheduling
     placement: Manifest = {
-        "nodeSelector": ray_nodes(args.hardware, scheduling),
+        "nodeSelector": {**args.image.node_labels, **ray_nodes(args.hardware, scheduling)},
         "tolerations": scheduling.tolerations,
     }
     if scheduling.priority_class_name:
@@ -159,7 +159,7 @@ def _one_pod_a_node(cluster: str, *, required: bool) -> Manifest:
 
 
 def _environment(args: RayClusterArgs) -> list[Manifest]:
-    caches = pulumi.Output.from_input(args.image).apply(lambda image: f"{CACHES}/{digest(image)}")
+    caches = pulumi.Output.from_input(args.image.reference).apply(lambda image: f"{CACHES}/{digest(image)}")
     variables: dict[str, pulumi.Input[str]] = {
         "PYTHONPATH": "/programs",
         "HF_HUB_OFFLINE": "1",

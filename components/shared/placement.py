@@ -1,5 +1,7 @@
 """Which nodes take the pods that hold no GPUs: the node that holds the volume, and those that may."""
 
+from collections.abc import Mapping
+
 from components.shared.labels import COMPONENT, INSTANCE, labels
 from components.shared.pods import Manifest
 from planning.settings.sections import Hardware, Scheduling, Storage
@@ -33,11 +35,11 @@ def beside_the_volume(storage: Storage) -> Manifest:
     return {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
 
 
-def first_at_the_volume(storage: Storage, hardware: Hardware, scheduling: Scheduling) -> Manifest:
+def first_at_the_volume(storage: Storage, nodes: Mapping[str, str]) -> Manifest:
     """Return the same for the first pod that mounts the claim.
 
-    A class that waits for its first consumer makes the volume where that pod goes, so that pod goes to a node that may
-    take the Ray pod.
+    A class that waits for its first consumer makes the volume where that pod goes, so that pod goes to one of the
+    `nodes`, by their labels, that may take the Ray pod.
     """
-    selector = ray_nodes(hardware, scheduling) if storage.access_mode == "ReadWriteOnce" else {}
-    return beside_the_volume(storage) | ({"nodeSelector": selector} if selector else {})
+    selector = {"nodeSelector": dict(nodes)} if nodes and storage.access_mode == "ReadWriteOnce" else {}
+    return beside_the_volume(storage) | selector

@@ -1,6 +1,7 @@
 """What all pods of a stack share: the user they run as, what containers may do, and how programs are mounted."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -33,6 +34,30 @@ KEY = "key"
 KEY_MOUNT = {"name": "api-key", "mountPath": "/api-key", "readOnly": True}
 
 
+ARCHITECTURE = "kubernetes.io/arch"
+"""Label by which every node tells its architecture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodImage:
+    """The image that a pod runs, and what its nodes must be and have for it."""
+
+    reference: pulumi.Input[str]
+    pull_secret: str | None
+    architecture: str | None
+    """That of the image, as nodes have it in `ARCHITECTURE`; None for a finished image, of which nothing is known."""
+
+    @property
+    def pull_secrets(self) -> list[Manifest]:
+        """A pod's imagePullSecrets."""
+        return [{"name": self.pull_secret}] if self.pull_secret else []
+
+    @property
+    def node_labels(self) -> dict[str, str]:
+        """The labels of the nodes that can run it. On another node its first program would fail, hours later."""
+        return {ARCHITECTURE: self.architecture} if self.architecture else {}
+
+
 def pod_security(user: int) -> Manifest:
     """Return the security context of a pod: one user and group writes the weights and reads them."""
     return {
@@ -56,11 +81,10 @@ def tolerations(scheduling: Scheduling) -> Manifest:
     return {"tolerations": scheduling.tolerations} if scheduling.tolerations else {}
 
 
-def program_pod(  # noqa: PLR0913  keyword arguments, one for each part of the pod
+def program_pod(
     module: str,
     *,
-    image: pulumi.Input[str],
-    pull_secret: str | None,
+    image: PodImage,
     scheduling: Scheduling,
     config_map: pulumi.Input[str],
     service_account: pulumi.Input[str],
@@ -70,11 +94,11 @@ def program_pod(  # noqa: PLR0913  keyword arguments, one for each part of the p
     return {
         "serviceAccountName": service_account,
         "securityContext": pod_security(scheduling.run_as_user),
-        "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
+        "imagePullSecrets": image.pull_secrets,
         "containers": [
             {
                 "name": module,
-                "image": image,
+                "image": image.reference,
                 "command": ["python3", "-m", module],
                 "env": [field_variable("POD_NAMESPACE", "metadata.namespace"), *variables],
                 "resources": PROGRAM_RESOURCES,
@@ -84,6 +108,7 @@ def program_pod(  # noqa: PLR0913  keyword arguments, one for each part of the p
             }
         ],
         "volumes": [programs_volume(config_map), TMP_VOLUME],
+        **({"nodeSelector": image.node_labels} if image.node_labels else {}),
         **tolerations(scheduling),
     }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.ray_cluster.ray_cluster import RayCluster
+from components.shared.pods import PodImage
 from planning.plan import Plan
 from planning.settings.sections import StackSettings
 
@@ -13,8 +14,8 @@ from planning.settings.sections import StackSettings
 class VllmServerArgs:
     """What is served, on which cluster, and how."""
 
-    image: pulumi.Input[str]
-    """Reference of an image with Python: supervisor and gate talk HTTP only, so the small fetch image does."""
+    image: PodImage
+    """An image with Python: supervisor and gate talk HTTP only, so the small fetch image does."""
 
     namespace: str
     cluster: RayCluster

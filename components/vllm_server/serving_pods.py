@@ -45,7 +45,6 @@ def supervisor_pod(
     pod = program_pod(
         "supervisor",
         image=args.image,
-        pull_secret=args.settings.image.pull_secret,
         scheduling=args.settings.scheduling,
         config_map=config_map,
         service_account=service_account,
@@ -83,7 +82,6 @@ def gate_pod(
     pod = program_pod(
         "gate",
         image=args.image,
-        pull_secret=args.settings.image.pull_secret,
         scheduling=args.settings.scheduling,
         config_map=config_map,
         service_account=service_account,

@@ -76,8 +76,18 @@ def _builds_have_room(stack: ResolvedStack) -> Iterator[Problem]:
 
 def _nodes_run_the_image(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem where the GPU's nodes cannot run the image that would be built."""
-    gpu = stack.settings.hardware.gpu
-    if stack.settings.image.reference is None and ARM_PRODUCTS.match(gpu):
+    settings = stack.settings
+    gpu, image = settings.hardware.gpu, settings.image
+    if not ARM_PRODUCTS.match(gpu):
+        return
+    if image.fetch_reference is None and settings.storage.access_mode == "ReadWriteOnce":
+        yield Problem(
+            "image.fetchReference",
+            f"nodes with {gpu} are arm64; the Jobs that use a ReadWriteOnce claim run there, and their image is built "
+            "for x86-64",
+            "image.fetchReference with an image of your own for arm64, or storage.accessMode: ReadWriteMany",
+        )
+    if image.reference is None:
         yield Problem(
             "hardware.gpu",
             f"nodes with {gpu} are arm64, and the lock of the serving image is for x86-64",

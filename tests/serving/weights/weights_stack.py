@@ -13,7 +13,7 @@ import pulumi
 from fetch_pods import wait_until
 from pulumi import automation
 
-from components.image.image_build import ImageBuild, ImageBuildArgs
+from components.image.image_build import ImageBuild, ImageBuildArgs, pod_image
 from components.image.recipes import fetch_image
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
@@ -42,7 +42,7 @@ def weights_program() -> None:
     """Put the weights onto the volume as `__main__` does, and clean up as if they had answered."""
     config = read_stack_config()
     settings, opts = config.settings, pulumi.ResourceOptions(provider=cluster_provider(config))
-    image, pull_secret = settings.image.fetch_reference or "", settings.image.pull_secret
+    image = pod_image(fetch_image(settings.image), settings.image, settings.image.fetch_reference or "")
     store = ModelStore(
         "store",
         ModelStoreArgs(
@@ -51,14 +51,12 @@ def weights_program() -> None:
             storage=settings.storage,
             hardware=settings.hardware,
             scheduling=settings.scheduling,
-            pull_secret=pull_secret,
         ),
         opts,
     )
     if settings.storage.other_revisions == "remove":
         cleanup = RevisionCleanupArgs(
             image=image,
-            pull_secret=pull_secret,
             storage=settings.storage,
             scheduling=settings.scheduling,
             claim_name=store.claim_name,

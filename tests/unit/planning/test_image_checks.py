@@ -137,6 +137,19 @@ def test_gpus_of_arm_nodes_are_refused_until_there_is_a_lock(product: str) -> No
     assert not [item for item in plan(hardware=hardware, image=finished).problems if item.key == "hardware.gpu"]
 
 
+def test_jobs_that_go_to_an_arm_node_for_its_volume_need_an_image_of_ones_own() -> None:
+    hardware = {"gpu": "NVIDIA-GB200", "gpusPerNode": 4, "nodes": 1}
+    finished = {"reference": "registry.example.com/ray-vllm:arm64"}
+    planned = plan(hardware=hardware, image=finished, storage={"accessMode": "ReadWriteOnce"})
+    assert "image.fetchReference" in [problem.key for problem in planned.problems]
+    for image, mode in (
+        (finished | {"fetchReference": "r.example.com/fetch:arm64"}, "ReadWriteOnce"),
+        (finished, "ReadWriteMany"),
+    ):
+        problems = plan(hardware=hardware, image=image, storage={"accessMode": mode}).problems
+        assert "image.fetchReference" not in [problem.key for problem in problems]
+
+
 @pytest.mark.parametrize("product", ["NVIDIA-B200", "NVIDIA-H200", "NVIDIA-GeForce-RTX-4090"])
 def test_gpus_of_x86_nodes_are_not(product: str) -> None:
     hardware = {"gpu": product, "gpuMemoryGiB": 178.0}

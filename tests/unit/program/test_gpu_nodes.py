@@ -139,6 +139,12 @@ def test_a_driver_is_told_even_where_other_nodes_are_enough() -> None:
     assert told([*FOUR, node("gpu-9", taints=[TAINT])]) == [], "the scheduler goes past it by itself"
 
 
+def test_nodes_of_another_architecture_are_told_where_too_few_others_are_there() -> None:
+    arm = node("gpu-9", {"kubernetes.io/arch": "arm64"})
+    assert told([*FOUR, arm]) == [], "the scheduler goes past it by itself"
+    assert "8 of 32 GPUs are missing" in told([*FOUR[:3], arm])[0]
+
+
 def test_the_driver_that_is_needed_is_told() -> None:
     [*_, warning] = told([*FOUR, node("gpu-9", {"nvidia.com/cuda.driver-version.major": "579"})])
     assert warning.endswith("CUDA 13 needs 580 or newer")

@@ -62,9 +62,17 @@ def test_without_tolerations_a_job_is_what_it_was() -> None:
     """Another specification is another name, and would run the Job again."""
     for name, pod in pods(stack()).items():
         if not name.startswith("ray-"):
-            kept: dict[str, str] = {"kubernetes.io/arch": "amd64"} if name in BUILDS else {}
             assert not {"tolerations", "affinity"} & pod.keys(), name
-            assert pod.get("nodeSelector", {}) == kept, name
+            assert pod.get("nodeSelector", {}).keys() <= {"kubernetes.io/arch"}, name
+
+
+def test_a_pod_goes_to_nodes_of_the_architecture_that_its_image_is_built_for() -> None:
+    built, finished = stack(storage={"otherRevisions": "remove"}), stack(image=FINISHED)
+    assert pods(built).keys() == JOBS | {"ray-0", "ray-1"}
+    for name, pod in pods(built).items():
+        assert pod["nodeSelector"]["kubernetes.io/arch"] == "amd64", name
+    for name, pod in pods(finished).items():
+        assert "kubernetes.io/arch" not in pod.get("nodeSelector", {}), f"{name} runs an image that nobody knows"
 
 
 def test_what_mounts_a_claim_of_one_node_goes_to_the_node_that_holds_it() -> None:
@@ -90,8 +98,9 @@ def test_a_volume_of_one_node_is_made_where_the_ray_pods_will_go(
     scheduling: dict[str, Any], selector: dict[str, str]
 ) -> None:
     found = pods(stack("h200-fp8", scheduling=scheduling))
-    assert found["mount"]["nodeSelector"] == found["ray-0"]["nodeSelector"] == selector
-    assert "nodeSelector" not in found["download"], "hours of download need no node with GPUs"
+    built = {"kubernetes.io/arch": "amd64"}
+    assert found["mount"]["nodeSelector"] == found["ray-0"]["nodeSelector"] == {**built, **selector}
+    assert found["download"]["nodeSelector"] == built, "hours of download need no node with GPUs"
 
 
 def test_all_pods_but_the_builds_run_as_the_configured_user() -> None:
