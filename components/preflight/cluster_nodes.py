@@ -70,6 +70,8 @@ class Node:
     node: client.V1Node
     requested: Mapping[str, Amounts] = field(default_factory=dict[str, Amounts])
     """What pods that are not the stack's own request there, by namespace."""
+    promised: Mapping[str, Amounts] = field(default_factory=dict[str, Amounts])
+    """What pods request that wait for a node and will get this one first, by namespace."""
 
     @property
     def name(self) -> str:
@@ -119,10 +121,15 @@ class Node:
     def _room(self, wanted: Wanted) -> Iterator[Finding]:
         has = self.allocatable
         for name, amount in wanted.requests.items():
-            taken = {space: used[name] for space, used in self.requested.items() if used.get(name)}
-            left = has.get(name, Decimal()) - sum(taken.values())
+            taken = [
+                (who.format(space), used[name])
+                for who, of in (("namespace '{}'", self.requested), ("waiting pods of namespace '{}'", self.promised))
+                for space, used in sorted(of.items())
+                if used.get(name)
+            ]
+            left = has.get(name, Decimal()) - sum(used for _, used in taken)
             if amount > left:
-                by = ", ".join(f"{_amount(name, used)} by namespace '{space}'" for space, used in sorted(taken.items()))
+                by = ", ".join(f"{_amount(name, used)} by {who}" for who, used in taken)
                 text = f"has {_amount(name, has.get(name, Decimal()))} {name}" + (f", of which {by}" if by else "")
                 key = KEYS.get(name) or wanted.keys.get(name, "network.rdmaResources")
                 yield Finding("room", key, f"{text}; a Ray pod asks for {_amount(name, amount)}")
@@ -145,16 +152,16 @@ class Node:
             yield Finding("image", "hardware", text)
 
 
-def requested_by_namespace(pods: Iterable[client.V1Pod]) -> dict[str, Amounts]:
+def added_up(pods: Iterable[client.V1Pod]) -> dict[str, Amounts]:
     """Return the requests of pods, added up by namespace."""
     found: dict[str, Counter[str]] = {}
     for pod in pods:
         namespace = str(pod.metadata and pod.metadata.namespace)
-        found.setdefault(namespace, Counter()).update(_requests(pod))  # pyright: ignore[reportArgumentType]
+        found.setdefault(namespace, Counter()).update(requests_of(pod))  # pyright: ignore[reportArgumentType]
     return {namespace: dict(amounts) for namespace, amounts in found.items()}  # pyright: ignore[reportReturnType]
 
 
-def _requests(pod: client.V1Pod) -> dict[str, Decimal]:
+def requests_of(pod: client.V1Pod) -> dict[str, Decimal]:
     """Return what the scheduler counts: all that runs at once, or while the pod starts if that is more.
 
     Source: kubernetes.io, "Sidecar Containers", "Resource sharing within containers".

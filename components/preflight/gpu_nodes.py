@@ -10,7 +10,8 @@ from kubernetes import client
 from kubernetes.utils.quantity import parse_quantity
 
 from components.network_policies import RAY
-from components.preflight.cluster_nodes import Finding, Node, Wanted, requested_by_namespace
+from components.preflight.cluster_nodes import Finding, Node, Wanted, added_up
+from components.preflight.waiting_pods import waiting_for_gpus, with_waiting
 from components.ray_cluster.ray_pods import GPU, resources
 from components.shared.cluster_api import TIMEOUT_SECONDS, read
 from components.shared.labels import selector
@@ -25,8 +26,8 @@ def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings
     """Return why nodes cannot take the planned Ray pods, by node and key.
 
     A node counts when it is ready, takes the Ray pods by its labels and taints, and has left what one of them asks for
-    beside the pods of others. On CPUs the Ray pods may share a node, so that one is enough. What this person may not
-    list is left out.
+    beside the pods of others, those included that wait for a node. On CPUs the Ray pods may share a node, so that one
+    is enough. What this person may not list is left out.
     """
     found = _nodes(api, settings)
     if found is None:
@@ -38,11 +39,12 @@ def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings
         keys=dict.fromkeys(settings.pods.resources, "pods.resources"),
     )
     planned = settings.hardware.nodes if settings.hardware.on_gpus else 1
+    waiting = [pod for pod in waiting_for_gpus(api) if not _is_own(pod, namespace)] if GPU in wanted.requests else []
     ready, findings = 0, dict[Finding, list[str]]()
     for node in (node for node in found if _is_selected(node, settings)):
         of_node = list(node.findings(wanted))
         if not of_node and ready < planned:
-            of_node = list(_with_requests(api, namespace, node).findings(wanted))
+            of_node = list(with_waiting(_with_requests(api, namespace, node), waiting).findings(wanted))
         ready += not of_node
         for finding in of_node:
             findings.setdefault(finding, []).append(node.name)
@@ -84,7 +86,7 @@ def _with_requests(api: client.ApiClient, namespace: str, node: Node) -> Node:
         )
     )
     pods = found.items if isinstance(found, client.V1PodList) else []
-    return Node(node.node, requested_by_namespace(pod for pod in pods if not _is_own(pod, namespace)))
+    return Node(node.node, added_up(pod for pod in pods if not _is_own(pod, namespace)))
 
 
 def _is_own(pod: client.V1Pod, namespace: str) -> bool:

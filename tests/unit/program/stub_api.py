@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 from kubernetes import client
 
 Answers = Mapping[str, Any]
-"""By path: an object, a list of objects as the items of a Kubernetes list, a status code, or one with a message."""
+"""By path, or by path, `?` and field selector: an object, a list of objects as the items of a Kubernetes list, a status
+code, or one with a message."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class StubApi(ThreadingHTTPServer):
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
         """Return status and body."""
         self.asked.append((path, query))
-        found: Any = self.answers.get(path, 404)
+        selected = "".join(query.get("fieldSelector", []))
+        found: Any = self.answers.get(f"{path}?{selected}", self.answers.get(path, 404))
         if isinstance(found, int):
             return found, {"kind": "Status", "message": f"status {found}", "code": found}
         if isinstance(found, StatusError):

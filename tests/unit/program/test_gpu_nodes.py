@@ -5,53 +5,12 @@ from typing import Any
 import pytest
 
 from components.preflight.gpu_nodes import node_warnings
+from components.preflight.waiting_pods import WAITING
 from components.shared.labels import labels
 from planning.parse import parse
 from tests.unit.planning.stacks import raw
+from tests.unit.program.gpu_nodes import FOUR, TAINT, node, pod, told
 from tests.unit.program.stub_api import stub_api
-
-A100 = "NVIDIA-A100-SXM4-80GB"
-ROOM = {"cpu": "96", "memory": "1Ti", "nvidia.com/gpu": "8", "ephemeral-storage": "400Gi"}
-TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
-
-
-def node(
-    name: str,
-    labels: dict[str, str] | None = None,
-    room: dict[str, str] | None = None,
-    taints: list[dict[str, str]] | None = None,
-    *,
-    ready: bool = True,
-) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "labels": {"nvidia.com/gpu.product": A100} | (labels or {})},
-        "spec": {"taints": taints or []},
-        "status": {
-            "allocatable": ROOM | (room or {}),
-            "conditions": [{"type": "Ready", "status": str(ready)}],
-        },
-    }
-
-
-def pod(namespace: str, requests: dict[str, str], **labels: str) -> dict[str, Any]:
-    return {
-        "metadata": {"namespace": namespace, "name": "p", "labels": labels},
-        "spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]},
-    }
-
-
-def told(
-    nodes: list[dict[str, Any]] | int,
-    pods: list[dict[str, Any]] | int = 0,
-    /,
-    **sections: dict[str, Any],
-) -> list[str]:
-    answers = {"/api/v1/nodes": nodes, "/api/v1/pods": pods or []}
-    with stub_api(answers) as (api, _):
-        return list(node_warnings(api, "deepseek", parse(raw(**sections))))
-
-
-FOUR = [node(f"gpu-{number}") for number in range(4)]
 
 
 def test_nodes_that_have_all_that_is_planned_say_nothing() -> None:
@@ -219,8 +178,9 @@ def test_only_pods_of_nodes_that_may_count_are_asked_for() -> None:
     with stub_api({"/api/v1/nodes": [*FOUR, *FOUR], "/api/v1/pods": []}) as (api, server):
         assert list(node_warnings(api, "deepseek", parse(raw()))) == []
     asked = [query["fieldSelector"][0] for path, query in server.asked if path == "/api/v1/pods"]
-    assert len(asked) == 4
-    assert all("spec.nodeName=gpu-" in selector for selector in asked)
+    assert asked[0] == WAITING
+    assert len(asked) == 1 + 4
+    assert all("spec.nodeName=gpu-" in selector for selector in asked[1:])
 
 
 def test_nodes_of_ones_own_labels_are_looked_at_too() -> None:

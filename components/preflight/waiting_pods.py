@@ -1,0 +1,81 @@
+"""Pods that wait for GPUs: they get a node before the stack's Ray pods, which are made later.
+
+Two stacks would otherwise plan the same free nodes. How the scheduler will place such a pod is guessed: on the first
+node that has its labels, whose taints it tolerates and that has room. Its affinity to other pods, its volumes and its
+priority are not looked at.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# The Kubernetes client's quantities and lists have no types.
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from kubernetes import client
+
+from components.preflight.cluster_nodes import Node, Wanted, added_up, requests_of
+from components.ray_cluster.ray_pods import GPU
+from components.shared.cluster_api import TIMEOUT_SECONDS, read
+
+WAITING = "spec.nodeName=,status.phase=Pending"
+
+
+def waiting_for_gpus(api: client.ApiClient) -> list[client.V1Pod]:
+    """Return the cluster's pods that wait for GPUs, the oldest first; none where this person may not list them.
+
+    One with a scheduling gate, such as Kueue's, is not among them: the scheduler passes it over.
+    """
+    core = client.CoreV1Api(api)
+    found = read(
+        lambda: core.list_pod_for_all_namespaces(
+            field_selector=WAITING, resource_version="0", _request_timeout=TIMEOUT_SECONDS
+        )
+    )
+    pods = found.items if isinstance(found, client.V1PodList) else []
+    return sorted(filter(_waits, pods), key=lambda pod: str(pod.metadata and pod.metadata.creation_timestamp))
+
+
+def with_waiting(node: Node, waiting: list[client.V1Pod]) -> Node:
+    """Return the node with those waiting pods on it that have room there; they are taken from the list."""
+    placed: list[client.V1Pod] = []
+    for pod in list(waiting):
+        there = Node(node.node, node.requested, added_up(placed))
+        if _matches(pod, node.labels) and not any(there.findings(_wanted(pod))):
+            placed.append(pod)
+            waiting.remove(pod)
+    return Node(node.node, node.requested, added_up(placed))
+
+
+def _waits(pod: client.V1Pod) -> bool:
+    going = pod.metadata and pod.metadata.deletion_timestamp
+    gated = pod.spec and pod.spec.scheduling_gates
+    return not going and not gated and bool(requests_of(pod).get(GPU))
+
+
+def _wanted(pod: client.V1Pod) -> Wanted:
+    tolerations: list[client.V1Toleration] = (pod.spec and pod.spec.tolerations) or []
+    return Wanted(requests_of(pod), [cast("dict[str, object]", item.to_dict()) for item in tolerations], built=False)
+
+
+def _matches(pod: client.V1Pod, labels: Mapping[str, str]) -> bool:
+    """Whether a node with these labels is one that the pod asks for."""
+    if not pod.spec or not (pod.spec.node_selector or {}).items() <= labels.items():
+        return False
+    affinity = pod.spec.affinity and pod.spec.affinity.node_affinity
+    required = affinity and affinity.required_during_scheduling_ignored_during_execution
+    if not required:
+        return True
+    return any(_all_hold(term.match_expressions or [], labels) for term in required.node_selector_terms)
+
+
+def _all_hold(rules: Iterable[Any], labels: Mapping[str, str]) -> bool:
+    return all(_holds(rule.operator, labels.get(rule.key), rule.values or []) for rule in rules)
+
+
+def _holds(operator: str, value: str | None, values: Sequence[str]) -> bool:
+    """Whether a label's value is one that a rule allows. Rules that compare numbers count as kept."""
+    if operator in ("In", "NotIn"):
+        return (value in values) == (operator == "In")
+    if operator in ("Exists", "DoesNotExist"):
+        return (value is not None) == (operator == "Exists")
+    return True
