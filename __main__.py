@@ -14,6 +14,7 @@ from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.jobs import after
 from components.stack_config import cluster_provider, read_stack_config
+from components.suspended_jobs import tell_of_suspended_jobs
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.vllm_server import VllmServer
 
@@ -22,6 +23,7 @@ settings = config.settings
 plan = admit(config)
 pulumi.export("plan", plan.summary())
 
+tell_of_suspended_jobs(config)
 opts = pulumi.ResourceOptions(provider=cluster_provider(config))
 policies = NetworkPolicies(
     "deepseek",

@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 from components.shared.jobs import ONCE, JobArgs, job, job_name
 from components.shared.labels import CLAIM, metadata
 from components.shared.placement import first_at_the_volume, ray_nodes
-from components.shared.pods import Manifest, PodImage, environment, mount_weights, program_pod
+from components.shared.pods import Manifest, PodImage, environment, field_variable, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from planning.settings.sections import Hardware, Scheduling, Storage
@@ -68,29 +68,32 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
         timeout_seconds=args.storage.mount_timeout + MARGIN_SECONDS,
     )
     mount_job = job_name("mount", mount)
-    job(
-        "claim",
-        JobArgs(
+    config_map = programs_config_map("claim", "weights", programs("fetch/claim"), opts)
+
+    def telling(account: pulumi.Input[str]) -> JobArgs:
+        return JobArgs(
             component="claim",
             annotations={"pulumi.com/replaceUnready": "true"},
             spec=ONCE,
-            pod=_claim_pod(args, mount_job, opts),
+            pod=_claim_pod(args, mount_job, config_map, account),
             timeout_seconds=args.storage.mount_timeout + MARGIN_SECONDS,
-        ),
-        opts,
-    )
+        )
+
+    rules = _rules(args.claim, mount_job, job_name("claim", telling("claim")))
+    job("claim", telling(service_account("claim", "weights", rules, opts)), opts)
     return job("mount", mount, opts)
 
 
-def _rules(claim: pulumi.Input[str], mount_job: pulumi.Input[str]) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+def _rules(
+    claim: pulumi.Input[str], mount_job: pulumi.Input[str], own_job: pulumi.Input[str]
+) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+    """Return what the modules claim and own_deadline of images/ ask for."""
+    rule = k8s.rbac.v1.PolicyRuleArgs
     return [
-        k8s.rbac.v1.PolicyRuleArgs(
-            api_groups=[""], resources=["persistentvolumeclaims"], resource_names=[claim], verbs=["get"]
-        ),
-        k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
-        k8s.rbac.v1.PolicyRuleArgs(
-            api_groups=["batch"], resources=["jobs"], resource_names=[mount_job], verbs=["patch"]
-        ),
+        rule(api_groups=[""], resources=["persistentvolumeclaims"], resource_names=[claim], verbs=["get"]),
+        rule(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
+        rule(api_groups=["batch"], resources=["jobs"], resource_names=[mount_job], verbs=["get", "patch"]),
+        rule(api_groups=["batch"], resources=["jobs"], resource_names=[own_job], verbs=["get", "patch"]),
     ]
 
 
@@ -109,7 +112,9 @@ def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
     return pod | first_at_the_volume(args.storage, nodes)
 
 
-def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], opts: pulumi.ResourceOptions) -> Manifest:
+def _claim_pod(
+    args: MountArgs, mount_job: pulumi.Input[str], config_map: pulumi.Input[str], account: pulumi.Input[str]
+) -> Manifest:
     variables: dict[str, pulumi.Input[str]] = {
         "CLAIM": args.claim,
         "MOUNT_JOB": mount_job,
@@ -119,7 +124,10 @@ def _claim_pod(args: MountArgs, mount_job: pulumi.Input[str], opts: pulumi.Resou
         "claim",
         image=args.image,
         scheduling=args.scheduling,
-        config_map=programs_config_map("claim", "weights", programs("fetch/claim"), opts),
-        service_account=service_account("claim", "weights", _rules(args.claim, mount_job), opts),
-        variables=environment(variables),
+        config_map=config_map,
+        service_account=account,
+        variables=[
+            *environment(variables),
+            field_variable("CLAIM_JOB", "metadata.labels['batch.kubernetes.io/job-name']"),
+        ],
     )

@@ -10,8 +10,9 @@ import pulumi_kubernetes as k8s
 from components.shared.content import digest
 from components.shared.labels import labels, metadata
 
-AWAITER_MARGIN_SECONDS = 120
-"""How much longer Pulumi waits than the Job's own bound, whose message says more."""
+MOST_SUSPENDED_SECONDS = 30 * 24 * 3600
+"""How much longer Pulumi waits than the Job's own bound. Kubernetes ends the Job, and counts no time in which a queue
+suspends it; Pulumi's time-out cannot be stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,6 @@ class JobArgs:
 
     timeout_seconds: int | None = None
     """Bound of the whole Job; none for one that never completes."""
-
-    suspended_seconds: int = 0
-    """How much longer Pulumi waits: such a Job extends its own bound while what it waits for is suspended."""
 
 
 ONCE: Mapping[str, Any] = {
@@ -133,5 +131,5 @@ def _spec(args: JobArgs) -> dict[str, Any]:
 def _timeouts(args: JobArgs) -> pulumi.CustomTimeouts | None:
     if args.timeout_seconds is None:
         return None
-    seconds = f"{args.timeout_seconds + args.suspended_seconds + AWAITER_MARGIN_SECONDS}s"
+    seconds = f"{args.timeout_seconds + MOST_SUSPENDED_SECONDS}s"
     return pulumi.CustomTimeouts(create=seconds, update=seconds)

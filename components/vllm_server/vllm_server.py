@@ -20,9 +20,6 @@ from components.vllm_server.serving_pods import (
 GATE_MARGIN_SECONDS = 300
 """The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
 
-MOST_SUSPENDED_SECONDS = 30 * 24 * 3600
-"""How much longer Pulumi waits for the gate: while it is suspended, it extends the bound of its own Job."""
-
 MAX_INT32 = 2**31 - 1
 SUPERVISOR_RULES = [
     k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
@@ -88,7 +85,6 @@ class VllmServer(pulumi.ComponentResource):
                     serving_job=job_name("serve", serve),
                 ),
                 timeout_seconds=gate_seconds(args.settings) + GATE_MARGIN_SECONDS,
-                suspended_seconds=MOST_SUSPENDED_SECONDS,
             )
 
         own_job = job_name("gate", asking("gate"))

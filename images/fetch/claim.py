@@ -3,9 +3,12 @@
     python3 -m claim
 
 A pod that waits for its volume cannot tell why. This one mounts nothing, reads what the claim, the pods and their
-Job's events say, and in the end stops that Job, for which `up` would wait longer. Environment: CLAIM, MOUNT_JOB (whose
-pod mounts it), POD_NAMESPACE, TIMEOUT_SECONDS. Its service account gets claims, lists pods and events in its namespace,
-and patches MOUNT_JOB.
+Job's events say, and in the end stops that Job, for which `up` would wait longer. While that Job is suspended (Kueue,
+or another that sets spec.suspend or a scheduling gate), no time counts, and it moves the bound of its own Job.
+
+Environment: CLAIM, MOUNT_JOB (whose pod mounts it), CLAIM_JOB (the name of its own Job), POD_NAMESPACE,
+TIMEOUT_SECONDS. Its service account gets the claim, lists pods and events in its namespace, gets and patches MOUNT_JOB
+and CLAIM_JOB.
 """
 
 import logging
@@ -19,7 +22,9 @@ from typing import Any
 import failure
 import in_cluster
 from failure import Failed
+from own_deadline import OwnDeadline
 from progress import duration
+from suspension import Stopwatch, suspended_by
 
 log = logging.getLogger(__name__)
 
@@ -39,34 +44,38 @@ class ClaimCheck:
     mount_job: str
     namespace: str
     timeout_seconds: float
+    deadline: OwnDeadline
 
     def wait(self) -> None:
-        """Return once a pod has the volume. Raises Failed after `timeout_seconds`."""
-        end = time.monotonic() + self.timeout_seconds
-        said = ""
+        """Return once a pod has the volume. Raises Failed after `timeout_seconds` in which no queue held it back."""
+        stopwatch, said = Stopwatch(), ""
         while True:
+            suspended = ""
             try:
                 look = self.look()
                 if look.is_mounted:
                     log.info("claim %s is mounted", self.claim)
                     return
-                text = look.explanation()
+                suspended = suspended_by([("Job", look.job)], look.pods)
+                text = suspended or look.explanation()
             except in_cluster.ApiError as error:
                 text = f"could not be looked at: {error}"
+            stopwatch.stop(stopped=bool(suspended))
+            if suspended and (problem := self.deadline.move(stopwatch.stopped)):
+                log.warning("%s", problem)
             if text != said:
                 said = text
                 log.info("%s", text)
-            if time.monotonic() > end:
+            if stopwatch.counted > self.timeout_seconds and not suspended:
                 waited = duration(self.timeout_seconds)
                 raise Failed(f"claim {self.claim} could not be mounted within {waited} (storage.mountTimeout): {text}")
             time.sleep(POLL_SECONDS)
 
     def stop_mounting(self) -> None:
         """Let the Job that mounts reach its bound. It would by itself, later than this program had time."""
-        job = f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.mount_job}"
         bound = {"spec": {"activeDeadlineSeconds": 1}}
         try:
-            in_cluster.request("PATCH", job, bound, content_type="application/merge-patch+json")
+            in_cluster.request("PATCH", self._job_path, bound, content_type="application/merge-patch+json")
         except in_cluster.ApiError as error:
             log.warning("%s goes on until its own bound: %s", self.mount_job, error)
 
@@ -82,7 +91,11 @@ class ClaimCheck:
             if error.status != NOT_FOUND:
                 raise
             claim = None
-        return Look(claim, pods, sorted(events, key=_seen))
+        return Look(claim, in_cluster.request("GET", self._job_path), pods, sorted(events, key=_seen))
+
+    @property
+    def _job_path(self) -> str:
+        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.mount_job}"
 
     def _is_about_us(self, event: KubeObject) -> bool:
         about = event["involvedObject"]
@@ -94,9 +107,10 @@ class ClaimCheck:
 
 @dataclass(frozen=True)
 class Look:
-    """Claim, pods and events at one moment; `claim` is None where there is none."""
+    """Claim, the Job that mounts it, pods and events at one moment; `claim` is None where there is none."""
 
     claim: KubeObject | None
+    job: KubeObject
     pods: Sequence[KubeObject]
     events: Sequence[KubeObject]
 
@@ -189,6 +203,7 @@ def main() -> int:
         mount_job=os.environ["MOUNT_JOB"],
         namespace=in_cluster.namespace(),
         timeout_seconds=float(os.environ["TIMEOUT_SECONDS"]),
+        deadline=OwnDeadline(os.environ["CLAIM_JOB"]),
     )
     try:
         check.wait()

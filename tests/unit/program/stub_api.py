@@ -64,6 +64,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.sent.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.do_GET()
 
+    def do_PATCH(self) -> None:
+        assert self.headers["Content-Type"] == "application/merge-patch+json"
+        self.do_POST()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the base class
         """Be quiet."""
 

@@ -77,8 +77,10 @@ def gate() -> None:
 
 
 def watch_claim() -> None:
-    check = ClaimCheck(claim="some", mount_job="some", namespace="n", timeout_seconds=1)
+    deadline = OwnDeadline("some")
+    check = ClaimCheck(claim="some", mount_job="some", namespace="n", timeout_seconds=1, deadline=deadline)
     check.look()
+    deadline.move(3600)
     check.stop_mounting()
 
 

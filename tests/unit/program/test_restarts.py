@@ -52,7 +52,6 @@ RESTARTED_BY = {
     "ray-vllm/programs/supervisor/last_words": {SERVE, GATE},
     "ray-vllm/programs/shared/liveness": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/supervisor/log_follower": {SERVE, GATE},
-    "ray-vllm/programs/gate/own_deadline": {GATE},
     "ray-vllm/programs/supervisor/own_job": {SERVE, GATE},
     "ray-vllm/programs/supervisor/ray_api": {SERVE, GATE},
     "ray-vllm/programs/head/ray_pod": {CLUSTER, SERVE, GATE},
@@ -61,9 +60,10 @@ RESTARTED_BY = {
     "ray-vllm/programs/head/require_key": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/supervisor/supervisor": {SERVE, GATE},
     "ray-vllm/programs/shared/supervisor_log": {SERVE, GATE},
-    "ray-vllm/programs/gate/suspension": {GATE},
     "ray-vllm/programs/supervisor/vllm_job": {SERVE, GATE},
     "shared/in_cluster": {CLAIM, DOWNLOAD, SERVE, GATE},
+    "shared/own_deadline": {CLAIM, GATE},
+    "shared/suspension": {CLAIM, GATE},
 }
 """The gate is made again with what it checks, both with the RayCluster (`replace_with`), and `claim` with `mount`."""
 

@@ -30,6 +30,11 @@ class State:
     story: Sequence[supervisor_log.Event] = ()
     unreadable: Sequence[str] = ()
 
+    @property
+    def pods(self) -> Sequence[KubeObject]:
+        """All pods of what serves."""
+        return (*self.ray_pods, self.supervisor_pod) if self.supervisor_pod else self.ray_pods
+
 
 def part(item: KubeObject | None, *path: str) -> KubeObject:
     """Return the object at a path in an object, an empty one where it is not set."""

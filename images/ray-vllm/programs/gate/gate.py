@@ -84,7 +84,7 @@ class Gate:
 
     def _is_suspended(self, state: State) -> bool:
         """Tell whether the time does not count now, and see to it that it does not."""
-        by = suspended_by(state)
+        by = suspended_by((("RayCluster", state.cluster), ("Job", state.job)), state.pods)
         self._stopwatch.stop(stopped=bool(by))
         if by and by != self._suspended_by:
             tell(self._own_job, SUSPENDED, f"{by}; waiting until it goes on")

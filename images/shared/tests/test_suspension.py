@@ -1,11 +1,10 @@
-"""What the gate says of what is suspended, and that this time does not count."""
+"""What is said of what is suspended, and that this time does not count."""
 
 from typing import Any
 
 import pytest
 import suspension
-from cluster_state import KubeObject, State
-from suspension import Stopwatch, suspended_by
+from suspension import KubeObject, Stopwatch, suspended_by
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "a100"}
 
@@ -20,38 +19,41 @@ def written_by(manager: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("state", "by"),
+    ("owners", "by"),
     [
-        (State(), ""),
-        (State(cluster=item(suspend=False), job=item(suspend=False)), ""),
-        (State(cluster=item(labels=QUEUE)), "suspended by Kueue (queue a100): RayCluster ray"),
-        (State(job=item(labels=QUEUE)), "suspended by Kueue (queue a100): Job ray"),
-        (State(job=item(managedFields=written_by("kubectl-edit"))), "suspended by kubectl-edit: Job ray"),
+        ([], ""),
+        ([("RayCluster", None), ("RayCluster", item(suspend=False)), ("Job", item(suspend=False))], ""),
+        ([("RayCluster", item(labels=QUEUE))], "suspended by Kueue (queue a100): RayCluster ray"),
+        ([("Job", item(labels=QUEUE))], "suspended by Kueue (queue a100): Job ray"),
+        ([("Job", item(managedFields=written_by("kubectl-edit")))], "suspended by kubectl-edit: Job ray"),
         (
-            State(cluster=item(managedFields=written_by("pulumi-kubernetes"))),
+            [("RayCluster", item(managedFields=written_by("pulumi-kubernetes")))],
             "suspended by an admission webhook or controller that set spec.suspend: RayCluster ray",
         ),
         (
-            State(
-                cluster=item(suspend=False)
-                | {"status": {"conditions": [{"type": "RayClusterSuspending", "status": "True"}]}}
-            ),
+            [
+                (
+                    "RayCluster",
+                    item(suspend=False)
+                    | {"status": {"conditions": [{"type": "RayClusterSuspending", "status": "True"}]}},
+                )
+            ],
             "suspended by an admission webhook or controller that set spec.suspend: RayCluster ray",
         ),
     ],
 )
-def test_it_is_told_by_whom(state: State, by: str) -> None:
-    assert suspended_by(state) == by
+def test_it_is_told_by_whom(owners: list[tuple[str, KubeObject | None]], by: str) -> None:
+    assert suspended_by(owners, []) == by
 
 
 def test_pods_that_a_scheduling_gate_holds_are_told() -> None:
     gate = {"spec": {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}}
     pods = [{"metadata": {"name": f"worker-{number}"}, **gate} for number in range(6)]
     free: KubeObject = {"metadata": {"name": "head"}, "spec": {}}
-    by = suspended_by(State(ray_pods=[free, *pods]))
+    by = suspended_by([], [free, *pods])
     assert by.startswith("suspended by the scheduling gate kueue.x-k8s.io/admission: pods worker-0, worker-1")
     assert by.endswith("and 2 more")
-    assert suspended_by(State(ray_pods=[free], supervisor_pod=pods[0])).endswith("pods worker-0")
+    assert suspended_by([], [free, pods[0]]).endswith("pods worker-0")
 
 
 def test_a_stopped_stopwatch_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
