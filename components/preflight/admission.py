@@ -11,6 +11,7 @@ from components.preflight.pod_refusals import has_ray_cluster, refusals
 from components.preflight.prerequisites import missing
 from components.preflight.ray_cluster_refusals import ray_cluster_refusals
 from components.preflight.stack_name import unusable_name
+from components.preflight.volume_place import held_elsewhere, volume_warnings
 from components.shared.cluster_api import UnreachableError, connected
 from components.shared.refusal import refuse
 from components.stack_config import StackConfig
@@ -35,8 +36,10 @@ def admit(config: StackConfig) -> Plan:
             problems += taken_over(api, config.namespace, config.settings)
             problems += _refused_pods(api, config.namespace, config.settings)
             problems += ray_cluster_refusals(api, config.namespace, config.settings)
-            for warning in node_warnings(api, config.namespace, config.settings):
-                pulumi.warn(warning)
+            problems += held_elsewhere(api, config.namespace, config.settings)
+            for warnings in (node_warnings, volume_warnings):
+                for warning in warnings(api, config.namespace, config.settings):
+                    pulumi.warn(warning)
     except UnreachableError as reason:
         if not pulumi.runtime.is_dry_run():
             refuse(f"the cluster cannot be reached: {reason}")

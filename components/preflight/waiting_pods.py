@@ -8,12 +8,13 @@ priority are not looked at.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # The Kubernetes client's quantities and lists have no types.
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import cast
 
 from kubernetes import client
 
 from components.preflight.cluster_nodes import Node, Wanted, added_up, requests_of
+from components.preflight.node_labels import allows
 from components.ray_cluster.ray_pods import GPU
 from components.shared.cluster_api import TIMEOUT_SECONDS, read
 
@@ -65,17 +66,4 @@ def _matches(pod: client.V1Pod, labels: Mapping[str, str]) -> bool:
     required = affinity and affinity.required_during_scheduling_ignored_during_execution
     if not required:
         return True
-    return any(_all_hold(term.match_expressions or [], labels) for term in required.node_selector_terms)
-
-
-def _all_hold(rules: Iterable[Any], labels: Mapping[str, str]) -> bool:
-    return all(_holds(rule.operator, labels.get(rule.key), rule.values or []) for rule in rules)
-
-
-def _holds(operator: str, value: str | None, values: Sequence[str]) -> bool:
-    """Whether a label's value is one that a rule allows. Rules that compare numbers count as kept."""
-    if operator in ("In", "NotIn"):
-        return (value in values) == (operator == "In")
-    if operator in ("Exists", "DoesNotExist"):
-        return (value is not None) == (operator == "Exists")
-    return True
+    return allows(required, labels)
