@@ -47,6 +47,7 @@ store = ModelStore(
         storage=settings.storage,
         hardware=settings.hardware,
         scheduling=settings.scheduling,
+        network=settings.network,
         token=config.model_token,
     ),
     after(opts, fetch_image),

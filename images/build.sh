@@ -2,6 +2,8 @@
 # Runs in moby/buildkit: builds the files mounted at /context on $BASE and pushes them as $REFERENCE, with labels and
 # BuildKit's provenance, unless the registry has that image. $BUILDKIT is the image that this runs in.
 # Arguments are passed to the build. Secrets, where mounted: /secrets/push/.dockerconfigjson, /secrets/pip/{pip.conf,ca.crt}.
+# Where the site has them: $AUTHORITIES, a file of certificates that is trusted beside the image's own; $PROXY, with
+# $PROXY_USERNAME, $PROXY_PASSWORD and $NO_PROXY. Steps of a build get both as secrets, which no layer and no record has.
 # What was resolved is pushed as $REFERENCE.record, with the bill of materials, and told in the termination message: a
 # name and a reference a line.
 set -eu
@@ -10,6 +12,24 @@ export BUILDKITD_FLAGS="--root=/state/buildkit --config=/context/buildkitd.toml 
 mkdir -p /state/.docker /state/context /state/probe /state/record
 [ ! -e /secrets/push/.dockerconfigjson ] || cp /secrets/push/.dockerconfigjson /state/.docker/config.json
 cp -rL /context/. /state/context
+
+# Prints a text for the user part of an address.
+encoded() { printf %s "$1" | od -An -v -tx1 | tr -d '\n' | tr ' ' %; }
+
+if [ -n "${AUTHORITIES:-}" ]; then
+  cat /etc/ssl/certs/ca-certificates.crt "$AUTHORITIES" > /state/trusted.crt
+  export SSL_CERT_FILE=/state/trusted.crt
+  set -- "$@" --secret=id=ca.crt,src=/state/trusted.crt
+fi
+if [ -n "${PROXY:-}" ]; then
+  if [ -n "${PROXY_USERNAME:-}" ]; then
+    PROXY="${PROXY%%//*}//$(encoded "$PROXY_USERNAME"):$(encoded "$PROXY_PASSWORD")@${PROXY#*//}"
+  fi
+  for name in HTTPS_PROXY https_proxy HTTP_PROXY http_proxy; do echo "export $name='$PROXY'"; done > /state/proxy
+  for name in NO_PROXY no_proxy; do echo "export $name='${NO_PROXY:-}'"; done >> /state/proxy
+  . /state/proxy
+  set -- "$@" --secret=id=proxy,src=/state/proxy
+fi
 
 # build FOLDER ARGUMENT…
 build() {

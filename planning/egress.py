@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from planning.settings.sections import Image, Model, Network
@@ -15,7 +16,7 @@ def download_peers(network: Network, model: Model) -> list[Peer]:
     """Where the weights come from. Git LFS often redirects to another host, by HTTPS."""
     if network.downloads is not None:
         return network.downloads
-    return _everywhere({port_of_address(model.repository), HTTPS})
+    return _with_proxy(_everywhere({port_of_address(model.repository), HTTPS}), network)
 
 
 def build_peers(network: Network, image: Image) -> list[Peer]:
@@ -24,7 +25,7 @@ def build_peers(network: Network, image: Image) -> list[Peer]:
         return network.builds
     references = [*(f"{registry}/image" for registry in (image.push, image.mirror) if registry)]
     references += [reference for reference in (image.base, image.fetch_base, image.buildkit) if reference]
-    return _everywhere({port_of_reference(reference) for reference in references} | {HTTPS, HTTP})
+    return _with_proxy(_everywhere({port_of_reference(reference) for reference in references} | {HTTPS, HTTP}), network)
 
 
 def port_of_address(address: str) -> int:
@@ -38,6 +39,19 @@ def port_of_reference(reference: str) -> int:
     host, slash, _ = reference.partition("/")
     written = re.search(r":([0-9]+)$", host)
     return int(written[1]) if slash and written else HTTPS
+
+
+def _with_proxy(peers: list[Peer], network: Network) -> list[Peer]:
+    """Add the site's proxy: its address if that is written, else its port everywhere, for a policy takes no names."""
+    if network.proxy is None:
+        return peers
+    proxy = urlsplit(network.proxy)
+    port = proxy.port or SCHEME_PORTS[proxy.scheme]
+    try:
+        added = [Peer(address=str(ip_network(proxy.hostname or "")), port=port)]
+    except ValueError:
+        added = _everywhere({port})
+    return [*peers, *(peer for peer in added if peer not in peers)]
 
 
 def _everywhere(ports: Iterable[int]) -> list[Peer]:

@@ -2,6 +2,7 @@
 
 from components.image.recipes import Recipe, buildkit_image
 from components.shared.pods import ARCHITECTURE, Manifest, environment, tolerations
+from components.shared.site_network import use_site_network
 from planning import builds
 from planning.settings.sections import Image, StackSettings
 
@@ -13,7 +14,7 @@ def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volu
         name: secret for name, secret in (("push", settings.push_secret), ("pip", settings.pip_secret)) if secret
     }
     variables = {"REFERENCE": reference, "BASE": recipe.base, "BUILDKIT": buildkit_image(settings)}
-    return {
+    pod: Manifest = {
         "automountServiceAccountToken": False,
         "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else [],
         "nodeSelector": {ARCHITECTURE: builds.LOCK_ARCHITECTURE},
@@ -46,6 +47,8 @@ def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volu
             *({"name": name, "secret": {"secretName": secret}} for name, secret in secrets.items()),
         ],
     }
+    use_site_network(pod, stack.network)
+    return pod
 
 
 def build_resources(recipe: Recipe, settings: Image) -> Manifest:

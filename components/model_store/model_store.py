@@ -20,8 +20,9 @@ from components.shared.pods import (
 )
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
+from components.shared.site_network import use_site_network
 from planning.folders import cache_folder, model_folder
-from planning.settings.sections import Hardware, Model, Scheduling, Storage
+from planning.settings.sections import Hardware, Model, Network, Scheduling, Storage
 
 MODELS = "/mnt/models"
 """Where the pods that serve find models, as in the article."""
@@ -41,6 +42,7 @@ class ModelStoreArgs:
     storage: Storage
     hardware: Hardware
     scheduling: Scheduling
+    network: Network
     token: pulumi.Input[str] | None = None
     """Token of a private repository."""
 
@@ -139,6 +141,7 @@ def _download_pod(
         ],
     )
     mount_weights(pod, claim, VOLUME)
+    use_site_network(pod, args.network)
     return pod | beside_the_volume(args.storage)
 
 

@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.preflight.build_prerequisites import of_images
 from components.preflight.namespace_user import outside_the_range
+from components.preflight.network_prerequisites import of_network
 from components.preflight.storage_classes import of_storage
 from components.shared.cluster_api import ABSENT, NOT_FOUND, TIMEOUT_SECONDS, read
 from planning.problems import Problem
@@ -40,6 +41,7 @@ def missing(api: client.ApiClient, namespace: str, settings: StackSettings) -> I
         yield Problem("cluster", "KubeRay is not installed: the API server knows no RayCluster", INSTALL_KUBERAY)
     yield from of_storage(api, namespace, settings)
     yield from of_images(core, namespace, settings.image)
+    yield from of_network(core, namespace, settings)
 
 
 def _knows_ray_clusters(api: client.ApiClient) -> bool:

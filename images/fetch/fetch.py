@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from types import FrameType
 
+import connections
 import failure
 import inventory
 from download import Download, from_environment
@@ -49,6 +50,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     os.umask(0o002)
     try:
+        os.environ.update(connections.variables(os.environ))
         download = from_environment(os.environ)
         try:
             run(download)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from connections import without_password
 from download import PROTOCOLS, Download
 from failure import Failed, Interrupted
 from inventory import Inventory, ModelFile
@@ -89,9 +90,9 @@ class GitRepository:
         return done.stdout
 
     def explain(self, words: str) -> Failed | Interrupted:
-        """Return what the output of git or git-lfs means. The token is not in it."""
+        """Return what the output of git or git-lfs means. Neither the token nor the proxy's password is in it."""
         token = self.download.token
-        words = words.replace(token, "…") if token else words
+        words = without_password(words.replace(token, "…") if token else words, os.environ)
         return explain(words, self.download.repository, self.download.volume, token=bool(token))
 
     def resolve(self) -> str:

@@ -16,7 +16,7 @@ from failure import Failed, Interrupted
 from words import line_at, readable, telling_line
 
 URL = re.compile(r"\b(?:https?|ssh|git)://[^\s'\"<>)]+")
-PROXY_HINT = "Look at the proxy, and at its address in the environment variables HTTPS_PROXY and HTTP_PROXY."
+PROXY_HINT = "Look at the proxy, and at its address in deepseek:network.proxy."
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def _not_found(asked: Question, _: str) -> Failed:
 def _proxy_wants_credentials(asked: Question, line: str) -> Interrupted:
     proxy = asked.proxy(line) or "The proxy"
     return _lasting(
-        f"{proxy} wants credentials (HTTP 407) before it connects to {asked.server(line)}: put a user and a password "
-        f"into the proxy's address. {PROXY_HINT}",
+        f"{proxy} wants credentials (HTTP 407) before it connects to {asked.server(line)}: put them into "
+        f"a Secret, and its name into deepseek:network.proxySecret. {PROXY_HINT}",
         line,
     )
 
@@ -101,7 +101,7 @@ def _not_trusted(asked: Question, line: str) -> Interrupted:
     else:
         advice = (
             "the certificate authority (CA) that signed it is not among those that the fetch image trusts. A proxy or "
-            "mirror of a company has a CA of its own: add that CA to the image of deepseek:image.fetchReference"
+            "mirror of a company has a CA of its own: add its certificate to the Secret of deepseek:network.caSecret"
         )
     return _lasting(f"The certificate of {server} is not trusted: {advice}.", line)
 
@@ -132,7 +132,8 @@ def _unresolved(asked: Question, line: str) -> Interrupted:
     host = found[1] if found else urlsplit(asked.server(line)).netloc
     return _lasting(
         f"The host name {host} does not resolve inside the cluster: correct deepseek:model.repository, or let the "
-        "cluster's DNS know the name. Where the internet is behind a proxy, the proxy resolves it, if one is set.",
+        "cluster's DNS know the name. Where the internet is behind a proxy, set deepseek:network.proxy: the proxy "
+        "resolves the name.",
         line,
     )
 
@@ -145,7 +146,7 @@ def _unreachable(asked: Question, line: str) -> Interrupted:
     return _lasting(
         f"{asked.server(line)} cannot be reached from inside the cluster: correct host and port of "
         "deepseek:model.repository, or let the network's firewall and policies pass it. Where the internet is behind a "
-        "proxy, one must be set.",
+        "proxy, set deepseek:network.proxy.",
         line,
     )
 

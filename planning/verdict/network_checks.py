@@ -1,5 +1,6 @@
 """What can be refused of the keys of deepseek:network."""
 
+import re
 from collections.abc import Iterator
 
 from planning.problems import Problem
@@ -10,6 +11,9 @@ METADATA_PORTS = (80, 443, 987, 988, 8080, 32526)
 """At which clouds answer pods with their nodes' credentials: 80 all of them, 443 Google and IBM, 32526 Azure's host
 agent, the others nodes of GKE.
 """
+
+PROXY = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?")
+HOST = re.compile(r"\*|[A-Za-z0-9_.:/-]+")
 
 
 def host_network_is_trusted(stack: ResolvedStack) -> Iterator[Problem]:
@@ -54,4 +58,24 @@ def _fault(peer: Peer) -> tuple[str, str] | None:
     return None
 
 
-NETWORK_CHECKS = (host_network_is_trusted, peers_name_addresses_or_pods)
+def proxy_has_an_address(stack: ResolvedStack) -> Iterator[Problem]:
+    """The proxy is an address with a port, and its credentials stand in a Secret."""
+    network = stack.settings.network
+    if network.proxy is None:
+        for key, value in (("proxySecret", network.proxy_secret), ("noProxy", network.no_proxy)):
+            if value:
+                yield Problem(f"network.{key}", "is for a proxy, and there is none", "network.proxy beside it")
+        return
+    if "@" in network.proxy:
+        text = "has credentials in plain text"
+        yield Problem("network.proxy", text, "http://HOST:PORT, and network.proxySecret with username and password")
+    elif not PROXY.fullmatch(network.proxy):
+        text = f"'{network.proxy}' is no address of a proxy"
+        yield Problem("network.proxy", text, "http://HOST:PORT; the port has no default that all clients share")
+    for number, host in enumerate(network.no_proxy):
+        if not HOST.fullmatch(host):
+            text = f"'{host}' is no host, domain or address range"
+            yield Problem(f"network.noProxy.{number}", text, "one of them an entry, such as .example.com")
+
+
+NETWORK_CHECKS = (host_network_is_trusted, peers_name_addresses_or_pods, proxy_has_an_address)

@@ -11,6 +11,7 @@ from local.cluster.simulated import RunningCluster
 from planning.settings.sections.base import (
     ANOTHER_CLAIM,
     BOUNDS_ONLY,
+    CHECKS_ALL,
     CHECKS_BUILDS,
     CHECKS_DOWNLOAD,
     LATER_STARTS,
@@ -39,6 +40,7 @@ CLASSES = {
     str(LATER_STARTS["changing"]): (NO_WORK, NONE),
     str(UPDATES_POLICIES["changing"]): (NO_WORK, NONE),
     str(CHECKS_BUILDS["changing"]): ({BUILDS}, NONE),
+    str(CHECKS_ALL["changing"]): ({BUILDS, DOWNLOADS}, NONE),
     str(CHECKS_DOWNLOAD["changing"]): ({DOWNLOADS}, NONE),
     str(REPLACES_SERVING["changing"]): (NO_WORK, RELOADED),
     str(REPLACES_CLUSTER["changing"]): ({RAY}, ANEW),

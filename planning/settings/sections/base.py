@@ -67,6 +67,7 @@ REPLACES_SERVING = changing("replaces the serving Job: serving stops until the m
 REBUILDS = changing("builds both images and checks the weights first, then replaces the Ray cluster")
 CHECKS_BUILDS = changing("runs the build Jobs again, which find their images in the registry")
 CHECKS_DOWNLOAD = changing("runs the download Job again, which finds the weights")
+CHECKS_ALL = changing("runs the build and download Jobs again, which find everything; nothing that serves is touched")
 BOUNDS_ONLY = changing("takes effect the next time that something has to be waited for")
 LATER_STARTS = changing("takes effect when vLLM starts the next time; what serves is not touched")
 UPDATES_POLICIES = changing("updates NetworkPolicies in place; nothing that serves is touched")

@@ -6,7 +6,16 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
-from planning.settings.sections.base import REPLACES_CLUSTER, UPDATES_POLICIES, Count, Name, Section, changing
+from planning.settings.sections.base import (
+    CHECKS_ALL,
+    REPLACES_CLUSTER,
+    UPDATES_POLICIES,
+    Count,
+    Name,
+    Section,
+    Text,
+    changing,
+)
 
 
 def _range(written: object) -> object:
@@ -77,6 +86,39 @@ class Network(Section):
             "needs LimitMEMLOCK=infinity, which each pod checks before vLLM starts."
         ),
         json_schema_extra=REPLACES_CLUSTER,
+    )
+    ca_secret: Name | None = Field(
+        default=None,
+        description=(
+            "Secret whose key `ca.crt` has certificates (PEM) of authorities that git, pip and BuildKit trust beside "
+            "the usual ones: those of a company's proxy, registry or mirror. It must be in `image.buildNamespace` too."
+        ),
+        json_schema_extra=CHECKS_ALL,
+    )
+    proxy: Text | None = Field(
+        default=None,
+        description=(
+            "Proxy through which git, pip, apt and BuildKit leave the cluster, for HTTP and HTTPS, without "
+            "credentials. Pods that serve connect to nothing outside."
+        ),
+        examples=["http://proxy.example.com:3128"],
+        json_schema_extra=CHECKS_ALL,
+    )
+    proxy_secret: Name | None = Field(
+        default=None,
+        description=(
+            "Secret of type kubernetes.io/basic-auth (keys `username` and `password`) for a proxy that wants "
+            "credentials. It must be in `image.buildNamespace` too."
+        ),
+        json_schema_extra=CHECKS_ALL,
+    )
+    no_proxy: list[Text] = Field(
+        default=[],
+        description=(
+            "Hosts, domains such as `.example.com` and address ranges that are reached without the proxy, such as a "
+            "registry inside."
+        ),
+        json_schema_extra=CHECKS_ALL,
     )
     dns: list[Peer] = Field(
         default=[CLUSTER_DNS],

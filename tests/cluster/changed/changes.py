@@ -57,6 +57,7 @@ class Route:
 
 CLAIM, QUEUE = "theirs", "inference"
 REGISTRY_SECRET, OTHER_REGISTRY_SECRET, PIP_SECRET = "registry", "registry-2", "package-mirror"
+CA_SECRET, PROXY_SECRET = "authorities", "proxy"
 H100, H200 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"
 RDMA, HUGE_PAGES = "rdma/hca", "hugepages-2Mi"
 POOL = {"example.com/pool": "inference"}
@@ -132,6 +133,10 @@ OF_IMAGES_AND_WEIGHTS = Route(
         Change("image.buildStorage", "200Gi"),
         Change("image.buildUserNamespace", value=True),
         Change("image.pullSecret", OTHER_REGISTRY_SECRET),
+        Change("network.caSecret", CA_SECRET),
+        Change("network.proxy", "http://proxy.example.com:3128"),
+        Change("network.proxySecret", PROXY_SECRET),
+        Change("network.noProxy", [".example.com"]),
         Change("image.mirror", "mirror.example.com"),
         Change("image.base", BASE),
         Change("image.fetchBase", FETCH_BASE),

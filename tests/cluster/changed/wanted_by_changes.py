@@ -10,6 +10,7 @@ from local.cluster.simulated_nodes import NODES, gpu_node
 from local.cluster.volumes import CLASSES, STORAGE_CLASS
 from tests.cluster.changed.changes import (
     BUILD_NAMESPACE,
+    CA_SECRET,
     CLAIM,
     H100,
     H200,
@@ -17,6 +18,7 @@ from tests.cluster.changed.changes import (
     OTHER_REGISTRY_SECRET,
     PIP_SECRET,
     POOL,
+    PROXY_SECRET,
     QUEUE,
     RDMA,
     REGISTRY_SECRET,
@@ -76,6 +78,8 @@ def _objects() -> Mapping[str, dict[str, Any]]:
             (REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
             (OTHER_REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
             (PIP_SECRET, "Opaque", {"pip.conf": ""}),
+            (CA_SECRET, "Opaque", {"ca.crt": ""}),
+            (PROXY_SECRET, "kubernetes.io/basic-auth", {"username": "site", "password": "example"}),
         )
     }
     claim = {

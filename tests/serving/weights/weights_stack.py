@@ -51,6 +51,7 @@ def weights_program() -> None:
             storage=settings.storage,
             hardware=settings.hardware,
             scheduling=settings.scheduling,
+            network=settings.network,
         ),
         opts,
     )

@@ -6,6 +6,7 @@ import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -51,7 +52,7 @@ class Pod:
         name = reference.translate(str.maketrans("/:@", "___"))
         (self.root / "registry" / name).write_text(f"{digest}\n")
 
-    def build(self, base: str = BASE) -> subprocess.CompletedProcess[str]:
+    def build(self, base: str = BASE, **site: str) -> subprocess.CompletedProcess[str]:
         script = (IMAGES / "build.sh").read_text()
         # A path begins after a space, a quote, an equals sign; /state/context is not the mounted /context.
         script = re.sub(r"(?<![\w/])/(?=context|state|secrets|dev/termination-log)", f"{self.root}/", script)
@@ -60,6 +61,7 @@ class Pod:
             "REFERENCE": REFERENCE,
             "BASE": base,
             "BUILDKIT": BUILDKIT,
+            **site,
         }
         command = ["sh", "-c", script, "build.sh", "--opt=build-arg:REQUIREMENTS=lock.txt"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -161,3 +163,52 @@ def test_secrets_are_given_to_the_build_where_they_are_mounted(pod: Pod) -> None
     assert f"--secret=id=pip.conf,src={pod.root}/secrets/pip/pip.conf" in build
     assert f"--secret=id=ca.crt,src={pod.root}/secrets/pip/ca.crt" in build
     assert (pod.root / "state/.docker/config.json").exists()
+
+
+def variables(pod: Pod) -> dict[str, str]:
+    """Return what a step of a build finds in its secret `proxy`."""
+    names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy")
+    script = f". {pod.root}/state/proxy; " + "; ".join(f'echo "${name}"' for name in names)
+    said = subprocess.run(["sh", "-c", script], env={}, capture_output=True, text=True, check=True).stdout
+    return dict(zip(names, said.splitlines(), strict=True))
+
+
+def test_buildkit_and_each_step_leave_by_the_sites_proxy_and_nothing_records_its_password(pod: Pod) -> None:
+    proxy = {"PROXY": "http://proxy.example.com:3128", "PROXY_USERNAME": "site user", "PROXY_PASSWORD": "p@ss/'1%"}
+    assert pod.build(**proxy, NO_PROXY=".example.com,10.0.0.0/8").returncode == 0
+    found = variables(pod)
+    assert found.pop("NO_PROXY") == found.pop("no_proxy") == ".example.com,10.0.0.0/8"
+    [address] = set(found.values())
+    parts = urlsplit(address)
+    assert (unquote(parts.username or ""), unquote(parts.password or "")) == ("site user", "p@ss/'1%")
+    assert (parts.scheme, parts.hostname, parts.port) == ("http", "proxy.example.com", 3128)
+    builds = [asked for asked in pod.asked() if f"name={REFERENCE}," in asked]
+    assert all(f"--secret=id=proxy,src={pod.root}/state/proxy" in asked.split() for asked in builds)
+    assert not any("3128" in asked for asked in pod.asked())
+
+
+def test_a_proxy_without_credentials_is_taken_as_it_is(pod: Pod) -> None:
+    assert pod.build(PROXY="http://proxy.example.com:3128").returncode == 0
+    assert variables(pod)["https_proxy"] == "http://proxy.example.com:3128"
+
+
+def test_the_sites_authorities_are_trusted_beside_the_usual_ones(pod: Pod) -> None:
+    authorities = pod.root / "ca.crt"
+    authorities.write_text("the company's")
+    assert pod.build(AUTHORITIES=str(authorities)).returncode == 0
+    trusted = (pod.root / "state/trusted.crt").read_text()
+    assert "BEGIN CERTIFICATE" in trusted
+    assert trusted.endswith("the company's")
+    [build] = [asked for asked in pod.asked() if f"name={REFERENCE}," in asked]
+    assert f"--secret=id=ca.crt,src={pod.root}/state/trusted.crt" in build.split()
+
+
+def test_pips_own_authority_comes_before_the_sites(pod: Pod) -> None:
+    (pod.root / "secrets/pip").mkdir()
+    (pod.root / "secrets/pip/ca.crt").write_text("pip's")
+    authorities = pod.root / "ca.crt"
+    authorities.write_text("the company's")
+    assert pod.build(AUTHORITIES=str(authorities)).returncode == 0
+    [build] = [asked for asked in pod.asked() if f"name={REFERENCE}," in asked]
+    given = [word for word in build.split() if word.startswith("--secret=id=ca.crt")]
+    assert given[-1].endswith("secrets/pip/ca.crt")

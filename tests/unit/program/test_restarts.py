@@ -18,6 +18,7 @@ SERVE = "Job serve"
 CLAIM, DOWNLOAD, MOUNT, REMOVE = "Job claim", "Job download", "Job mount", "Job remove"
 RESTARTED_BY = {
     "fetch/claim": {CLAIM},
+    "fetch/connections": {DOWNLOAD},
     "fetch/download": {CLAIM, DOWNLOAD},
     "fetch/earlier": {DOWNLOAD},
     "fetch/failure": {CLAIM, DOWNLOAD, MOUNT, REMOVE},
