@@ -32,4 +32,4 @@ def _lacking(core: client.CoreV1Api, key: str, secret: str, namespace: str, keys
         lacking = [name for name in keys if name not in (found.data or {})]
         if lacking:
             text = f"Secret '{secret}' in namespace '{namespace}' has no key {' and no key '.join(lacking)}"
-            yield Problem(key, text, f"the keys {' and '.join(keys)}" if len(keys) > 1 else f"the key {keys[0]}")
+            yield Problem(key, text, f"a Secret with {' and '.join(keys)}")
