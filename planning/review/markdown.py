@@ -7,6 +7,8 @@ turns the direction of writing, is shown by its number. Source: CommonMark 0.31,
 
 import re
 import unicodedata
+from bisect import bisect_right
+from itertools import accumulate
 
 LONGEST_SPAN, LONGEST_CELL, LONGEST_BLOCK = 1_000, 120, 8_000
 """Characters that are shown."""
@@ -42,9 +44,12 @@ def word(text: str) -> str:
 
 
 def fenced(text: str) -> str:
-    """Return a code block."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    shown = _cut("\n".join(_visible(line) for line in lines), LONGEST_BLOCK)
+    """Return a code block. Where it is too long, its last line tells how many lines are left out."""
+    lines = [_visible(line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    fitting = bisect_right(list(accumulate(len(line) + 1 for line in lines)), LONGEST_BLOCK + 1)
+    kept = lines[: max(fitting, 1)]
+    more = [f"… and {len(lines) - len(kept)} more lines"] if len(kept) < len(lines) else []
+    shown = "\n".join([_cut("\n".join(kept), LONGEST_BLOCK), *more])
     fence = "`" * max(3, _longest_run(shown) + 1)
     return f"{fence}text\n{shown}\n{fence}"
 

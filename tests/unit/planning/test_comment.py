@@ -1,12 +1,18 @@
 """The comment itself: what a preview may hold that would break it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from planning.problems import Problem, Refused
+from planning.render import as_text
 from planning.review import comment as review
 from planning.review.preview import Preview, read
+from tests.unit.planning.stacks import plan
 
 
 def test_numbers_that_the_engine_writes_otherwise_are_no_change() -> None:
@@ -35,6 +41,35 @@ def test_a_comment_stays_below_the_limit_of_github() -> None:
     assert max(len(changed), len(refused)) < 65_536
     assert changed.count("more\n") == 2, "says how many warnings and resources are left out"
     assert changed.rstrip().endswith("</details>")
+
+
+TEXTS = st.lists(st.builds("{}{}".format, st.integers(0, 99), st.integers(0, 1200).map("*".__mul__)), max_size=99)
+
+
+@given(texts=TEXTS)
+def test_as_many_warnings_are_shown_as_are_told(texts: list[str]) -> None:
+    """Those that do not fit are told by their number, and one that is said twice is one."""
+    said = [{"severity": "warning", "message": f"warning: {text}\n"} for text in texts]
+    shown = review.comment(Preview.model_validate({"diagnostics": said}))
+    listed, left_out = shown.count("\n- warning: "), re.search(r"\n- … and (\d+) more\n", shown)
+    assert listed + (int(left_out[1]) if left_out else 0) == len(set(texts))
+
+
+@given(lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=99))
+def test_as_many_lines_of_a_refusal_are_shown_as_are_told(lengths: list[int]) -> None:
+    """Its heading has the number of problems."""
+    refused = str(Refused([Problem("key", f"{number}" + "*" * length) for number, length in enumerate(lengths)]))
+    shown = review.comment(Preview.model_validate({"diagnostics": [{"severity": "error", "message": refused}]}))
+    assert f"the stack file has {len(lengths)} problem" in shown
+    listed, left_out = shown.count("\n  key: "), re.search(r"\n… and (\d+) more lines\n", shown)
+    assert listed + (int(left_out[1]) if left_out else 0) == len(lengths)
+
+
+@pytest.mark.parametrize("change", [{}, {"serving": {"enforceEager": True, "authentication": "none"}}])
+def test_the_planner_shows_each_warning_once(change: dict[str, Any]) -> None:
+    planned = plan(**change)
+    assert as_text(planned).count("\n\nnote: ") == len(planned.warnings) == len(set(planned.warnings))
+    assert len(planned.warnings) == 1 + 2 * bool(change)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "error: no stack"])
