@@ -18,8 +18,11 @@ CONFIGURATION = "PULUMI_CONFIG"
 def refuse(reason: str) -> NoReturn:
     """Tell the reason as an error of the stack, and end the program.
 
-    Inside the Automation API's own process this raises pulumi.RunError: any other end of the program would count as a
-    program without resources, and the engine would delete what runs.
+    Inside the Automation API's own process (an inline program) this raises pulumi.RunError, and the engine repeats the
+    reason after "an unhandled error occurred". One error cannot be had there: the engine passes over a program's end
+    in silence only where the response says `bail` (pkg/resource/deploy/source_eval.go), and Pulumi's server for inline
+    programs never does (sdk/python/lib/pulumi/automation/_server.py): it logs a RunError and returns it too. An end
+    without an error would count as a program without resources, and the engine would delete what runs.
     """
     if CONFIGURATION not in os.environ:
         raise pulumi.RunError(reason) from None
