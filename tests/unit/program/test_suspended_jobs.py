@@ -1,5 +1,7 @@
 """Jobs that wait in a queue are told during an `up`, and this time does not count against their bounds."""
 
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ import grpc
 import pulumi
 import pytest
 from kubernetes import client
+from pulumi.runtime import mocks, settings
 
 from components import suspended_jobs
 from components.suspended_jobs import SuspendedJobs, tell_of_suspended_jobs
@@ -129,38 +132,59 @@ def test_a_preview_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tell_of_suspended_jobs(None)  # pyright: ignore[reportArgumentType]
 
 
+class Engine(mocks.MockMonitor):
+    """Is there for some looks."""
+
+    looks = 3
+
+    def SupportsFeature(self, request: Any) -> Any:  # noqa: N802  the name in the protocol
+        self.looks -= 1
+        if self.looks < 0:
+            raise grpc.RpcError
+        return super().SupportsFeature(request)  # pyright: ignore[reportUnknownMemberType]
+
+
+class NoResources(pulumi.runtime.Mocks):
+    """For a program that makes none."""
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        raise AssertionError(args.token)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> Any:
+        raise AssertionError(args.name)
+
+
 def test_an_up_tells_on_until_its_engine_is_gone(
-    cluster: tuple[client.ApiClient, StubApi], monkeypatch: pytest.MonkeyPatch
+    cluster: tuple[client.ApiClient, StubApi], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     api, server = cluster
     now_in(server, [job("download-1", suspend=True)])
-    monkeypatch.setattr(suspended_jobs, "LOOK_SECONDS", 0.01)
+    server.answers = {
+        **server.answers,
+        "/apis/batch/v1/namespaces/builds/jobs": [job("build-1", suspend=True)],
+        "/api/v1/namespaces/builds/pods": list[Any](),
+    }
 
     def connected(*_: object) -> nullcontext[client.ApiClient]:
         return nullcontext(api)
 
     monkeypatch.setattr(suspended_jobs, "connected", connected)
-    told = list[str]()
-    monkeypatch.setattr(suspended_jobs.pulumi.log, "info", told.append)
-    config = SimpleNamespace(
-        settings=parse(raw(image={"buildNamespace": "builds"})), namespace="deepseek", kubeconfig=None, context=None
-    )
-    server.answers = {**server.answers, "/apis/batch/v1/namespaces/builds/jobs": [job("build-1", suspend=True)]}
-    server.answers = {**server.answers, "/api/v1/namespaces/builds/pods": []}
-    suspended_jobs.look_on(cast("Any", config), Engine(looks=3))
-    assert [text.partition(";")[0] for text in told] == [
+    monkeypatch.setattr(suspended_jobs, "LOOK_SECONDS", 0.01)
+    engine, logger = Engine(NoResources()), logging.getLogger("pulumi")
+    caplog.set_level("INFO", "pulumi")
+    monkeypatch.setattr(settings, "SETTINGS", settings.SETTINGS)  # this is no preview; later tests are
+    pulumi.runtime.set_mocks(engine.mocks, "deepseek", "unit", preview=False, monitor=engine, logger=logger)
+    stack = parse(raw(image={"buildNamespace": "builds"}))
+    config = SimpleNamespace(settings=stack, namespace="deepseek", kubeconfig=None, context=None)
+    before = set(threading.enumerate())
+    tell_of_suspended_jobs(cast("Any", config))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert engine.looks == -1
+    assert [text.partition(";")[0] for text in caplog.messages] == [
         "suspended by Kueue (queue a100): Job download-1",
         "suspended by Kueue (queue a100): Job build-1",
     ]
-
-
-class Engine:
-    """Is there for some looks."""
-
-    def __init__(self, looks: int) -> None:
-        self.looks = looks
-
-    def SupportsFeature(self, _: object) -> None:  # noqa: N802  the name in the protocol
-        self.looks -= 1
-        if self.looks < 0:
-            raise grpc.RpcError
+    asked = {query["labelSelector"][0] for _, query in server.asked}
+    assert asked == {"app.kubernetes.io/name=deepseek,app.kubernetes.io/instance=unit"}
