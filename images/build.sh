@@ -27,6 +27,7 @@ if [ -n "${PROXY:-}" ]; then
   fi
   for name in HTTPS_PROXY https_proxy HTTP_PROXY http_proxy; do echo "export $name='$PROXY'"; done > /state/proxy
   for name in NO_PROXY no_proxy; do echo "export $name='${NO_PROXY:-}'"; done >> /state/proxy
+  # shellcheck source=/dev/null
   . /state/proxy
   set -- "$@" --secret=id=proxy,src=/state/proxy
 fi

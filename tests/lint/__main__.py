@@ -1,4 +1,4 @@
-"""The part of `make lint` beside ruff and the types: workflows, scripts, Dockerfiles, secrets, manifests.
+"""The part of `make lint` beside ruff and the types: imports, workflows, scripts, Dockerfiles, secrets, manifests.
 
 A check that does not hold here is waived where the linter reads it, with its reason beside it: in the workflow or the
 script itself, in hadolint.yaml, in `SECRETS` below, in waivers.py.
@@ -43,6 +43,11 @@ def _told(name: str, found: str) -> bool:
     return not found
 
 
+def imports() -> str:
+    """Return which contract of pyproject.toml an import breaks: who may know whom."""
+    return _output(BIN / "lint-imports", "--no-cache")
+
+
 def workflows() -> str:
     """Return what zizmor finds in the permissions and triggers of the workflows."""
     return _output(BIN / "zizmor", "--offline", "--quiet", ".github/workflows")
@@ -84,6 +89,7 @@ def article() -> str:
 
 
 LINTERS: Mapping[str, Callable[[], str]] = {
+    "import-linter": imports,
     "zizmor": workflows,
     "actionlint": workflow_syntax,
     "shellcheck": scripts,

