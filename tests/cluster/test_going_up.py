@@ -26,7 +26,7 @@ from tests.sampling import swept
 Cause = Callable[[ApiServer], AbstractContextManager[None]]
 Config = dict[str, dict[str, Any]]
 
-GPUS = "8 nvidia.com/gpu on a node with kubernetes.io/arch=amd64, nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB"
+GPUS = "8 nvidia.com/gpu on a node with nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB"
 BOUND_SECONDS = 600.0
 """More than all bounds of the stacks below together, on a slow machine; the defaults are hours."""
 NOT_JOINED = "the Ray nodes have not joined within 15 s (scheduling.joinTimeout)"
