@@ -14,6 +14,8 @@ SCHEME_PORTS = {"https": HTTPS, "http": HTTP, "ssh": 22, "git": 9418}
 
 def download_peers(network: Network, model: Model) -> list[Peer]:
     """Where the weights come from. Git LFS often redirects to another host, by HTTPS."""
+    if model.folder:
+        return []
     if network.downloads is not None:
         return network.downloads
     return _with_proxy(_everywhere({port_of_address(model.repository), HTTPS}), network)

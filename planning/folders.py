@@ -13,9 +13,13 @@ SLASH = "+"
 """Stands for a slash of a revision in the name of its folder. The stack file takes no revision with this character."""
 
 
+ADOPTED = "adopted"
+"""Holds the manifests of folders that somebody else filled (images/fetch/adopt.py)."""
+
+
 def model_folder(model: Model) -> str:
-    """Return the folder of a model's revision: two path segments. No two revisions have the same."""
-    return f"{model.short_name}/{model.revision.replace('/', SLASH)}"
+    """Return the folder that somebody filled, else that of the revision: two path segments, no two with the same."""
+    return model.folder or f"{model.short_name}/{model.revision.replace('/', SLASH)}"
 
 
 def cache_folder(model: Model) -> str:

@@ -94,7 +94,9 @@ def make_plan(settings: StackSettings) -> Plan:
             weights_bytes=repository_bytes(architecture, precision),
             disk_bytes=disk_needed(architecture, precision),
             disk_bytes_for_two=disk_needed(architecture, precision, revisions=2),
-            download_seconds=download_seconds(architecture, precision, bandwidth) if bandwidth else None,
+            download_seconds=download_seconds(architecture, precision, bandwidth)
+            if bandwidth and not settings.model.folder
+            else None,
         )
     # The arithmetic needs settings that divide; where they do not, those with the problems' own fixes stand in.
     sound = _repaired(stack, problems)

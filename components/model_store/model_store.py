@@ -68,7 +68,9 @@ class ModelStore(pulumi.ComponentResource):
         super().__init__("deepseek:index:ModelStore", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.claim_name = claim(args.storage, child)
-        config_map = programs_config_map("download", "weights", programs("fetch/fetch"), child)
+        config_map = programs_config_map(
+            "download", "weights", programs("fetch/adopt" if args.model.folder else "fetch/fetch"), child
+        )
         mount = MountArgs(
             claim=self.claim_name,
             image=args.image,
@@ -128,7 +130,7 @@ def _download_pod(
         "DOWNLOAD_PODS": str(args.storage.download_pods),
     }
     pod = program_pod(
-        "fetch",
+        "adopt" if args.model.folder else "fetch",
         image=args.image,
         scheduling=args.scheduling,
         config_map=config_map,
@@ -137,7 +139,7 @@ def _download_pod(
             *environment(settings),
             field_variable("JOB_NAME", "metadata.labels['batch.kubernetes.io/job-name']"),
             field_variable("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
-            *_token_variable(args.token, opts),
+            *_token_variable(None if args.model.folder else args.token, opts),
         ],
     )
     mount_weights(pod, claim, VOLUME)

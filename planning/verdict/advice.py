@@ -55,7 +55,7 @@ def unplanned_flags(settings: StackSettings) -> list[str]:
 
 def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
     model, known = stack.settings.model, stack.known
-    if not is_commit(model.revision):
+    if model.folder is None and not is_commit(model.revision):
         yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
     if known and model.precision and model.precision != known[1]:
         yield f"model.precision: {model.repository} stores {known[1]}, and nothing converts it to {model.precision}"

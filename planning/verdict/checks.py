@@ -133,7 +133,7 @@ def _claim_is_large_enough(stack: ResolvedStack) -> Iterator[Problem]:
 def _download_ends_in_time(stack: ResolvedStack) -> Iterator[Problem]:
     storage, architecture = stack.settings.storage, stack.architecture
     bandwidth = storage.download_bits_per_second
-    if architecture is None or bandwidth is None:
+    if architecture is None or bandwidth is None or stack.settings.model.folder:
         return
     seconds = download_seconds(architecture, stack.precision, bandwidth)
     if seconds > storage.download_timeout:

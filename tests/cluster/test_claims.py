@@ -8,6 +8,7 @@ import in_cluster
 import pytest
 from claim import ClaimCheck
 from failure import Failed
+from own_deadline import OwnDeadline
 from pulumi import automation
 
 from local.cluster.api_server import ApiError, ApiServer
@@ -47,7 +48,13 @@ def make_class(api: ApiServer, name: str, provisioner: str, mode: str) -> None:
 
 
 def why(api: ApiServer, claim_name: str, mount_job: str, seconds: float) -> str:
-    check = ClaimCheck(claim=claim_name, mount_job=mount_job, namespace=NAMESPACE, timeout_seconds=seconds)
+    check = ClaimCheck(
+        claim=claim_name,
+        mount_job=mount_job,
+        namespace=NAMESPACE,
+        timeout_seconds=seconds,
+        deadline=OwnDeadline("claim"),
+    )
     with pytest.raises(Failed) as failed:
         check.wait()
     assert api.request("GET", f"{CORE}/persistentvolumeclaims/{claim_name}")["status"]["phase"] == "Pending"

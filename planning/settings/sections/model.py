@@ -12,6 +12,8 @@ Address = Annotated[str, AfterValidator(check_address), WithJsonSchema({"type": 
 """Of a git repository, without a user's name or password in it: a token has its own key."""
 Revision = Annotated[str, AfterValidator(check_revision), WithJsonSchema({"type": "string", "pattern": REVISION})]
 
+FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
+
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 class Architecture(TypedDict, total=False):
@@ -56,6 +58,18 @@ class Model(Section):
             "once, at its first download. Code of the repository (`--trust-remote-code`) runs only from a commit."
         ),
         json_schema_extra=REDOWNLOADS,
+    )
+    folder: Annotated[str, Field(pattern=FOLDER, max_length=200)] | None = Field(
+        default=None,
+        description=(
+            "Folder of `storage.existingClaim` that somebody has filled with the model's files. Nothing is downloaded: "
+            "every file is read once, and its digest kept on the volume. `repository` still says which model it is."
+        ),
+        examples=["models/DeepSeek-V3"],
+        json_schema_extra=changing(
+            "reads the folder by the download Job first, then replaces the Ray cluster: serving stops until the model "
+            "is loaded again"
+        ),
     )
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?$", max_length=63)] | None = Field(
         default=None,

@@ -158,6 +158,7 @@ OF_IMAGES_AND_WEIGHTS = Route(
         Change("storage.storageClass", "local"),
         Change("storage.existingClaim", CLAIM),
         Change("storage.otherRevisions", "remove"),
+        Change("model.folder", "models/V3", along={"storage.otherRevisions": "keep", "storage.downloadPods": 1}),
     ),
 )
 ON_ONE_NODE = Route(

@@ -17,6 +17,7 @@ GATE = "Job gate"
 SERVE = "Job serve"
 CLAIM, DOWNLOAD, MOUNT, REMOVE = "Job claim", "Job download", "Job mount", "Job remove"
 RESTARTED_BY = {
+    "fetch/adopt": set[str](),
     "fetch/claim": {CLAIM},
     "fetch/connections": {DOWNLOAD},
     "fetch/download": {CLAIM, DOWNLOAD},
@@ -34,6 +35,7 @@ RESTARTED_BY = {
     "fetch/progress": {CLAIM, DOWNLOAD},
     "fetch/removal": {REMOVE},
     "fetch/repetition": {CLAIM, DOWNLOAD, MOUNT},
+    "fetch/safetensors_header": set[str](),
     "fetch/transfer": {DOWNLOAD},
     "fetch/verification": {DOWNLOAD},
     "fetch/words": {CLAIM, DOWNLOAD, MOUNT},
