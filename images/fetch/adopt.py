@@ -176,7 +176,8 @@ def _digests(
         try:
             while pending:
                 finished, _ = wait(pending, timeout=INTERVAL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in finished:
+                # What was read is kept before an error ends the run.
+                for future in sorted(finished, key=lambda future: future.exception() is not None):
                     path = pending.pop(future)
                     done[path] = future.result()
                     _write(begun, {name: {**found[name], "sha256": digest} for name, digest in done.items()})

@@ -117,6 +117,7 @@ def test_a_run_that_was_killed_goes_on(folder: Path, run: Adopt, monkeypatch: py
         read.append(path.name)
         return digest_of(path, counter)
 
+    monkeypatch.setattr(adopt, "THREADS", 1)
     monkeypatch.setattr(adopt, "digest_of", killed)
     with pytest.raises(SystemExit):
         run()
