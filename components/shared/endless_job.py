@@ -1,4 +1,4 @@
-"""A Job that never completes: Pulumi goes on as soon as it has made it, but not before it has ended."""
+"""A Job that never completes: Pulumi waits for the deletion, not for the completion."""
 
 import pulumi
 import pulumi_kubernetes as k8s

@@ -166,7 +166,7 @@ class Look:
         name, namespace = self.claim["metadata"]["name"], self.claim["metadata"]["namespace"]
         return (
             f"set deepseek:storage.storageClass to a class that gives {_modes(self.claim)}, or see to it that the "
-            "provisioner of this one runs; the claim without a volume goes by "
+            "provisioner of this one runs; delete the pending claim with: "
             f"kubectl -n {namespace} delete persistentvolumeclaim {name}"
         )
 

@@ -103,7 +103,7 @@ def attempt(download: Download) -> None:
             finish(download, files)
     except Interrupted as why:
         ended = Failed if why.lasting else MayPass
-        raise ended(f"Git did not get on with {download.repository}: {why}") from why
+        raise ended(f"Git failed on {download.repository}: {why}") from why
 
 
 def make_folders(download: Download) -> None:

@@ -161,7 +161,7 @@ def is_dead(content: str) -> bool:
 
 
 def place() -> str:
-    """Return what pods have in common of which a Job starts one only after the one before has ended.
+    """Return an identity that successive pods of one Job index share.
 
     The name of the host alone is not enough: an equal Job of another stack, or of another cluster, gives it to its pods
     too, and both may mount one shared file system.

@@ -183,10 +183,8 @@ class Stage:
     def _attention_tensors(self, hidden_states: int) -> int:
         """Queries, latent keys and values and output of one layer's attention.
 
-        With so many hidden states around them.
-
-        Compiled code frees the projections early; one hidden state remains, and the two that came from the stage
-        before.
+        They come with `hidden_states` hidden-state tensors. Compiled code frees the projections early; one hidden state
+        remains, and the two that came from the stage before.
         """
         a, engine = self.architecture, self.engine
         latent = a.kv_lora_rank + a.qk_rope_head_dim

@@ -132,12 +132,10 @@ def stage_bytes(
     first: bool,
     last: bool,
 ) -> int:
-    """Bytes that vLLM reports as model loading, on one rank of a pipeline stage with so many layers.
+    """Bytes that vLLM reports as model loading, on one rank of a pipeline stage.
 
-    So many of them with experts.
-
-    Beside the weights it counts the float32 cache of rotary positions, one for all layers
-    (`rotary_embedding/deepseek_scaling_rope.py`).
+    `layers` is (all layers, those with experts). Beside the weights it counts the float32 cache of rotary positions,
+    one for all layers (`rotary_embedding/deepseek_scaling_rope.py`).
     """
     total_layers, moe_layers = layers
     total = FP32 * a.max_position_embeddings * a.qk_rope_head_dim

@@ -82,7 +82,7 @@ CAPACITY = [
 IMAGE = [
     Fault(
         "the serving image cannot be pulled",
-        ("waiting on is useless", f'ImagePullBackOff: Back-off pulling image "{ABSENT}/served:1": not found'),
+        ("gave up after", f'ImagePullBackOff: Back-off pulling image "{ABSENT}/served:1": not found'),
         config={"image": {"reference": f"{ABSENT}/served:1"}},
     ),
     Fault(
@@ -104,7 +104,7 @@ OPERATOR = [
     Fault(
         "KubeRay's operator is down",
         (
-            "waiting on is useless",
+            "gave up after",
             "KubeRay's operator does not react to the RayCluster: it is down, or does not watch this namespace",
         ),
         causes.the_operator_is_down,

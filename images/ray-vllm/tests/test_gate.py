@@ -113,7 +113,7 @@ def test_a_base_model_is_asked_to_complete_a_text(wait: Wait, model: StubModel) 
 def test_a_refusal_of_the_question_is_final_after_a_few_repeats(wait: Wait, model: StubModel) -> None:
     model.status = 404
     reason = wait(TIMEOUT_SECONDS="60")
-    assert "waiting on is useless" in reason
+    assert "gave up after" in reason
     assert "refused the question 5 times: HTTP 404" in reason
     assert model.requests.count(("POST", "/v1/chat/completions")) < 10
 
@@ -217,7 +217,7 @@ def test_a_flag_that_is_refused_ends_the_wait_early(wait: Wait, model: StubModel
     lines = [formatted("failed", kind="exit", same=same, after=0, retry_in=10, reason=words) for same in (1, 2)]
     api.log = "\n".join([formatted("joined", nodes="2/2"), *lines])
     reason = wait(TIMEOUT_SECONDS="60")
-    assert reason.startswith(f"m is not served: waiting on is useless, after 0 s: {words}")
+    assert reason.startswith(f"m is not served: gave up after 0 s: {words}")
 
 
 def test_warnings_are_told_of_these_objects_only(wait: Wait, model: StubModel, api: Api) -> None:

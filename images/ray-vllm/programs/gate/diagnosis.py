@@ -1,7 +1,7 @@
 """Why a model is not served (yet): what is wrong with pods, RayCluster, serving Job and vLLM, from one look at them.
 
-A finding that time will hardly mend has a patience, after which waiting on is useless; the others may take as long as
-the whole wait.
+Some findings hardly pass by themselves. Each of those has a patience of its own, after which the gate gives up. The
+others may take as long as the whole wait.
 """
 
 import re

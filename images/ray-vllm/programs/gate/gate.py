@@ -108,7 +108,7 @@ class Gate:
             return f"the Ray nodes have not joined within {self._plan.join_timeout:.0f} s (scheduling.joinTimeout)"
         over = self._patience.over(found, time.monotonic())
         if why := useless(state.story, self._stopwatch.total) or self._refusals.final or over:
-            return f"waiting on is useless, after {elapsed:.0f} s: {why}"
+            return f"gave up after {elapsed:.0f} s: {why}"
         return ""
 
     def _say(self, text: str) -> None:

@@ -39,7 +39,7 @@ class EngineWatch:
         """Return for how many seconds the engine has been silent; 0 when less than `hang`, or when it was not asked.
 
         It is not asked when the server takes no connection, because it has no files left, or refuses the question. Then
-        it hangs only if its log ends with requests that it does not get on with.
+        it hangs only if its log ends with requests that make no progress.
         """
         silence = self.silent_for()
         if silence <= self._hang or (self._was_not_asked() and not self._log.has_work):
