@@ -23,15 +23,17 @@ from planning.settings.sections.base import (
     UPDATES_POLICIES,
 )
 from tests.cluster.changed.change_checks import lost_claims, overlaps, unexplained, without_effect
-from tests.cluster.changed.change_table import ANEW, NONE, PAGE, RELOADED, effects, example, keys, out_of_order, row
+from tests.cluster.changed.change_page import PAGE, cells, page, rows
+from tests.cluster.changed.change_table import ANEW, NONE, RELOADED, effects, example, keys, out_of_order, row
 from tests.cluster.changed.changed_stack import ChangedStack
 from tests.cluster.changed.changes import ROUTES, STEPS, Route, Step
 from tests.cluster.changed.wanted_by_changes import wanted_by_changes
 from tests.cluster.world.stack_objects import changed as changed_resources
 from tests.sampling import swept
 
-LINES = PAGE.read_text(encoding="utf-8").splitlines()
-CELLS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| `")]
+TEXT = PAGE.read_text(encoding="utf-8")
+LINES = list(rows(TEXT))
+CELLS = [cells(line) for line in LINES]
 DOWNLOADS, BUILDS, RAY = "downloads the weights", "builds the serving image", "starts Ray"
 NO_WORK = frozenset[str]()
 CLASSES = {
@@ -54,7 +56,7 @@ CLASSES = {
 def kind(step: Step) -> tuple[bool, str]:
     """Return by the page whether a change only does work, and for how long nothing serves."""
     named = [f"`{step}`", example(step)]
-    done, without_service = next((cells[3:] for cells in CELLS if cells[:2] == named), ("", NONE))
+    done, without_service = next((found[3:] for found in CELLS if found[:2] == named), ("", NONE))
     return without_service == NONE and (DOWNLOADS in done or BUILDS in done), without_service
 
 
@@ -81,9 +83,12 @@ def test_every_key_of_the_stack_file_is_changed_once() -> None:
     assert {step.change.key for step in STEPS} == set(keys())
 
 
-def test_the_page_has_a_row_for_every_change_in_the_order_of_the_reference_page() -> None:
-    wanted = sorted(STEPS, key=lambda step: keys().index(step.change.key))
-    assert [cells[:2] for cells in CELLS] == [[f"`{step}`", example(step)] for step in wanted]
+def test_the_page_has_a_row_for_every_change() -> None:
+    assert sorted(row[:2] for row in CELLS) == sorted([f"`{step}`", example(step)] for step in STEPS)
+
+
+def test_the_page_is_what_its_rows_make_of_it() -> None:
+    assert page(LINES) == TEXT
 
 
 @pytest.mark.parametrize(("key", "text"), effects().items(), ids=keys())

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from local.cluster.simulated import simulated_cluster
-from tests.cluster.changed.change_table import PAGE, keys, page, row
+from tests.cluster.changed.change_page import PAGE, page
+from tests.cluster.changed.change_table import keys, row
 from tests.cluster.changed.changed_stack import ChangedStack
 from tests.cluster.changed.changes import STEPS
 from tests.cluster.changed.wanted_by_changes import wanted_by_changes

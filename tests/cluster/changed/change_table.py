@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from local.paths import CHECKOUT
 from planning.review.preview import CREATED, DELETED, REPLACED, UPDATED
 from planning.settings.reference import SECRET_KEYS
 from planning.settings.schema import Json, settings_schema
@@ -15,8 +14,6 @@ from planning.settings.stack_file import PROJECT
 from tests.cluster.changed.changed_stack import Changed, Done, configured
 from tests.cluster.changed.changes import Step
 
-PAGE = CHECKOUT / "docs" / "changes.md"
-HEAD = "| key | example | the preview shows | `up` does, in this order | without service |\n|---|---|---|---|---|"
 BEGINS = {"create", "create-replacement"}
 ENDS = {"delete", "delete-replaced"}
 CLUSTER, SERVE, GATE, DOWNLOAD = "RayCluster deepseek", "Job serve", "Job gate", "Job download"
@@ -93,13 +90,8 @@ namespace, where the old claim stays.
 """
 
 
-def page(rows: Iterable[str]) -> str:
-    """Return the page with these rows."""
-    return "\n".join([INTRODUCTION, HEAD, *rows, ""])
-
-
 def row(changed: Changed) -> str:
-    """Return the line of the table for a change."""
+    """Return what a change does as a line of five cells; change_page.py groups such lines."""
     cells = (f"`{changed.step}`", example(changed.step), previewed(changed), did(changed), no_service(changed))
     return f"| {' | '.join(cells)} |"
 
