@@ -9,7 +9,7 @@ from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
-from components.preflight.admission import admit
+from components.preflight.preflight import preflight
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.jobs import after
@@ -20,7 +20,7 @@ from components.vllm_server.vllm_server import VllmServer
 
 config = read_stack_config()
 settings = config.settings
-plan = admit(config)
+plan = preflight(config)
 pulumi.export("plan", plan.summary())
 
 tell_of_suspended_jobs(config)

@@ -16,7 +16,7 @@ def baseline() -> None:
     from components import outputs  # noqa: F401, PLC0415
     from components.image import recipes  # noqa: F401, PLC0415
     from components.model_store import revision_cleanup  # noqa: F401, PLC0415
-    from components.preflight import admission  # noqa: F401, PLC0415
+    from components.preflight import preflight  # noqa: F401, PLC0415
     from components.stack_config import cluster_provider, read_stack_config  # noqa: PLC0415
 
     provider = cluster_provider(read_stack_config())

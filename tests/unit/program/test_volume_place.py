@@ -8,7 +8,7 @@ import pulumi
 import pytest
 from kubernetes import client
 
-from components.preflight import admission
+from components.preflight import preflight
 from components.preflight.volume_place import held_elsewhere, volume_warnings
 from components.shared.labels import labels
 from planning.parse import parse
@@ -145,14 +145,14 @@ def test_nodes_that_stay_and_claims_that_many_nodes_mount_are_not(found: Answers
 def test_both_are_told_before_anything_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {**answers([in_zone("b")], volume(ZONE, "a")), f"{OURS}/pods": [ray_pod("gpu-a")]}
     said = list[str]()
-    monkeypatch.setattr(admission.pulumi, "warn", said.append)
+    monkeypatch.setattr(preflight.pulumi, "warn", said.append)
     with stub_api(found) as (api, _):
 
         def connected(*_: object) -> nullcontext[client.ApiClient]:
             return nullcontext(api)
 
-        monkeypatch.setattr(admission, "connected", connected)
+        monkeypatch.setattr(preflight, "connected", connected)
         config = SimpleNamespace(settings=parse(raw(**DISK)), namespace="deepseek", kubeconfig=None, context=None)
         with pytest.raises(pulumi.RunError, match=r"hardware\.gpu: the Ray pod runs on node gpu-a"):
-            admission.admit(cast("Any", config))
+            preflight.preflight(cast("Any", config))
     assert [text for text in said if text.startswith("hardware.gpu: the volume of claim")]

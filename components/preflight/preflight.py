@@ -1,4 +1,4 @@
-"""Admission: a stack that cannot run is refused here, with every reason at once, before anything is created."""
+"""What is looked at before anything is created: a stack that cannot run is refused here, with every reason at once."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ from planning.problems import Problem, Refused
 from planning.settings.sections import StackSettings
 
 
-def admit(config: StackConfig) -> Plan:
+def preflight(config: StackConfig) -> Plan:
     """Return the plan of a stack that fits and whose cluster has what it needs.
 
     A preview without a reachable cluster warns, because the plan can be reviewed without one; an `up` is refused.
