@@ -14,7 +14,7 @@ from pulumi import automation
 from local.cluster.api_server import ApiError, ApiServer
 from tests.cluster.conftest import Configure, Nodes
 from tests.cluster.world.played_kubelet import CORE, Up, end_pod, pending_pods
-from tests.cluster.world.stack_objects import NAMESPACE
+from tests.cluster.world.stack_objects import NAMESPACE, a_namespace
 
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 FINISHED = {"reference": "registry.example.com/served:1", "fetchReference": "registry.example.com/fetch:1"}
@@ -47,17 +47,18 @@ def make_class(api: ApiServer, name: str, provisioner: str, mode: str) -> None:
     api.apply(f"{CLASSES}/{name}", manifest)
 
 
-def why(api: ApiServer, claim_name: str, mount_job: str, seconds: float) -> str:
+def why(api: ApiServer, claim_name: str, mount_job: str, seconds: float, namespace: str = NAMESPACE) -> str:
     check = ClaimCheck(
         claim=claim_name,
         mount_job=mount_job,
-        namespace=NAMESPACE,
+        namespace=namespace,
         timeout_seconds=seconds,
         deadline=OwnDeadline("claim"),
     )
     with pytest.raises(Failed) as failed:
         check.wait()
-    assert api.request("GET", f"{CORE}/persistentvolumeclaims/{claim_name}")["status"]["phase"] == "Pending"
+    path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim_name}"
+    assert api.request("GET", path)["status"]["phase"] == "Pending"
     return str(failed.value)
 
 
@@ -93,28 +94,33 @@ def test_a_provisioner_that_never_answers_ends_the_up_with_claim_reason_and_reme
 def test_a_class_that_waits_for_a_pod_and_then_has_no_volume_is_told_too(api_of_pods: ApiServer) -> None:
     api = api_of_pods
     make_class(api, "block", "kubernetes.io/no-provisioner", "WaitForFirstConsumer")
-    made = {
-        "accessModes": ["ReadWriteMany"],
-        "storageClassName": "block",
-        "resources": {"requests": {"storage": "3Ti"}},
-    }
-    kind = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
-    api.create(f"{CORE}/persistentvolumeclaims", {**kind, "metadata": {"name": "weights-block-rwx"}, "spec": made})
-    pod = {
+    claim = {
         "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "mount-block-1", "labels": {"batch.kubernetes.io/job-name": "mount-block"}},
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "weights-block-rwx"},
         "spec": {
-            "containers": [{"name": "mount", "image": "registry.example.com/fetch:1"}],
-            "volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": "weights-block-rwx"}}],
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": "block",
+            "resources": {"requests": {"storage": "3Ti"}},
         },
     }
-    api.create(f"{CORE}/pods", pod)
-    told = why(api, "weights-block-rwx", "mount-block", 10)
+    pod_spec = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "mount", "image": "registry.example.com/fetch:1"}],
+        "volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": "weights-block-rwx"}}],
+    }
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "mount-block"},
+        "spec": {"template": {"spec": pod_spec}},
+    }
+    with a_namespace(api, "without-a-volume") as namespace:
+        api.create(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", claim)
+        api.create(f"/apis/batch/v1/namespaces/{namespace}/jobs", job)
+        told = why(api, "weights-block-rwx", "mount-block", 10, namespace)
     assert "didn't find available persistent volumes to bind" in told
     assert "class block, ReadWriteMany" in told
-    for path in ("pods/mount-block-1", "persistentvolumeclaims/weights-block-rwx"):
-        api.delete(f"{CORE}/{path}")
 
 
 def test_a_volume_that_fills_up_is_told_by_the_up(configured: Configure, api: ApiServer, nodes: Nodes) -> None:

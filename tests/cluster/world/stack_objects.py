@@ -23,12 +23,12 @@ EMPTIED_SECONDS = 60.0
 
 
 @contextmanager
-def a_namespace(api: ApiServer, name: str) -> Generator[None]:
+def a_namespace(api: ApiServer, name: str) -> Generator[str]:
     """Have a namespace within this context; it and all that is in it are gone when that ends."""
     path = f"/api/v1/namespaces/{name}"
     api.apply(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     try:
-        yield
+        yield name
     finally:
         api.delete(path)
         assert probes.wait_until(lambda: api.get(path) is None, EMPTIED_SECONDS), f"namespace {name} does not end"
