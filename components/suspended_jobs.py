@@ -1,7 +1,8 @@
 """Jobs that wait in a queue: told during an `up`, and this time does not count against their bounds.
 
 A Job that Kueue or another suspends has no pods that could tell it, so the program itself looks. Kubernetes stops the
-bound of a suspended Job, but not that of one whose pods a scheduling gate holds: that one is moved.
+bound of a suspended Job, but not that of one whose pods a scheduling gate holds: that one is moved. Pulumi waits for
+a Job much longer than its bound, because of the queues; so a Job that nobody ends at its bound is told too.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -29,6 +30,9 @@ from planning.settings.quantities import duration_text
 LOOK_SECONDS = 15.0
 AHEAD_SECONDS = 600
 """How much further a bound is moved than needed by then, so that a look may fail a few times."""
+
+OVERDUE_SECONDS = 300
+"""How long after its bound a Job may take to end: its pods get a grace period first."""
 
 JOBS, PODS = ("/apis/batch/v1", "jobs"), ("/api/v1", "pods")
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -76,6 +80,7 @@ class SuspendedJobs:
         self._stopwatches: dict[str, Stopwatch] = {}
         self._bounds: dict[str, int] = {}
         """As they were before they were moved, by the Job's name."""
+        self._overdue: set[str] = set()
 
     def look(self, api: client.ApiClient) -> Iterator[str]:
         """Return what there is to tell since the last look, and move the bounds of Jobs whose pods a gate holds."""
@@ -87,6 +92,7 @@ class SuspendedJobs:
                 yield from self._of_job(name, suspended_by([("Job", job)], held))
                 if held and not is_suspended(job):
                     yield from self._move(api, job)
+                yield from self._of_overdue(name, int(job["spec"][BOUND]))
 
     def _of_job(self, name: str, by: str) -> Iterator[str]:
         stopwatch = self._stopwatches.setdefault(name, Stopwatch())
@@ -96,6 +102,15 @@ class SuspendedJobs:
             yield f"{by}; waiting until it goes on, and this time does not count"
         elif before and not by:
             yield f"Job {name} goes on; it was suspended for {duration_text(round(stopwatch.stopped))}"
+
+    def _of_overdue(self, name: str, bound: int) -> Iterator[str]:
+        if name not in self._overdue and self._stopwatches[name].counted > bound + OVERDUE_SECONDS:
+            self._overdue.add(name)
+            yield (
+                f"Job {name} has not ended {duration_text(OVERDUE_SECONDS)} after its bound of {duration_text(bound)}, "
+                "and nothing suspends it: look whether the cluster's Job controller (kube-controller-manager) runs; "
+                "Ctrl-C ends this `up`, and the next one goes on"
+            )
 
     def _move(self, api: client.ApiClient, job: KubeObject) -> Iterator[str]:
         name, bound = str(job["metadata"]["name"]), int(job["spec"][BOUND])

@@ -3,6 +3,8 @@
 The programs of the Jobs' pods are the real ones (played_programs.py). docs/failures.md shows what was printed.
 """
 
+import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,13 +22,16 @@ from tests.cluster.world import causes
 from tests.cluster.world.image_pulls import ABSENT
 from tests.cluster.world.played_kubelet import CORE, Up
 from tests.cluster.world.played_programs import IMAGES, PlayedPrograms
-from tests.cluster.world.stack_objects import changed, objects
+from tests.cluster.world.stack_objects import NAMESPACE, changed, objects
 from tests.sampling import swept
 
 Cause = Callable[[ApiServer], AbstractContextManager[None]]
 Config = dict[str, dict[str, Any]]
 
 GPUS = "8 nvidia.com/gpu on a node with nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB"
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+SUSPENDED_SECONDS = 40.0
+"""Two looks of the `up` at its Jobs, and many times the bound of the Job that is suspended."""
 BOUND_SECONDS = 600.0
 """More than all bounds of the stacks below together, on a slow machine; the defaults are hours."""
 NOT_JOINED = "the Ray nodes have not joined within 15 s (scheduling.joinTimeout)"
@@ -184,6 +189,41 @@ def test_up_tells_the_cause_and_the_next_one_goes_through(
     for told in fault.told:
         assert told in error
     assert Up(configured(**with_config({}))).play(programs.step) == ""
+    assert_nothing_is_left_of_a_failure(api)
+
+
+class Queue:
+    """Suspends the Job that mounts the claim as soon as it is there, as Kueue does, for longer than its bound."""
+
+    def __init__(self, api: ApiServer, programs: PlayedPrograms) -> None:
+        self._api, self._programs = api, programs
+        self._admits_at = 0.0
+
+    def step(self) -> None:
+        """Let the pods' programs go on once the Job is held; they need seconds, and it must not end before."""
+        mounts = [
+            item for item in self._api.request("GET", JOBS)["items"] if item["metadata"]["name"].startswith("mount-")
+        ]
+        if mounts and not self._admits_at:
+            self._suspend(mounts[0], suspend=True)
+            self._admits_at = time.monotonic() + SUSPENDED_SECONDS
+        elif mounts and mounts[0]["spec"]["suspend"] and time.monotonic() > self._admits_at:
+            self._suspend(mounts[0], suspend=False)
+        elif mounts:
+            self._programs.step()
+
+    def _suspend(self, job: dict[str, Any], *, suspend: bool) -> None:
+        path = f"{JOBS}/{job['metadata']['name']}?fieldManager=quota-controller"
+        self._api.request("PATCH", path, json.dumps({"spec": {"suspend": suspend}}), "application/merge-patch+json")
+
+
+def test_the_time_in_which_a_queue_suspends_a_job_does_not_count(
+    configured: Configure, api: ApiServer, programs: PlayedPrograms
+) -> None:
+    up = Up(configured(**with_config({"storage": {"mountTimeout": "5s"}})))
+    assert up.play(Queue(api, programs).step) == ""
+    told = r"suspended by quota-controller: Job mount-\w+; waiting until it goes on, and this time does not count"
+    assert re.search(told, up.output), up.output
     assert_nothing_is_left_of_a_failure(api)
 
 

@@ -48,12 +48,12 @@ class Up(threading.Thread):
 
     def __init__(self, selected: automation.Stack) -> None:
         super().__init__(daemon=True)
-        self.selected, self.error = selected, ""
+        self.selected, self.error, self.output = selected, "", ""
 
     def run(self) -> None:
-        """Run the update; its error, if any, is kept as text."""
+        """Run the update; what it prints and its error, if any, are kept as text."""
         try:
-            self.selected.up()
+            self.output = self.selected.up().stdout
         except automation.CommandError as error:
             self.error = str(error)
 

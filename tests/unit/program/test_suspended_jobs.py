@@ -114,6 +114,24 @@ def test_who_may_not_move_a_bound_is_told(cluster: tuple[client.ApiClient, StubA
     assert clock
 
 
+def test_a_job_that_nobody_ends_at_its_bound_is_told_once(
+    cluster: tuple[client.ApiClient, StubApi], clock: list[float]
+) -> None:
+    api, server = cluster
+    watched = SuspendedJobs("deepseek")
+    now_in(server, [job("download-1", suspend=True)])
+    assert len(list(watched.look(api))) == 1
+    clock[0] += 100_000
+    now_in(server, [job("download-1")])
+    assert list(watched.look(api)) == ["Job download-1 goes on; it was suspended for 100000s"]
+    clock[0] += 7200 + suspended_jobs.OVERDUE_SECONDS
+    assert list(watched.look(api)) == [], "it has its grace period"
+    clock[0] += 15
+    [told] = watched.look(api)
+    assert told.startswith("Job download-1 has not ended 5m after its bound of 2h, and nothing suspends it")
+    assert list(watched.look(api)) == []
+
+
 def test_pulumi_waits_longer_than_any_queue_for_every_job_that_has_a_bound() -> None:
     config = stack_file("a100-bf16")
     config["deepseek:storage"]["otherRevisions"] = "remove"
