@@ -4,10 +4,13 @@
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from planning.flags.owned import OWNED
 from planning.settings.schema import Json, settings_schema, stack_file_schema
@@ -130,7 +133,13 @@ def _default(node: Json, *, required: bool) -> str:
     if required:
         return "required"
     value: Any = node.get("default")
-    return "" if value is None else f"`{json.dumps(value)}`".replace('"', "")
+    return "" if value is None else f"`{on_one_line(value)}`"
+
+
+def on_one_line(value: object) -> str:
+    """Return a value as one line of YAML, as a stack file may have it: `[{address: '::/0', port: 443}]`."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
 
 
 def _reference(node: Json) -> str:

@@ -1,14 +1,13 @@
 """The table of docs/changes.md: what each change shows and does, in words, from what was measured."""
 
 import itertools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from planning.review.preview import CREATED, DELETED, REPLACED, UPDATED
-from planning.settings.reference import SECRET_KEYS
+from planning.settings.reference import SECRET_KEYS, on_one_line
 from planning.settings.schema import Json, settings_schema
 from planning.settings.stack_file import PROJECT
 from tests.cluster.changed.changed_stack import Changed, Done, configured
@@ -178,7 +177,7 @@ def _value(configuration: Mapping[str, Any], key: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str) else json.dumps(value).replace('"', "")
+    return value if isinstance(value, str) else on_one_line(value)
 
 
 def _shown(resource: str) -> str:
