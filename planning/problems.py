@@ -9,7 +9,7 @@ Changes = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault.
+    """One thing that is wrong.
 
     The key as the user typed it, what was found there, and the smallest change that works (empty if none is known).
 

@@ -51,7 +51,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PodRequirements:
     """What a Ray pod asks of its node."""
 
     requests: Amounts
@@ -101,7 +101,7 @@ class Node:
             return "not ready"
         return "cordoned" if self.node.spec and self.node.spec.unschedulable else ""
 
-    def findings(self, wanted: Wanted) -> Iterator[Finding]:
+    def findings(self, wanted: PodRequirements) -> Iterator[Finding]:
         """Return everything that keeps a Ray pod from running there."""
         if state := self.state():
             yield Finding("state", "hardware", f"is {state}")
@@ -110,7 +110,7 @@ class Node:
         if wanted.built:
             yield from self._of_the_image(gpus=GPU in wanted.requests)
 
-    def _taints(self, wanted: Wanted) -> Iterator[Finding]:
+    def _taints(self, wanted: PodRequirements) -> Iterator[Finding]:
         for taint in (self.node.spec and self.node.spec.taints) or []:
             if taint.effect == "PreferNoSchedule" or taint.key in (*OF_THE_STATE, TOLERATED):
                 continue
@@ -118,7 +118,7 @@ class Node:
                 spelled = f"{taint.key}{f'={taint.value}' if taint.value else ''}:{taint.effect}"
                 yield Finding("taint", "scheduling.tolerations", f"has the taint {spelled}, which is not tolerated")
 
-    def _room(self, wanted: Wanted) -> Iterator[Finding]:
+    def _room(self, wanted: PodRequirements) -> Iterator[Finding]:
         has = self.allocatable
         for name, amount in wanted.requests.items():
             taken = [

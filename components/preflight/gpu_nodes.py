@@ -10,7 +10,7 @@ from kubernetes import client
 from kubernetes.utils.quantity import parse_quantity
 
 from components.network_policies import RAY
-from components.preflight.cluster_nodes import Finding, Node, Wanted, added_up
+from components.preflight.cluster_nodes import Finding, Node, PodRequirements, added_up
 from components.preflight.waiting_pods import waiting_for_gpus, with_waiting
 from components.ray_cluster.ray_pods import GPU, resources
 from components.shared.cluster_api import TIMEOUT_SECONDS, read
@@ -32,7 +32,7 @@ def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings
     found = _nodes(api, settings)
     if found is None:
         return
-    wanted = Wanted(
+    wanted = PodRequirements(
         requests={name: parse_quantity(amount) for name, amount in _requests(settings).items()},
         tolerations=settings.scheduling.tolerations,  # pyright: ignore[reportArgumentType]
         built=settings.image.reference is None,

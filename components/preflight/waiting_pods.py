@@ -13,7 +13,7 @@ from typing import cast
 
 from kubernetes import client
 
-from components.preflight.cluster_nodes import Node, Wanted, added_up, requests_of
+from components.preflight.cluster_nodes import Node, PodRequirements, added_up, requests_of
 from components.preflight.node_labels import allows
 from components.ray_cluster.ray_pods import GPU
 from components.shared.cluster_api import TIMEOUT_SECONDS, read
@@ -53,9 +53,11 @@ def _waits(pod: client.V1Pod) -> bool:
     return not going and not gated and bool(requests_of(pod).get(GPU))
 
 
-def _wanted(pod: client.V1Pod) -> Wanted:
+def _wanted(pod: client.V1Pod) -> PodRequirements:
     tolerations: list[client.V1Toleration] = (pod.spec and pod.spec.tolerations) or []
-    return Wanted(requests_of(pod), [cast("dict[str, object]", item.to_dict()) for item in tolerations], built=False)
+    return PodRequirements(
+        requests_of(pod), [cast("dict[str, object]", item.to_dict()) for item in tolerations], built=False
+    )
 
 
 def _matches(pod: client.V1Pod, labels: Mapping[str, str]) -> bool:

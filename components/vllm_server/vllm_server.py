@@ -111,7 +111,7 @@ class VllmServer(pulumi.ComponentResource):
 def _gate_rules(
     args: VllmServerArgs, serving_job: pulumi.Input[str], own_job: pulumi.Input[str]
 ) -> list[k8s.rbac.v1.PolicyRuleArgs]:
-    """Return what the modules cluster_state, job_events and own_deadline of images/ray-vllm/programs ask for."""
+    """Return what the modules cluster_state, serving_events and own_deadline of images/ray-vllm/programs ask for."""
     rule = k8s.rbac.v1.PolicyRuleArgs
     return [
         rule(api_groups=[""], resources=["pods"], verbs=["list"]),

@@ -6,7 +6,7 @@ A whole folder has config.json and every file that its safetensors index names, 
 its header says. If there is a SHA256SUMS, as `sha256sum` writes it, the files that it names have those digests. The
 digests of all files are kept in a manifest, `adopted/FOLDER.json` on the volume. A later run compares names, sizes and
 times of change with it and ends within a second, or reads everything again where VERIFY is `full`. Killed at any
-moment, the next run goes on with the files that are left. download.py documents the environment.
+moment, the next run goes on with the files that are left. download_settings.py documents the environment.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import failure
-from download import Download, from_environment
+from download_settings import DownloadSettings, from_environment
 from failure import Failed, MayPass, binary
 from fetch import LASTING, MAY_PASS, stop
 from inventory import sync
@@ -64,7 +64,7 @@ def main() -> int:
     return 0
 
 
-def adopt(download: Download) -> None:
+def adopt(download: DownloadSettings) -> None:
     """See that the folder is whole, and is what was adopted before. Raises Failed, or OSError of the volume."""
     folder = download.directory
     if not folder.is_dir():
@@ -159,7 +159,7 @@ def _check_sums(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def _digests(
-    download: Download, found: Mapping[str, dict[str, int | str]], begun: Path, earlier: Manifest
+    download: DownloadSettings, found: Mapping[str, dict[str, int | str]], begun: Path, earlier: Manifest
 ) -> dict[str, str]:
     """Read all files, but for those that a run which was killed has read; tell how far it is."""
     done = {
@@ -224,7 +224,7 @@ def _write(place: Path, manifest: Manifest) -> None:
     sync(place.parent)
 
 
-def _beside(download: Download) -> str:
+def _beside(download: DownloadSettings) -> str:
     names = sorted(path.name for path in download.volume.iterdir() if path.is_dir())
     return f"it has {_named(names)}; correct deepseek:model.folder" if names else "it is empty"
 

@@ -9,19 +9,19 @@ import os
 from pathlib import Path
 
 import inventory
-from download import Download
+from download_settings import DownloadSettings
 from inventory import MARKER, Inventory
 from object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
 
-def earlier_folder(download: Download) -> Path:
+def earlier_folder(download: DownloadSettings) -> Path:
     """Return where the revision would have been."""
     return download.directory.with_name(download.revision.replace("/", "-"))
 
 
-def earlier_download(download: Download) -> Inventory | None:
+def earlier_download(download: DownloadSettings) -> Inventory | None:
     """Return what is complete there, if it is this revision of this repository. Its commit stays the revision's."""
     folder = earlier_folder(download)
     found = None if folder == download.directory else inventory.read(folder / ".git" / "fetch" / MARKER)
@@ -30,7 +30,7 @@ def earlier_download(download: Download) -> Inventory | None:
     return None
 
 
-def take_over(download: Download, files: Inventory) -> None:
+def take_over(download: DownloadSettings, files: Inventory) -> None:
     """Give the large files second names. What has none afterwards is downloaded, and all are verified as ever."""
     earlier, store = ObjectStore(earlier_folder(download), files), ObjectStore(download.directory, files)
     for file in store.missing(files.large):

@@ -4,7 +4,8 @@
 
 The marker `.git/fetch/complete.json` is written last; while it matches, another run ends within a second. Killed at
 any moment, the next run goes on. Every pod of an Indexed Job brings its share of the objects; number 0 then goes
-through the other shares, takes over those that nobody works on, and finishes. download.py documents the environment.
+through the other shares, takes over those that nobody works on, and finishes. download_settings.py documents the
+environment.
 """
 
 import logging
@@ -19,7 +20,7 @@ from types import FrameType
 import connections
 import failure
 import inventory
-from download import Download, from_environment
+from download_settings import DownloadSettings, from_environment
 from earlier import earlier_download, take_over
 from failure import Failed, Interrupted, MayPass, binary
 from git_repository import GitRepository
@@ -73,7 +74,7 @@ def stop(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def run(download: Download) -> None:
+def run(download: DownloadSettings) -> None:
     """Do what is left to do, again after errors of the volume that may pass. Raises Failed."""
     patience, began = Patience(download), time.monotonic()
     while True:
@@ -88,7 +89,7 @@ def run(download: Download) -> None:
             began = time.monotonic()
 
 
-def attempt(download: Download) -> None:
+def attempt(download: DownloadSettings) -> None:
     """Do what is left to do once. Raises Failed, or OSError for the volume's own errors."""
     try:
         make_folders(download)
@@ -106,7 +107,7 @@ def attempt(download: Download) -> None:
         raise ended(f"Git failed on {download.repository}: {why}") from why
 
 
-def make_folders(download: Download) -> None:
+def make_folders(download: DownloadSettings) -> None:
     """Make the model's folder, and below the volume's `cache` one for what the pods compile that serve it."""
     for folder in (download.volume / "cache", download.cache):
         if not folder.exists():
@@ -120,7 +121,7 @@ def is_untouched(directory: Path, marker: Inventory) -> bool:
     return marker.is_on(directory) and not leaving(links_on_disk(directory, marker))
 
 
-def check_identity(download: Download, found: Inventory) -> None:
+def check_identity(download: DownloadSettings, found: Inventory) -> None:
     """Raise Failed when the folder holds something else: what may be being served is never replaced in its place.
 
     The same commit of another repository, or under the name of another revision, is the same files.
@@ -134,7 +135,7 @@ def check_identity(download: Download, found: Inventory) -> None:
         )
 
 
-def prepare(download: Download) -> Inventory:
+def prepare(download: DownloadSettings) -> Inventory:
     """Return the files of the revision. A branch is resolved once: the first inventory on the volume decides."""
     patience = Patience(download)
     with hold(download.state / "prepare.lease"):
@@ -164,7 +165,7 @@ def prepare(download: Download) -> Inventory:
     return files
 
 
-def bring(download: Download, files: Inventory) -> None:
+def bring(download: DownloadSettings, files: Inventory) -> None:
     """Download and verify this pod's share; as number 0 then also whatever the other pods have not done."""
     store = ObjectStore(download.directory, files)
     divided = shares(files.large, download.pods)
@@ -183,7 +184,7 @@ def bring(download: Download, files: Inventory) -> None:
                     record(download, number).write_text(signature(download, files))
 
 
-def is_verified(download: Download, files: Inventory, number: int) -> bool:
+def is_verified(download: DownloadSettings, files: Inventory, number: int) -> bool:
     """Whether another pod of this Job has verified a share. What an earlier Job verified is read again."""
     try:
         return record(download, number).read_text() == signature(download, files)
@@ -191,17 +192,17 @@ def is_verified(download: Download, files: Inventory, number: int) -> bool:
         return False
 
 
-def record(download: Download, number: int) -> Path:
+def record(download: DownloadSettings, number: int) -> Path:
     """Return the file by which a pod tells the finishing one that its share is whole."""
     return download.state / f"share-{number}-of-{download.pods}.verified"
 
 
-def signature(download: Download, files: Inventory) -> str:
+def signature(download: DownloadSettings, files: Inventory) -> str:
     """Return what such a file holds."""
     return f"{download.job_uid or download.job} {files.commit}"
 
 
-def finish(download: Download, files: Inventory) -> None:
+def finish(download: DownloadSettings, files: Inventory) -> None:
     """Put every file in its place, check the small ones, and write the marker."""
     store = ObjectStore(download.directory, files)
     with hold(download.state / "finish.lease") as lease:
@@ -214,7 +215,7 @@ def finish(download: Download, files: Inventory) -> None:
     log.info("%s is complete and verified: %s", download.directory, binary(files.size))
 
 
-def restore_small(download: Download, files: Inventory) -> None:
+def restore_small(download: DownloadSettings, files: Inventory) -> None:
     """Write the files that Git itself holds again where they are not as committed, and see them to the disk."""
     folder = download.directory
     damaged = [file for file in files.small if not small_file_is_whole(file, folder / file.path)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from connections import without_password
-from download import PROTOCOLS, Download
+from download_settings import PROTOCOLS, DownloadSettings
 from failure import Failed, Interrupted
 from inventory import Inventory, ModelFile
 from links import check_links, check_names
@@ -49,7 +49,7 @@ class Entry:
 class GitRepository:
     """The repository's `.git` in the model's folder, and the server that it comes from."""
 
-    def __init__(self, download: Download) -> None:
+    def __init__(self, download: DownloadSettings) -> None:
         self.download = download
         self.git_dir = download.directory / ".git"
         url = urlsplit(download.repository)

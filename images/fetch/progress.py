@@ -9,23 +9,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
 
 import in_cluster
-from download import Download
+from download_settings import DownloadSettings
 from failure import binary
+from job_event import JobEvent
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 10.0
 RATE_WINDOW_SECONDS = 60.0
-EVENT_CHARACTERS = 1000
 NOT_FOUND = 404
 
 
 @contextmanager
 def reported(
-    download: Download, total: int, received: Callable[[], int], verified: Callable[[], int]
+    download: DownloadSettings, total: int, received: Callable[[], int], verified: Callable[[], int]
 ) -> Generator[None]:
     """Tell every few seconds what `received` and `verified` return, in bytes of `total`.
 
@@ -84,57 +83,35 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
-def tell(download: Download, text: str) -> None:
+def tell(download: DownloadSettings, text: str) -> None:
     """Say it in the log and in the running `pulumi up`."""
     log.info("%s", text)
     show(download, text)
 
 
-def show(download: Download, text: str) -> None:
+def show(download: DownloadSettings, text: str) -> None:
     """Say it in the running `pulumi up`. A download does not fail for want of that."""
     if download.job and download.job_uid:
         try:
-            publish(download, text[:EVENT_CHARACTERS])
+            publish(download, text)
         except in_cluster.ApiError as error:
             log.warning("Not shown by pulumi: %s", error)
 
 
-def publish(download: Download, text: str) -> None:
+def publish(download: DownloadSettings, text: str) -> None:
     """Make or update the Event of this pod. Raises in_cluster.ApiError."""
     events, name = f"/api/v1/namespaces/{download.namespace}/events", f"{download.job}-progress-{download.index}"
-    change = {"message": text, "lastTimestamp": timestamp()}
+    event = JobEvent(
+        job=download.job,
+        job_uid=download.job_uid,
+        namespace=download.namespace,
+        reason="Progress",
+        message=text,
+        component="fetch",
+    )
     try:
-        in_cluster.request("PATCH", f"{events}/{name}", change, content_type="application/merge-patch+json")
+        in_cluster.request("PATCH", f"{events}/{name}", event.change(), content_type="application/merge-patch+json")
     except in_cluster.ApiError as error:
         if error.status != NOT_FOUND:
             raise
-        in_cluster.request("POST", events, event(download, name, text))
-
-
-def event(download: Download, name: str, text: str) -> dict[str, Any]:
-    """Return the Event, on the Job, as it is made."""
-    now = timestamp()
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": download.namespace},
-        "involvedObject": {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "namespace": download.namespace,
-            "name": download.job,
-            "uid": download.job_uid,
-        },
-        "type": "Warning",
-        "reason": "Progress",
-        "message": text,
-        "source": {"component": "fetch"},
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "count": 1,
-    }
-
-
-def timestamp() -> str:
-    """Return the time as Kubernetes writes it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        in_cluster.request("POST", events, event.manifest(name))

@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from download import Download
+from download_settings import DownloadSettings
 from failure import Failed, Interrupted, MayPass, binary
 from git_repository import GitRepository
 from inventory import ModelFile
@@ -37,7 +37,7 @@ class Patience:
     Once new bytes have come, even a cause that usually lasts is an outage, and has the patience of one.
     """
 
-    def __init__(self, download: Download, received: int = 0) -> None:
+    def __init__(self, download: DownloadSettings, received: int = 0) -> None:
         self.download = download
         self._attempts, self._received, self._since = 0, received, time.monotonic()
         self._has_moved = False
@@ -65,7 +65,9 @@ class Patience:
 class Transfer:
     """From the server, through git-lfs, into the store, to the verifier."""
 
-    def __init__(self, download: Download, repository: GitRepository, store: ObjectStore, verifier: Verifier) -> None:
+    def __init__(
+        self, download: DownloadSettings, repository: GitRepository, store: ObjectStore, verifier: Verifier
+    ) -> None:
         self.download, self.repository, self.store, self.verifier = download, repository, store, verifier
         self._damages: Counter[str] = Counter()
 

@@ -40,7 +40,7 @@ LEFT_OUT = "Left out of this preview, because a pull request does not decide it:
 NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 """What the name of a stack does not hold."""
 
-Plan = Mapping[str, object]
+PlanJson = Mapping[str, object]
 
 
 def marker(stack: str) -> str:
@@ -83,13 +83,13 @@ def no_preview(stack: str, reason: str) -> str:
     )
 
 
-def headline(before: Plan, after: Plan) -> str:
+def headline(before: PlanJson, after: PlanJson) -> str:
     """Return `KV tokens 1,532,208 → 900,000` and the like; empty when none of these changes."""
     changes = [key for key in HEADLINE if before and after and _differs(before, after, key)]
     return " · ".join(f"**{key} {_cell(before, key)} → {_cell(after, key)}**" for key in changes)
 
 
-def plan_table(before: Plan, after: Plan) -> str:
+def plan_table(before: PlanJson, after: PlanJson) -> str:
     """Return the plan as it is and as it will be, changed rows in bold; empty when neither is known."""
     keys = list(dict.fromkeys([*after, *before]))
     if not keys:
@@ -148,11 +148,11 @@ def _resource(step: Step) -> str:
     return f"{word(step.kind)} {code(step.name)}{reasons}" + (" (the old object stays)" if step.stays else "")
 
 
-def _differs(before: Plan, after: Plan, key: str) -> bool:
+def _differs(before: PlanJson, after: PlanJson, key: str) -> bool:
     return _cell(before, key) != _cell(after, key)
 
 
-def _cell(plan: Plan, key: str) -> str:
+def _cell(plan: PlanJson, key: str) -> str:
     value = plan.get(key, "")
     # The engine keeps every number as a float and writes 5.0 as 5.
     return f"{value:,.10g}" if isinstance(value, int | float) else cell(str(value))

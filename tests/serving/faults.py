@@ -24,7 +24,7 @@ class Fault:
     """Makes it, and returns when (seconds since the epoch)."""
 
     kind: str = "exit"
-    """As which failure the supervisor counts it (failures.Failed)."""
+    """As which failure the supervisor counts it (failure_history.Failed)."""
 
     detected_within: float = 30
     """From the fault to the supervisor's first word about it."""

@@ -97,7 +97,7 @@ def story(since: float) -> list[tuple[float, supervisor_log.Event]]:
     return sorted(((at, event) for at, event in said if at >= since), key=lambda item: item[0])
 
 
-def job_events(reason: str, since: float) -> list[str]:
+def serving_events(reason: str, since: float) -> list[str]:
     """Return the messages of the Events with a reason that the serving Job has got since a time."""
     events = API.request("GET", f"{CORE}/events?fieldSelector=reason={reason},involvedObject.kind=Job")["items"]
     return [event["message"] for event in events if _seconds(event["lastTimestamp"]) >= int(since)]

@@ -106,8 +106,8 @@ def test_a_fault_is_noticed_and_told_and_served_again(
     assert detected - at < fault.detected_within + SLOW_MACHINE_SECONDS
     [failed] = [event for _, event in story if event.name == "failed"]
     assert failed.fields["kind"] == fault.kind
-    assert any(failed.fields["reason"] in message for message in live.job_events("ServingFailed", at))
-    assert live.job_events("Serving", at)
+    assert any(failed.fields["reason"] in message for message in live.serving_events("ServingFailed", at))
+    assert live.serving_events("Serving", at)
 
     failure, unready = observer.first_failure(at), observer.unready(at)
     back, ready = observer.answered_again(at), observer.ready_again(at)

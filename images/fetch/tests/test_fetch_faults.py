@@ -11,7 +11,7 @@ from pathlib import Path
 import fetch
 import lfs_repository
 import pytest
-from download import from_environment
+from download_settings import from_environment
 from failure import Failed
 from faulty_server import FaultyServer, Refusal
 from fetch_pods import LARGE, TOKEN, Repository, Volume, fill, flip_bit, make_repository, wait_until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lfs_repository
 import pytest
-from download import from_environment
+from download_settings import from_environment
 from failure import Failed
 from faulty_server import FaultyServer
 from fetch_pods import LARGE, TOKEN, Repository, Volume

@@ -13,7 +13,7 @@ import object_store
 import progress
 import pytest
 import transfer
-from download import Download, from_environment
+from download_settings import DownloadSettings, from_environment
 from failure import Failed, Interrupted, MayPass, binary
 from fetch_pods import LARGE, Repository, Volume
 from inventory import ModelFile
@@ -33,7 +33,7 @@ def environment(**changes: str) -> dict[str, str]:
     }
 
 
-def job(**changes: str) -> Download:
+def job(**changes: str) -> DownloadSettings:
     return from_environment(environment(JOB_NAME="fetch-1", JOB_UID="uid-1", POD_NAMESPACE="models", **changes))
 
 

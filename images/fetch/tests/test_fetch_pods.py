@@ -13,7 +13,7 @@ import fetch
 import lease
 import pytest
 import repetition
-from download import from_environment
+from download_settings import from_environment
 from failure import Failed, MayPass
 from faulty_server import FaultyServer
 from fetch_pods import LARGE, Repository, Volume, wait_until

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import following
 import pytest
-from failures import Failed
+from failure_history import Failed
 from supervisor_log import Event, events
 
 Serve: TypeAlias = Callable[..., Failed]

@@ -12,7 +12,7 @@ import pytest
 import supervisor
 import vllm_job
 from attempts import Serve
-from failures import Failed
+from failure_history import Failed
 from stub_servers import StubModel, StubRay, StubServer
 from supervisor import Settings, Supervisor
 

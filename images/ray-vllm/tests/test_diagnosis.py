@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 from cluster_state import KubeObject, State
-from diagnosis import UNLIMITED, Finding, Plan, findings, have_joined, missing_gpus, progress, told
+from diagnosis import UNLIMITED, Finding, findings, have_joined, missing_gpus, progress, told
+from planned_nodes import PlannedNodes
 from supervisor_log import Event
 
-PLAN = Plan(ray_nodes=4, gpus_per_node=8, join_timeout=1800)
+PLANNED, JOIN_TIMEOUT = PlannedNodes(4, gpus_per_node=8), 1800.0
 UNSCHEDULABLE = "0/5 nodes are available: 1 Insufficient nvidia.com/gpu, 4 node(s) didn't match node selector."
 
 
@@ -25,7 +26,7 @@ def state(**parts: Any) -> State:
 
 
 def only(**parts: Any) -> Finding:
-    found = findings(state(**parts), PLAN)
+    found = findings(state(**parts), PLANNED, JOIN_TIMEOUT)
     assert len(found) == 1
     return found[0]
 
@@ -34,7 +35,7 @@ def test_nothing_is_wrong_while_all_goes_its_way() -> None:
     starting = {"name": "ray", "state": {"waiting": {"reason": "PodInitializing"}}}
     running: KubeObject = {"name": "wait-gcs-ready", "state": {"running": {}}}
     pods = [pod(phase="Pending", containerStatuses=[starting], initContainerStatuses=[running])]
-    assert findings(state(ray_pods=pods), PLAN) == []
+    assert findings(state(ray_pods=pods), PLANNED, JOIN_TIMEOUT) == []
 
 
 def test_a_pod_that_no_node_can_take() -> None:
@@ -50,7 +51,7 @@ def test_a_pod_that_no_node_can_take() -> None:
         " (it wants 8 nvidia.com/gpu on a node with nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB:"
         " add or free one, or change deepseek:hardware)"
     )
-    assert found.patience == PLAN.join_timeout, "an autoscaler may still bring the node"
+    assert found.patience == JOIN_TIMEOUT, "an autoscaler may still bring the node"
 
 
 def test_an_image_that_cannot_be_pulled_is_one_finding_however_the_kubelet_calls_it() -> None:
@@ -130,13 +131,13 @@ def test_an_invalid_spec_is_not_a_missing_operator() -> None:
 
 def test_a_warning_about_a_pod_that_runs_is_past() -> None:
     event: KubeObject = {"involvedObject": {"kind": "Pod", "uid": "uid-w-1"}, "reason": "FailedMount", "message": "no"}
-    assert findings(state(warnings=[event], ray_pods=[pod(phase="Running")]), PLAN) == []
-    assert len(findings(state(warnings=[event], ray_pods=[pod(phase="Pending")]), PLAN)) == 1
+    assert findings(state(warnings=[event], ray_pods=[pod(phase="Running")]), PLANNED, JOIN_TIMEOUT) == []
+    assert len(findings(state(warnings=[event], ray_pods=[pod(phase="Pending")]), PLANNED, JOIN_TIMEOUT)) == 1
 
 
 def test_a_supervisor_that_cannot_run() -> None:
     assert "supervisor itself cannot run: 3 of its pods" in only(job={"status": {"failed": 3}}).text
-    assert findings(state(job={"status": {"failed": 3}}, story=[Event("started", {})]), PLAN) == []
+    assert findings(state(job={"status": {"failed": 3}}, story=[Event("started", {})]), PLANNED, JOIN_TIMEOUT) == []
 
 
 def test_a_mount_that_fails_is_told_and_waited_for() -> None:
@@ -157,7 +158,7 @@ def test_what_does_not_exist_is_missed_and_what_cannot_be_read_is_not(name: str)
 
 def test_vllms_last_words_come_first() -> None:
     story = [Event("failed", {"kind": "exit", "same": "2", "after": "31", "reason": "vllm: error: no"})]
-    found = findings(state(story=story, ray_pods=[pod(phase="Failed")]), PLAN)
+    found = findings(state(story=story, ray_pods=[pod(phase="Failed")]), PLANNED, JOIN_TIMEOUT)
     assert found[0].text == "vLLM failed after 31 s, 2 times the same: vllm: error: no"
 
 
@@ -165,7 +166,7 @@ def test_progress_counts_pods_and_nodes() -> None:
     placed = pod(phase="Running")
     placed["spec"]["nodeName"] = "node-1"
     story = [Event("waiting", {"nodes": "1/4", "missing": "3 of 4 Ray nodes have not joined"})]
-    assert progress(state(ray_pods=[placed, pod("w-2")], story=story), PLAN) == (
+    assert progress(state(ray_pods=[placed, pod("w-2")], story=story), PLANNED) == (
         "of 4 Ray pods 1 are placed (8 of 32 GPUs) and 1 run; Ray nodes joined: 1 of 4; "
         "supervisor: waiting 3 of 4 Ray nodes have not joined"
     )
@@ -174,13 +175,13 @@ def test_progress_counts_pods_and_nodes() -> None:
 def test_missing_gpus_are_those_of_the_pods_that_wait() -> None:
     placed = pod(phase="Running")
     placed["spec"]["nodeName"] = "node-1"
-    assert missing_gpus(state(ray_pods=[placed, pod("w-2")]), PLAN) == "24 of 32 GPUs are missing"
-    assert missing_gpus(state(ray_pods=[placed] * 4), PLAN) == ""
-    assert missing_gpus(state(), PLAN) == "", "who makes no pods has not looked for GPUs"
+    assert missing_gpus(state(ray_pods=[placed, pod("w-2")]), PLANNED) == "24 of 32 GPUs are missing"
+    assert missing_gpus(state(ray_pods=[placed] * 4), PLANNED) == ""
+    assert missing_gpus(state(), PLANNED) == "", "who makes no pods has not looked for GPUs"
 
 
 def test_progress_of_nothing() -> None:
-    assert progress(State(), PLAN).endswith("Ray nodes joined: not known; the supervisor has not said anything yet")
+    assert progress(State(), PLANNED).endswith("Ray nodes joined: not known; the supervisor has not said anything yet")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_pods_in_the_same_trouble_are_told_together() -> None:
         message = f"back-off 40s restarting failed container=ray pod={name}_namespace(uid)"
         return pod(name, containerStatuses=[waiting("CrashLoopBackOff", message)])
 
-    found = findings(state(ray_pods=[back_off(f"w-{number}") for number in range(6)]), PLAN)
+    found = findings(state(ray_pods=[back_off(f"w-{number}") for number in range(6)]), PLANNED, JOIN_TIMEOUT)
     assert len({finding.about for finding in found}) == 6
     trouble = "container ray: CrashLoopBackOff: back-off 40s restarting failed container=ray"
     assert told([*found, Finding("other", "something else")]) == [

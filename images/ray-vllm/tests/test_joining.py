@@ -1,6 +1,7 @@
 import pytest
-from failures import Failed
-from joining import Wanted, compare, wait_for_nodes
+from failure_history import Failed
+from joining import compare, wait_for_nodes
+from planned_nodes import PlannedNodes
 from ray_api import Node, RayApi
 from stub_servers import Body, Reply, StubRay
 
@@ -12,37 +13,37 @@ def nodes(count: int, gpus: int = 8, accelerator: str = "A100") -> list[Node]:
 
 
 def test_as_planned() -> None:
-    joined = compare(nodes(4), Wanted(4, 8, A100))
+    joined = compare(nodes(4), PlannedNodes(4, 8, A100))
     assert (joined.nodes, joined.gpus, joined.missing, joined.differences) == (4, 32, "", "")
 
 
 def test_a_node_is_missing() -> None:
-    joined = compare(nodes(3), Wanted(4, 8, A100))
+    joined = compare(nodes(3), PlannedNodes(4, 8, A100))
     assert joined.nodes == 3
     assert joined.missing == "1 of 4 Ray nodes have not joined"
 
 
 def test_a_node_with_too_few_gpus_is_named() -> None:
-    joined = compare([*nodes(3), Node("10.0.0.9", 7)], Wanted(4, 8, A100))
+    joined = compare([*nodes(3), Node("10.0.0.9", 7)], PlannedNodes(4, 8, A100))
     assert (joined.nodes, joined.gpus) == (3, 31)
     assert joined.missing == "Ray node 10.0.0.9 has 7 of 8 GPUs"
 
 
 def test_a_spare_node_does_not_matter() -> None:
-    assert compare([*nodes(4), Node("10.0.0.9", 0)], Wanted(4, 8)).missing == ""
+    assert compare([*nodes(4), Node("10.0.0.9", 0)], PlannedNodes(4, 8)).missing == ""
 
 
 @pytest.mark.parametrize(
     ("accelerator", "differs"), [("A100", False), ("A100-80G", False), ("H100", True), ("", False)]
 )
 def test_gpus_of_another_product_are_reported(accelerator: str, *, differs: bool) -> None:
-    joined = compare(nodes(1, accelerator=accelerator), Wanted(1, 8, A100))
+    joined = compare(nodes(1, accelerator=accelerator), PlannedNodes(1, 8, A100))
     assert joined.missing == ""
     assert ("planned is NVIDIA-A100-SXM4-80GB" in joined.differences) is differs
 
 
 def test_more_gpus_than_planned_are_reported() -> None:
-    assert compare(nodes(1, gpus=9), Wanted(1, 8)).differences == "Ray node 10.0.0.0 has 9 GPUs, planned are 8"
+    assert compare(nodes(1, gpus=9), PlannedNodes(1, 8)).differences == "Ray node 10.0.0.0 has 9 GPUs, planned are 8"
 
 
 @pytest.mark.usefixtures("fast")
@@ -55,7 +56,7 @@ def test_the_wait_ends_when_the_last_node_has_joined(ray: StubRay, capsys: pytes
         return 200, {"data": {"result": {"result": [ray.node(str(number)) for number in range(count)]}}}
 
     ray.routes[("GET", "/api/v0/nodes")] = reply
-    wait_for_nodes(RayApi(ray.url, "token"), Wanted(2, 1), timeout=10)
+    wait_for_nodes(RayApi(ray.url, "token"), PlannedNodes(2, 1), timeout=10)
     output = capsys.readouterr().out
     assert 'waiting nodes=1/2 gpus=1/2 after=0 missing="1 of 2 Ray nodes have not joined"' in output
     assert "joined nodes=2/2 gpus=2/2" in output
@@ -65,14 +66,14 @@ def test_the_wait_ends_when_the_last_node_has_joined(ray: StubRay, capsys: pytes
 @pytest.mark.usefixtures("fast")
 def test_the_wait_has_an_end(ray: StubRay) -> None:
     with pytest.raises(Failed, match="1 of 2 Ray nodes have not joined") as caught:
-        wait_for_nodes(RayApi(ray.url), Wanted(2, 1), timeout=0.1)
+        wait_for_nodes(RayApi(ray.url), PlannedNodes(2, 1), timeout=0.1)
     assert caught.value.kind == "nodes"
 
 
 @pytest.mark.usefixtures("fast")
 def test_a_head_that_does_not_answer_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Failed, match="does not answer"):
-        wait_for_nodes(RayApi("http://127.0.0.1:9"), Wanted(1, 1), timeout=0.05)
+        wait_for_nodes(RayApi("http://127.0.0.1:9"), PlannedNodes(1, 1), timeout=0.05)
     assert "waiting nodes=0/1" in capsys.readouterr().out
 
 

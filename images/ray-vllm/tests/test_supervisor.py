@@ -17,7 +17,7 @@ import pytest
 import supervisor
 from attempts import Serve, is_serving, told, when
 from cluster_state import KubeObject
-from failures import Failed
+from failure_history import Failed
 from stub_servers import Body, Reply, StubModel, StubRay
 from supervisor import Settings, Supervisor
 from supervisor_log import events

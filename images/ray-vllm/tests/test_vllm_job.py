@@ -6,7 +6,7 @@ import time
 import pytest
 import vllm_job
 from direct_http import NoAnswer
-from failures import Failed
+from failure_history import Failed
 from ray_api import RayApi
 from stub_servers import StubRay
 from vllm_job import VllmJobs, stop, stop_if_reachable

@@ -10,12 +10,12 @@ from typing import Any
 
 import cluster_state
 import in_cluster
-import job_events
 import own_job
 import progress
 import pytest
+import serving_events
 from claim import ClaimCheck
-from download import from_environment
+from download_settings import from_environment
 from own_deadline import OwnDeadline
 
 from components.shared import content
@@ -65,14 +65,14 @@ def api(monkeypatch: pytest.MonkeyPatch) -> ApiServer:
 
 
 def supervise() -> None:
-    job_events.tell("some", job_events.SERVING, "it serves")
+    serving_events.tell("some", serving_events.SERVING, "it serves")
     own_job.bounds_now("some", own_job.Bounds(1, 1, 1))
     own_job.will_start_another_pod("some")
 
 
 def gate() -> None:
     cluster_state.Reader("n", "some", "some").look(60)
-    job_events.tell("some", job_events.SUSPENDED, "by a queue")
+    serving_events.tell("some", serving_events.SUSPENDED, "by a queue")
     OwnDeadline("some").move(3600)
 
 

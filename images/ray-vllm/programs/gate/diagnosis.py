@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import job_events
+import serving_events
 from cluster_state import KubeObject, State, part, parts
+from planned_nodes import PlannedNodes
 from supervisor_log import Event
 
 UNLIMITED = float("inf")
@@ -34,7 +35,7 @@ NOT_CREATED_REASONS = (  # of the Job controller; of KubeRay's events
     "InvalidRayClusterMetadata",
 )
 MOST_FAILED_SUPERVISORS = 3
-SAID_ELSEWHERE = ("FailedScheduling", "BackOff", "Unhealthy", "Failed", job_events.FAILED)  # by pods, and the log
+SAID_ELSEWHERE = ("FailedScheduling", "BackOff", "Unhealthy", "Failed", serving_events.FAILED)  # by pods, and the log
 MESSAGE_CHARACTERS = 600
 MOST_NAMES = 4
 _POD_ID = re.compile(r" pod=\S+")
@@ -55,23 +56,14 @@ class Finding:
     pod: str = ""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What should be there, and how long Ray nodes may take to join (seconds)."""
-
-    ray_nodes: int
-    gpus_per_node: int
-    join_timeout: float
-
-
-def findings(state: State, plan: Plan) -> list[Finding]:
-    """Return everything that is wrong, the most telling first."""
+def findings(state: State, planned: PlannedNodes, join_timeout: float) -> list[Finding]:
+    """Return everything that is wrong, the most telling first. Ray nodes may take `join_timeout` seconds to join."""
     found = [*_of_vllm(state.story), *_of_cluster(state), *_of_job(state)]
     for pod in state.ray_pods:
-        found += _of_pod(pod, plan)
+        found += _of_pod(pod, join_timeout)
     if state.supervisor_pod:
-        found += _of_pod(state.supervisor_pod, plan)
-    found += _of_warnings(state, plan)
+        found += _of_pod(state.supervisor_pod, join_timeout)
+    found += _of_warnings(state, planned)
     return found + [Finding(text, f"could not be read: {text}") for text in state.unreadable]
 
 
@@ -83,13 +75,13 @@ def told(found: Iterable[Finding]) -> list[str]:
     return [f"{_listed(names)}{text}" for text, names in pods.items()]
 
 
-def progress(state: State, plan: Plan) -> str:
+def progress(state: State, planned: PlannedNodes) -> str:
     """Return in one line how far it has got."""
     placed = _placed(state)
     running = sum(1 for pod in state.ray_pods if part(pod, "status").get("phase") == "Running")
-    gpus = f"{placed * plan.gpus_per_node} of {plan.ray_nodes * plan.gpus_per_node} GPUs"
-    line = f"of {plan.ray_nodes} Ray pods {placed} are placed ({gpus}) and {running} run"
-    line += f"; Ray nodes joined: {_joined(state, plan)}"
+    gpus = f"{placed * planned.gpus_per_node} of {planned.gpus} GPUs"
+    line = f"of {planned.count} Ray pods {placed} are placed ({gpus}) and {running} run"
+    line += f"; Ray nodes joined: {_joined(state, planned)}"
     if not state.story:
         return f"{line}; the supervisor has not said anything yet"
     last = state.story[-1]
@@ -97,12 +89,12 @@ def progress(state: State, plan: Plan) -> str:
     return f"{line}; supervisor: {last.name} {_short(detail)}" if detail else f"{line}; supervisor: {last.name}"
 
 
-def missing_gpus(state: State, plan: Plan) -> str:
+def missing_gpus(state: State, planned: PlannedNodes) -> str:
     """Return how many GPUs the Ray pods wait for, nothing when they have theirs or there are no pods at all."""
     placed = _placed(state)
-    if not state.ray_pods or placed >= plan.ray_nodes:
+    if not state.ray_pods or placed >= planned.count:
         return ""
-    return f"{(plan.ray_nodes - placed) * plan.gpus_per_node} of {plan.ray_nodes * plan.gpus_per_node} GPUs are missing"
+    return f"{(planned.count - placed) * planned.gpus_per_node} of {planned.gpus} GPUs are missing"
 
 
 def have_joined(story: Sequence[Event]) -> bool:
@@ -116,9 +108,9 @@ def _placed(state: State) -> int:
     return sum(1 for pod in state.ray_pods if part(pod, "spec").get("nodeName"))
 
 
-def _joined(state: State, plan: Plan) -> str:
+def _joined(state: State, planned: PlannedNodes) -> str:
     if have_joined(state.story):
-        return f"{plan.ray_nodes} of {plan.ray_nodes}"
+        return f"{planned.count} of {planned.count}"
     said = next((event.fields["nodes"] for event in reversed(state.story) if "nodes" in event.fields), "")
     return said.replace("/", " of ") or "not known"
 
@@ -163,12 +155,12 @@ def _of_job(state: State) -> Iterable[Finding]:
         yield Finding("supervisors", f"the supervisor itself cannot run: {failed} of its pods have failed", 0)
 
 
-def _of_pod(pod: KubeObject, plan: Plan) -> Iterable[Finding]:
+def _of_pod(pod: KubeObject, join_timeout: float) -> Iterable[Finding]:
     name, status = pod["metadata"]["name"], part(pod, "status")
     for condition in parts(status, "conditions"):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             why = _PREEMPTION.sub("", _short(condition.get("message")))
-            yield Finding(f"{name} scheduling", f"not scheduled: {why}{_wish(pod)}", plan.join_timeout, name)
+            yield Finding(f"{name} scheduling", f"not scheduled: {why}{_wish(pod)}", join_timeout, name)
     for container in parts(status, "initContainerStatuses") + parts(status, "containerStatuses"):
         yield from _of_container(name, container)
     if status.get("phase") == "Failed":
@@ -189,10 +181,10 @@ def _of_container(pod_name: str, container: KubeObject) -> Iterable[Finding]:
     yield Finding(f"{pod_name} {kind}", text, WAITING_SECONDS.get(reason, UNLIMITED), pod_name)
 
 
-def _of_warnings(state: State, plan: Plan) -> Iterable[Finding]:
+def _of_warnings(state: State, planned: PlannedNodes) -> Iterable[Finding]:
     """Return what warnings tell, the latest first; those about pods that run by now are past."""
     running = {pod["metadata"]["uid"] for pod in state.ray_pods if part(pod, "status").get("phase") == "Running"}
-    pods_lack = len(state.ray_pods) < plan.ray_nodes or state.supervisor_pod is None
+    pods_lack = len(state.ray_pods) < planned.count or state.supervisor_pod is None
     for event in reversed(state.warnings):
         about, reason = event["involvedObject"], str(event.get("reason", ""))
         if reason not in SAID_ELSEWHERE and about.get("uid") not in running:

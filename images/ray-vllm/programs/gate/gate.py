@@ -27,10 +27,11 @@ from typing import NoReturn
 
 from cluster_state import Reader, State
 from completion import QUESTION, QUESTION_TOKENS, Answer, Model
-from diagnosis import Finding, Plan, findings, have_joined, missing_gpus, progress, told
-from job_events import SUSPENDED, tell
+from diagnosis import Finding, findings, have_joined, missing_gpus, progress, told
 from own_deadline import OwnDeadline
+from planned_nodes import PlannedNodes
 from refusals import Refusals
+from serving_events import SUSPENDED, tell
 from supervisor_log import Event
 from suspension import Stopwatch, suspended_by
 
@@ -47,8 +48,18 @@ USELESS_KINDS = ("empty", "load", "refused")
 class Gate:
     """Waits for the answer of one model, at most `timeout` seconds."""
 
-    def __init__(self, model: Model, plan: Plan, reader: Reader, timeout: float, own_job: str = "") -> None:
-        self._model, self._plan, self._reader, self._timeout = model, plan, reader, timeout
+    def __init__(
+        self,
+        model: Model,
+        planned: PlannedNodes,
+        reader: Reader,
+        *,
+        join_timeout: float,
+        timeout: float,
+        own_job: str = "",
+    ) -> None:
+        self._model, self._planned, self._reader = model, planned, reader
+        self._join_timeout, self._timeout = join_timeout, timeout
         self._own_job, self._deadline = own_job, OwnDeadline(own_job)
         self._stopwatch, self._suspended_by = Stopwatch(), ""
         self._patience = Patience()
@@ -67,15 +78,15 @@ class Gate:
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_SECONDS
                 state = self._reader.look(int(self._stopwatch.total))
-                found = [] if self._is_suspended(state) else findings(state, self._plan)
-                self._say("; ".join([*self._suspension(), progress(state, self._plan), *told(found)[:2]]))
+                found = [] if self._is_suspended(state) else findings(state, self._planned, self._join_timeout)
+                self._say("; ".join([*self._suspension(), progress(state, self._planned), *told(found)[:2]]))
                 if verdict := self._verdict(state, found):
                     return self._reason(verdict, state, found, answer)
             time.sleep(ASK_SECONDS)
 
     def _reason(self, verdict: str, state: State, found: Sequence[Finding], answer: Answer) -> str:
-        causes = [text for text in (missing_gpus(state, self._plan), verdict) if text]
-        lines = [f"{self._model.name} is not served: {': '.join(causes)}", progress(state, self._plan)]
+        causes = [text for text in (missing_gpus(state, self._planned), verdict) if text]
+        lines = [f"{self._model.name} is not served: {': '.join(causes)}", progress(state, self._planned)]
         lines += [f"- {text}" for text in told(found) if text not in verdict]
         if self._stopwatch.stopped:
             lines.append(f"- suspended for {self._stopwatch.stopped:.0f} s, which do not count")
@@ -104,8 +115,8 @@ class Gate:
             return ""
         if elapsed > self._timeout:
             return f"no answer within {self._timeout:.0f} s (scheduling.joinTimeout and serving.loadTimeout)"
-        if elapsed > self._plan.join_timeout and not have_joined(state.story):
-            return f"the Ray nodes have not joined within {self._plan.join_timeout:.0f} s (scheduling.joinTimeout)"
+        if elapsed > self._join_timeout and not have_joined(state.story):
+            return f"the Ray nodes have not joined within {self._join_timeout:.0f} s (scheduling.joinTimeout)"
         over = self._patience.over(found, time.monotonic())
         if why := useless(state.story, self._stopwatch.total) or self._refusals.final or over:
             return f"gave up after {elapsed:.0f} s: {why}"
@@ -150,11 +161,11 @@ def clip(text: str, most_bytes: int) -> str:
 def from_environment(env: Mapping[str, str]) -> Gate:
     """Return the gate that the environment asks for."""
     timeout = float(env["TIMEOUT_SECONDS"])
-    join_timeout = float(env.get("JOIN_TIMEOUT_SECONDS", timeout))
     return Gate(
         model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),
-        plan=Plan(int(env["RAY_NODES"]), int(env["GPUS_PER_NODE"]), join_timeout),
+        planned=PlannedNodes.read(env),
         reader=Reader(env["POD_NAMESPACE"], env["RAY_CLUSTER"], env["SERVING_JOB"]),
+        join_timeout=float(env.get("JOIN_TIMEOUT_SECONDS", timeout)),
         timeout=timeout,
         own_job=env.get("GATE_JOB", ""),
     )

@@ -14,7 +14,7 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     serving      job, after, answer                              a chat completion had text
     kv_cache     planned, tokens                                 the cache is not as large as planned
     unanswered   job, after, reason                              every minute while questions get no answer
-    failed       kind, same, after, retry_in, reason             kinds: failures.py; `same`: times in a row
+    failed       kind, same, after, retry_in, reason             kinds: failure_history; `same`: times in a row
     hopeless     same, reason                                    with the third of the same failures and all after
     stopping     job, reason;  still_running  job, reason;  stop_unknown  reason
     stopped      reason;  left  reason                           after SIGTERM, the last line

@@ -9,11 +9,12 @@ from typing import NoReturn
 from completion import Model
 from direct_http import NoAnswer
 from engine_watch import EngineWatch
-from failures import Failed
-from joining import Wanted, compare
+from failure_history import Failed
+from joining import compare
 from last_words import last_words, named_errors
 from log_follower import LogFollower
 from own_job import Bounds
+from planned_nodes import PlannedNodes
 from ray_api import Job, RayApi
 from supervisor_log import say
 from vllm_job import stop_if_reachable
@@ -30,8 +31,10 @@ MOST_EMPTY_ANSWERS = 5
 class Following:
     """One vLLM. When it first answers with text, a file and a line in the log declare it serving: it has `served`."""
 
-    def __init__(self, ray: RayApi, job: Job, log: LogFollower, model: Model, wanted: Wanted, bounds: Bounds) -> None:
-        self._ray, self._job, self._log, self._wanted, self._bounds = ray, job, log, wanted, bounds
+    def __init__(
+        self, ray: RayApi, job: Job, log: LogFollower, model: Model, planned: PlannedNodes, bounds: Bounds
+    ) -> None:
+        self._ray, self._job, self._log, self._planned, self._bounds = ray, job, log, planned, bounds
         self._watch = EngineWatch(model, log.engine, bounds.hang)
         self._head_answered = self._nodes_complete = self._nodes_looked_at = self._reported = time.monotonic()
         self.served = False
@@ -77,7 +80,7 @@ class Following:
             return
         self._nodes_looked_at = now
         try:
-            missing = compare(self._ray.nodes(), self._wanted).missing
+            missing = compare(self._ray.nodes(), self._planned).missing
         except NoAnswer:
             return
         if not missing:

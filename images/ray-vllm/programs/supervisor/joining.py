@@ -5,21 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from direct_http import NoAnswer
-from failures import Failed
+from failure_history import Failed
+from planned_nodes import PlannedNodes
 from ray_api import Node, RayApi
 from supervisor_log import say
 
 POLL_SECONDS = 2.0
 REPORT_SECONDS = 15.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The plan: how many Ray nodes with how many GPUs each, and the product label of these (empty on CPUs)."""
-
-    nodes: int
-    gpus_per_node: int
-    product: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,58 +28,57 @@ class Joined:
     differences: str = ""
 
 
-def wait_for_nodes(ray: RayApi, wanted: Wanted, timeout: float) -> None:
+def wait_for_nodes(ray: RayApi, planned: PlannedNodes, timeout: float) -> None:
     """Return when the planned nodes have joined; say every 15 s how many; raise `Failed` after `timeout` seconds."""
     began = time.monotonic()
     reported = -REPORT_SECONDS
-    while (joined := look(ray, wanted)).missing:
+    while (joined := look(ray, planned)).missing:
         waited = time.monotonic() - began
         if waited > timeout:
             raise Failed("nodes", f"{joined.missing}, after {waited:.0f} s")
         if waited - reported >= REPORT_SECONDS:
             reported = waited
-            say("waiting", **_counts(joined, wanted), after=int(waited), missing=joined.missing)
+            say("waiting", **_counts(joined, planned), after=int(waited), missing=joined.missing)
         time.sleep(POLL_SECONDS)
-    say("joined", **_counts(joined, wanted), after=int(time.monotonic() - began))
+    say("joined", **_counts(joined, planned), after=int(time.monotonic() - began))
     if joined.differences:
         say("gpus_differ", reason=joined.differences)
 
 
-def look(ray: RayApi, wanted: Wanted) -> Joined:
+def look(ray: RayApi, planned: PlannedNodes) -> Joined:
     """Ask the Ray head which nodes it has; a head that does not answer has none."""
     try:
-        return compare(ray.nodes(), wanted)
+        return compare(ray.nodes(), planned)
     except NoAnswer as error:
         return Joined(0, 0, f"the Ray head at {ray.address} does not answer: {error}")
 
 
-def compare(nodes: Sequence[Node], wanted: Wanted) -> Joined:
+def compare(nodes: Sequence[Node], planned: PlannedNodes) -> Joined:
     """Compare the nodes that Ray has with the plan."""
-    complete = [node for node in nodes if node.gpus >= wanted.gpus_per_node]
-    absent = wanted.nodes - len(nodes)
-    missing = [f"{absent} of {wanted.nodes} Ray nodes have not joined"] if absent > 0 else []
+    complete = [node for node in nodes if node.gpus >= planned.gpus_per_node]
+    absent = planned.count - len(nodes)
+    missing = [f"{absent} of {planned.count} Ray nodes have not joined"] if absent > 0 else []
     missing += [
-        f"Ray node {node.address} has {node.gpus} of {wanted.gpus_per_node} GPUs"
+        f"Ray node {node.address} has {node.gpus} of {planned.gpus_per_node} GPUs"
         for node in nodes
         if node not in complete
     ]
     return Joined(
         nodes=len(complete),
         gpus=sum(node.gpus for node in nodes),
-        missing="; ".join(missing) if len(complete) < wanted.nodes else "",
-        differences="; ".join(text for node in nodes if (text := _difference(node, wanted))),
+        missing="; ".join(missing) if len(complete) < planned.count else "",
+        differences="; ".join(text for node in nodes if (text := _difference(node, planned))),
     )
 
 
-def _difference(node: Node, wanted: Wanted) -> str:
-    if node.gpus > wanted.gpus_per_node:
-        return f"Ray node {node.address} has {node.gpus} GPUs, planned are {wanted.gpus_per_node}"
-    has_product = node.accelerator.split("-")[0].upper() in wanted.product.upper()  # Ray says A100 or A100-80G
-    if node.accelerator and wanted.product and not has_product:
-        return f"Ray node {node.address} has {node.accelerator} GPUs, planned is {wanted.product}"
+def _difference(node: Node, planned: PlannedNodes) -> str:
+    if node.gpus > planned.gpus_per_node:
+        return f"Ray node {node.address} has {node.gpus} GPUs, planned are {planned.gpus_per_node}"
+    has_product = node.accelerator.split("-")[0].upper() in planned.product.upper()  # Ray says A100 or A100-80G
+    if node.accelerator and planned.product and not has_product:
+        return f"Ray node {node.address} has {node.accelerator} GPUs, planned is {planned.product}"
     return ""
 
 
-def _counts(joined: Joined, wanted: Wanted) -> dict[str, str]:
-    gpus = wanted.nodes * wanted.gpus_per_node
-    return {"nodes": f"{joined.nodes}/{wanted.nodes}", "gpus": f"{joined.gpus}/{gpus}"}
+def _counts(joined: Joined, planned: PlannedNodes) -> dict[str, str]:
+    return {"nodes": f"{joined.nodes}/{planned.count}", "gpus": f"{joined.gpus}/{planned.gpus}"}

@@ -30,13 +30,14 @@ from typing import NoReturn
 
 from completion import Model
 from direct_http import NoAnswer
-from failures import HOPELESS_REPETITIONS, Failed, FailureHistory
+from failure_history import HOPELESS_REPETITIONS, Failed, FailureHistory
 from following import SERVING_FILE, Following
-from job_events import FAILED, KV_CACHE_DIFFERS, SERVING, tell
-from joining import Wanted, wait_for_nodes
+from joining import wait_for_nodes
 from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
 from own_job import Bounds, bounds_now, will_start_another_pod
+from planned_nodes import PlannedNodes
 from ray_api import Job, RayApi
+from serving_events import FAILED, KV_CACHE_DIFFERS, SERVING, tell
 from supervisor_log import say
 from vllm_job import VllmJobs
 
@@ -58,7 +59,7 @@ class Settings:
 
     ray: RayApi
     model: Model
-    wanted: Wanted
+    planned_nodes: PlannedNodes
     jobs: VllmJobs
     bounds: Bounds
     serving_job: str
@@ -73,7 +74,7 @@ class Settings:
         return Settings(
             ray=ray,
             model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),
-            wanted=Wanted(int(env["RAY_NODES"]), int(env["GPUS_PER_NODE"]), env.get("GPU_PRODUCT", "")),
+            planned_nodes=PlannedNodes.read(env),
             jobs=VllmJobs(ray, env["SUBMISSION_ID"], command),
             bounds=Bounds(
                 join=float(env.get("JOIN_TIMEOUT_SECONDS", "1800")),
@@ -130,7 +131,7 @@ class Supervisor:
         self._bounds = bounds_now(self._settings.serving_job, self._bounds)
         job = self._running()
         if job is None:
-            wait_for_nodes(self._settings.ray, self._settings.wanted, self._bounds.join)
+            wait_for_nodes(self._settings.ray, self._settings.planned_nodes, self._bounds.join)
             job = self._running()
         if job is None:
             self._follow(self._submit(), WHOLE_LOG)
@@ -152,7 +153,7 @@ class Supervisor:
     def _follow(self, job: Job, lines: int) -> NoReturn:
         settings = self._settings
         log = LogFollower(settings.ray, job.submission_id, lines)
-        following = Following(settings.ray, job, log, settings.model, settings.wanted, self._bounds)
+        following = Following(settings.ray, job, log, settings.model, settings.planned_nodes, self._bounds)
         try:
             following.until_end(lambda: self._announce(job, log))
         finally:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from direct_http import NoAnswer
-from failures import Failed
+from failure_history import Failed
 from ray_api import Job, RayApi
 from supervisor_log import say
 

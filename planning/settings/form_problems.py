@@ -1,4 +1,4 @@
-"""Faults of form, as pydantic finds them, in the words of the stack file."""
+"""Problems of form, as pydantic finds them, in the words of the stack file."""
 
 import re
 from difflib import get_close_matches
@@ -27,26 +27,26 @@ TEXTS = {
     "invalid_key": "is not text",
     "string_pattern_mismatch": "is not written as it should be",
 }
-"""What to say of the faults that pydantic words for programmers."""
+"""What to say of the errors that pydantic words for programmers."""
 
 
-def problem_of(fault: ErrorDetails) -> Problem:
-    """The problem of one fault."""
-    loc = [str(part) for part in fault["loc"]]
-    key, value = ".".join(loc), fault["input"]
-    match fault["type"]:
+def problem_of(error: ErrorDetails) -> Problem:
+    """The problem of one error."""
+    loc = [str(part) for part in error["loc"]]
+    key, value = ".".join(loc), error["input"]
+    match error["type"]:
         case "missing":
             return Problem(key, "is required", _example(loc))
         case "extra_forbidden":
             return _unknown_key(loc)
         case "value_error":
-            text = fault["msg"].removeprefix("Value error, ")
+            text = error["msg"].removeprefix("Value error, ")
         case "literal_error":
-            text = f"must be {fault.get('ctx', {}).get('expected')}"
+            text = f"must be {error.get('ctx', {}).get('expected')}"
         case "string_type" if isinstance(value, int | float) and not isinstance(value, bool):
             text = "must be text; put it in quotes"
         case kind:
-            text = TEXTS.get(kind, fault["msg"].removeprefix("Input "))
+            text = TEXTS.get(kind, error["msg"].removeprefix("Input "))
     return Problem(key, f"{text}, found {_shown(value)}", _example(loc))
 
 

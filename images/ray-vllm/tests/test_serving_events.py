@@ -1,8 +1,8 @@
 from typing import Any
 
 import in_cluster
-import job_events
 import pytest
+import serving_events
 
 JOB = {"metadata": {"name": "serve-1", "namespace": "n", "uid": "u"}}
 
@@ -22,7 +22,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Any]]:
 
 
 def test_a_failure_is_a_warning_on_the_job(requests: list[tuple[str, str, Any]]) -> None:
-    job_events.tell("serve-1", job_events.FAILED, "vLLM was killed by SIGKILL" + "!" * 2000)
+    serving_events.tell("serve-1", serving_events.FAILED, "vLLM was killed by SIGKILL" + "!" * 2000)
     [(_, job, _), (method, path, event)] = requests
     assert (job, method, path) == ("/apis/batch/v1/namespaces/n/jobs/serve-1", "POST", "/api/v1/namespaces/n/events")
     assert (event["type"], event["reason"], event["involvedObject"]["uid"]) == ("Warning", "ServingFailed", "u")
@@ -30,12 +30,14 @@ def test_a_failure_is_a_warning_on_the_job(requests: list[tuple[str, str, Any]])
     assert len(event["message"]) == 1000
 
 
-def test_serving_is_no_warning() -> None:
-    assert job_events.event_on(JOB, job_events.SERVING, "answered")["type"] == "Normal"
+def test_serving_is_no_warning(requests: list[tuple[str, str, Any]]) -> None:
+    serving_events.tell("serve-1", serving_events.SERVING, "answered")
+    [_, (_, _, event)] = requests
+    assert event["type"] == "Normal"
 
 
 def test_without_a_job_nothing_is_asked(requests: list[tuple[str, str, Any]]) -> None:
-    job_events.tell("", job_events.FAILED, "vLLM ended")
+    serving_events.tell("", serving_events.FAILED, "vLLM ended")
     assert requests == []
 
 
@@ -47,5 +49,5 @@ def test_an_event_that_cannot_be_made_is_said_in_the_log(
 
     monkeypatch.setenv("POD_NAMESPACE", "n")
     monkeypatch.setattr(in_cluster, "request", forbid)
-    job_events.tell("serve-1", job_events.FAILED, "vLLM ended")
+    serving_events.tell("serve-1", serving_events.FAILED, "vLLM ended")
     assert capsys.readouterr().out == "supervisor: event_lost reason=forbidden\n"

@@ -1,4 +1,4 @@
-from failures import Failed, FailureHistory
+from failure_history import Failed, FailureHistory
 
 
 def test_delays_double_up_to_five_minutes() -> None:

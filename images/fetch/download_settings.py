@@ -13,7 +13,7 @@ PROTOCOLS = ("https", "http", "ssh", "git")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Download:
+class DownloadSettings:
     """One repository at one revision, on its way to one folder."""
 
     repository: str
@@ -47,12 +47,12 @@ class Download:
         return self.directory / ".git" / "fetch"
 
 
-def from_environment(environment: Mapping[str, str]) -> Download:
+def from_environment(environment: Mapping[str, str]) -> DownloadSettings:
     """Read the pod's variables. Raises Failed for a missing one, or for one that would give a secret away."""
     try:
         repository = environment["MODEL_REPOSITORY"]
         check_repository(repository, token=environment.get("MODEL_TOKEN", ""))
-        return Download(
+        return DownloadSettings(
             repository=repository,
             revision=environment["MODEL_REVISION"],
             directory=Path(environment["MODEL_DIRECTORY"]),
