@@ -14,7 +14,7 @@ from typing import Any
 from local import paths
 from local.building import builds
 from tests.lint import manifests, waivers
-from tests.unit.program.registrations import run, stack_file
+from tests.unit.components.registrations import run, stack_file
 
 BIN = paths.CHECKOUT / ".venv" / "bin"
 ARTICLE = "a100-bf16"

@@ -8,7 +8,7 @@ from pathlib import Path
 from local import boot, dev
 from local.paths import CHECKOUT
 from planning.flags import data, real_parser
-from tests.unit.planning.spellings import spellings
+from tests.unit.planning.flags.spellings import spellings
 
 VERDICTS = CHECKOUT / "tests" / "unit" / "planning" / "verdicts.json"
 TIMEOUT_SECONDS = 300

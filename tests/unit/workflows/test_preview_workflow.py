@@ -118,7 +118,7 @@ def previewed(tmp_path: Path, checkout: Path, stack: str, proposed: str) -> subp
     variables = {
         "STACK": stack,
         "CALLS": str(tmp_path / "calls"),
-        "RECORDED": str(CHECKOUT / "tests/unit/planning/previews/nodes.json"),
+        "RECORDED": str(CHECKOUT / "tests/unit/planning/review/previews/nodes.json"),
         "KUBECONFIG_TEXT": "",
         "PULUMI_ACCESS_TOKEN": "the-token",
     }

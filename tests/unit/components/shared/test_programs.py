@@ -1,0 +1,177 @@
+"""What an edit of a program restarts: the pods that run the module, and no others."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.shared import content
+from tests.unit.components.registrations import Program, run, stack_file
+
+CLUSTER = "RayCluster deepseek"
+GATE = "Job gate"
+SERVE = "Job serve"
+CLAIM, DOWNLOAD, MOUNT, REMOVE = "Job claim", "Job download", "Job mount", "Job remove"
+RESTARTED_BY = {
+    "fetch/adopt": set[str](),
+    "fetch/claim": {CLAIM},
+    "fetch/connections": {DOWNLOAD},
+    "fetch/download_settings": {CLAIM, DOWNLOAD},
+    "fetch/earlier": {DOWNLOAD},
+    "fetch/failure": {CLAIM, DOWNLOAD, MOUNT, REMOVE},
+    "fetch/fetch": {DOWNLOAD},
+    "fetch/filesystem": {CLAIM, DOWNLOAD, MOUNT, REMOVE},
+    "fetch/git_repository": {DOWNLOAD},
+    "fetch/inventory": {CLAIM, DOWNLOAD, MOUNT, REMOVE},
+    "fetch/lease": {DOWNLOAD},
+    "fetch/links": {DOWNLOAD},
+    "fetch/meanings": {DOWNLOAD},
+    "fetch/mount": {CLAIM, MOUNT},
+    "fetch/object_store": {DOWNLOAD},
+    "fetch/progress": {CLAIM, DOWNLOAD},
+    "fetch/removal": {REMOVE},
+    "fetch/repetition": {CLAIM, DOWNLOAD, MOUNT},
+    "fetch/safetensors_header": set[str](),
+    "fetch/transfer": {DOWNLOAD},
+    "fetch/verification": {DOWNLOAD},
+    "fetch/words": {CLAIM, DOWNLOAD, MOUNT},
+    "ray-vllm/programs/gate/cluster_state": {GATE},
+    "ray-vllm/programs/shared/completion": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/gate/diagnosis": {GATE},
+    "ray-vllm/programs/shared/direct_http": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/supervisor/engine_log": {SERVE, GATE},
+    "ray-vllm/programs/supervisor/engine_watch": {SERVE, GATE},
+    "ray-vllm/programs/supervisor/failure_history": {SERVE, GATE},
+    "ray-vllm/programs/supervisor/following": {SERVE, GATE},
+    "ray-vllm/programs/gate/gate": {GATE},
+    "ray-vllm/programs/head/interfaces": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/shared/serving_events": {SERVE, GATE},
+    "ray-vllm/programs/supervisor/joining": {SERVE, GATE},
+    "ray-vllm/programs/shared/key_file": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/supervisor/last_words": {SERVE, GATE},
+    "ray-vllm/programs/shared/liveness": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/supervisor/log_follower": {SERVE, GATE},
+    "ray-vllm/programs/supervisor/own_job": {SERVE, GATE},
+    "ray-vllm/programs/supervisor/ray_api": {SERVE, GATE},
+    "ray-vllm/programs/shared/planned_nodes": {SERVE, GATE},
+    "ray-vllm/programs/head/ray_pod": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/head/readiness": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/shared/refusals": {SERVE, GATE},
+    "ray-vllm/programs/head/require_key": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/supervisor/supervisor": {SERVE, GATE},
+    "ray-vllm/programs/shared/supervisor_log": {SERVE, GATE},
+    "ray-vllm/programs/supervisor/vllm_job": {SERVE, GATE},
+    "shared/in_cluster": {CLAIM, DOWNLOAD, SERVE, GATE},
+    "shared/job_event": {CLAIM, DOWNLOAD, SERVE, GATE},
+    "shared/own_deadline": {CLAIM, GATE},
+    "shared/suspension": {CLAIM, GATE},
+}
+"""The gate is made again with what it checks, both with the RayCluster (`replace_with`), and `claim` with `mount`."""
+
+
+def everything() -> Program:
+    config = stack_file("a100-bf16")
+    config["deepseek:storage"]["otherRevisions"] = "remove"
+    return run(config)
+
+
+@pytest.fixture(scope="module")
+def before() -> Program:
+    return everything()
+
+
+def restarted(before: Program, after: Program) -> set[str]:
+    """Return which Jobs and which RayCluster differ, and which are replaced with one that does."""
+    kinds = (":Job", ":RayCluster")
+    then = {item.urn: item.inputs for item in before.kubernetes()}
+    now = [item for item in after.kubernetes() if item.type.endswith(kinds)]
+    assert len(now) == 9
+    differ = {item.urn for item in now if item.inputs != then[item.urn]}
+    while more := {item.urn for item in now if differ & set(item.request.replace_with)} - differ:
+        differ |= more
+    return {f"{item.type.split(':')[-1]} {item.name}" for item in now if item.urn in differ}
+
+
+def modules() -> set[str]:
+    return {
+        f"{folder}/{path.stem}" for folder in content.PROGRAM_FOLDERS for path in (content.IMAGES / folder).glob("*.py")
+    }
+
+
+def test_it_is_known_of_every_module_what_an_edit_restarts() -> None:
+    assert RESTARTED_BY.keys() == modules()
+
+
+@pytest.mark.parametrize("module", sorted(RESTARTED_BY))
+def test_an_edited_module_restarts_what_runs_it(
+    module: str, before: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "images"
+    shutil.copytree(content.IMAGES, copy, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    monkeypatch.setattr(content, "IMAGES", copy)
+    edited = copy / f"{module}.py"
+    edited.write_text(edited.read_text() + "# edited\n")
+    assert restarted(before, everything()) == RESTARTED_BY[module]
+
+
+def test_an_edited_test_restarts_nothing(before: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "images"
+    shutil.copytree(content.IMAGES, copy)
+    monkeypatch.setattr(content, "IMAGES", copy)
+    for test in copy.glob("*/tests/*.py"):
+        test.write_text(test.read_text() + "# edited\n")
+    assert restarted(before, everything()) == set()
+
+
+def mounts(stack: Program) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Return each container of our own programs with the files that it finds at /programs."""
+    data = {
+        item.inputs["metadata"]["name"]: item.inputs["data"]
+        for item in stack.kubernetes()
+        if item.type.endswith(":ConfigMap") and "data" in item.inputs
+    }
+    pods = [item.inputs["spec"]["template"]["spec"] for item in stack.kubernetes() if item.type.endswith(":Job")]
+    pods.append(stack.one("RayCluster", "deepseek").inputs["spec"]["headGroupSpec"]["template"]["spec"])
+    return [
+        (pod["containers"][0], data[volume["configMap"]["name"]])
+        for pod in pods
+        for volume in pod["volumes"]
+        if volume["name"] == "programs"
+    ]
+
+
+def test_every_pod_mounts_all_modules_that_it_imports_and_no_others(before: Program, tmp_path: Path) -> None:
+    found = mounts(before)
+    assert len(found) == 7
+    for container, files in found:
+        folder = tmp_path / container["name"]
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        entry_points = container.get("command", [])[2:] or ["ray_pod", "readiness", "require_key"]
+        loaded = "{name for name, module in sys.modules.items() if getattr(module, '__file__', '').startswith(folder)}"
+        program = f"import sys; folder = sys.argv[1]; import {', '.join(entry_points)}; print(*{loaded})"
+        ran = subprocess.run(
+            [sys.executable, "-B", "-c", program, str(folder)],
+            env={"PYTHONPATH": str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{container['name']}: {ran.stderr}"
+        assert {f"{name}.py" for name in ran.stdout.split()} == files.keys(), container["name"]
+
+
+def test_programs_import_one_another_by_statements_that_can_be_read() -> None:
+    """What is imported by a name made at run time would not be mounted."""
+    for module in modules():
+        names = {
+            node.id
+            for node in ast.walk(ast.parse((content.IMAGES / f"{module}.py").read_text()))
+            if isinstance(node, ast.Name)
+        }
+        assert not {"importlib", "__import__", "runpy"} & names, module

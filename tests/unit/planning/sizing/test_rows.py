@@ -1,0 +1,73 @@
+"""The plan against rows that `python -m bench.gpu` measured with the locked vLLM."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planning.parse import parse
+from planning.plan import Plan, make_plan
+from planning.release import VLLM
+from planning.settings.quantities import GiB
+from tests.unit.planning.stacks import V3_BF16, V3_FP8, raw
+
+CHECKOUT = Path(__file__).parents[4]
+ROWS: list[dict[str, Any]] = json.loads((CHECKOUT / "bench/gpu/rows.json").read_text())
+OF_THE_LOCK = [row for row in ROWS if row["versions"]["vllm"] == VLLM]
+PINNED = [row for row in OF_THE_LOCK if row["kv_cache_memory_bytes"]]
+
+
+def named(row: Mapping[str, Any]) -> str:
+    return f"{row['gpu']['name']}, {row['layers']} layers, {row['precision']}, {row['serving']}"
+
+
+def planned(row: Mapping[str, Any]) -> Plan:
+    serving: dict[str, Any] = row["serving"]
+    ranks = serving.get("tensorParallelSize", 1) * serving.get("pipelineParallelSize", 1)
+    stack = raw(
+        model={
+            "repository": V3_FP8 if row["precision"] == "fp8" else V3_BF16,
+            "architecture": {"num_hidden_layers": row["layers"]},
+        },
+        hardware={"gpu": row["gpu"]["name"].replace(" ", "-"), "gpusPerNode": ranks, "nodes": 1},
+        serving=serving,
+    )
+    return make_plan(parse(stack))
+
+
+def test_the_plan_is_of_the_locked_vllm() -> None:
+    lock = (CHECKOUT / "images/ray-vllm/requirements-cuda.txt").read_text()
+    assert re.findall(r"^vllm==(\S+)", lock, re.MULTILINE) == [VLLM]
+
+
+def test_rows_were_measured_with_the_locked_vllm() -> None:
+    assert PINNED, f"measure rows with vLLM {VLLM}: docs/gpu-memory.md says how"
+
+
+@pytest.mark.parametrize("row", OF_THE_LOCK, ids=named)
+def test_weights_are_within_half_a_percent(row: dict[str, Any]) -> None:
+    most = max(rank.weights_bytes for rank in planned(row).ranks)
+    assert most / GiB == pytest.approx(row["weights_gib"], rel=0.005)
+
+
+@pytest.mark.parametrize("row", PINNED, ids=named)
+def test_vllm_has_the_tokens_that_the_plan_gave_it(row: dict[str, Any]) -> None:
+    plan, tokens = planned(row), row["kv_tokens"]
+    for_these_bytes = row["kv_cache_memory_bytes"] // plan.ranks[0].kv_bytes_per_token
+    assert 0.99 * tokens <= for_these_bytes <= 1.01 * tokens
+    assert 0.99 * tokens <= plan.kv_cache_tokens <= 1.01 * tokens
+
+
+@pytest.mark.parametrize("row", [row for row in OF_THE_LOCK if row.get("heavy_requests")], ids=named)
+def test_what_a_load_needed_is_within_what_the_plan_leaves_of_the_gpu(row: dict[str, Any]) -> None:
+    deployment = planned(row).deployment
+    assert deployment
+    terms = deployment.requested_bytes / GiB
+    assert row["heavy_failed"] == 0
+    assert row["alive_at_the_end"]
+    # CUDA's context and NCCL, later kernels, and the headroom that no measured load touched.
+    assert terms < row["memory"]["needed_gib"] <= terms + 2.01 + 2.3
+    assert row["memory"]["retries"] == 0
