@@ -24,6 +24,9 @@ SLOW_MACHINE_SECONDS = 30.0
 ROUTE_SECONDS = 5.0
 """Between a ready endpoint and the packet filter's rules for it."""
 
+LOOK_SECONDS = 30.0
+"""For the look that follows an answer, which only a ready endpoint can give: looks come every second."""
+
 RECOVERY_SECONDS = 900.0
 GENERATING_SECONDS = 120.0
 STOP_SECONDS = 10.0
@@ -99,7 +102,8 @@ def test_a_fault_is_noticed_and_told_and_served_again(
         wait_for("question that is not answered", lambda: observer.first_failure(at))
         assert live.is_healthy(), "vLLM's own health check notices by itself: the fault is another"
     wait_for("answer after the fault", lambda: observer.answered_again(at))
-    wait_for("word that it serves", lambda: said("serving", at), 60)
+    wait_for("word that it serves", lambda: said("serving", at) and live.serving_events("Serving", at), 60)
+    wait_for("look at a ready endpoint", lambda: observer.ready_again(at), LOOK_SECONDS)
 
     story = live.story(at)
     detected = next(when for when, event in story if event.name in ("stopping", "failed"))
@@ -107,7 +111,6 @@ def test_a_fault_is_noticed_and_told_and_served_again(
     [failed] = [event for _, event in story if event.name == "failed"]
     assert failed.fields["kind"] == fault.kind
     assert any(failed.fields["reason"] in message for message in live.serving_events("ServingFailed", at))
-    assert live.serving_events("Serving", at)
 
     failure, unready = observer.first_failure(at), observer.unready(at)
     back, ready = observer.answered_again(at), observer.ready_again(at)
