@@ -57,7 +57,7 @@ def _rows(settings: StackSettings, gpu: Gpu, precision: Precision) -> Iterator[l
 
 
 def _capacity(settings: StackSettings, gpu: Gpu, precision: Precision, nodes: int) -> Capacity | None:
-    """None where the model does not divide among so many GPUs."""
+    """Return the capacity of `nodes` nodes with this GPU; None where the model does not divide among their GPUs."""
     each = settings.hardware.gpus_per_node if gpu.product == settings.hardware.gpu else gpu.usual_per_node
     hardware: dict[str, object] = {"hardware.gpu": gpu.product, "hardware.gpusPerNode": each, "hardware.nodes": nodes}
     plain: dict[str, object] = {

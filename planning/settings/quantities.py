@@ -61,9 +61,9 @@ def duration_text(seconds: float) -> str:
 
 
 def size_text(size: float) -> str:
-    """The smallest quantity of whole GiB, or of whole MiB below one, that holds so many bytes.
+    """Return the smallest quantity that holds `size` bytes, in whole GiB, or in whole MiB below one.
 
-    What a claim may be given as size.
+    A claim takes it as its size.
     """
     unit, name = (GiB, "Gi") if size >= GiB else (MiB, "Mi")
     return f"{-(-int(size) // unit)}{name}"

@@ -37,9 +37,9 @@ def _padded(vocabulary: int) -> int:
 def possible_splits(
     architecture: Architecture | None, precision: Precision, gpus: int, gpus_per_node: int
 ) -> list[tuple[int, int]]:
-    """Every (tensor, pipeline) parallelism for so many GPUs, the nearest to one node a stage first.
+    """Return every (tensor, pipeline) parallel size whose product is `gpus`.
 
-    Tensor parallelism across nodes last.
+    The one nearest to a node for each stage comes first, tensor parallelism across nodes last.
     """
     largest = min(gpus, architecture.num_attention_heads if architecture else gpus_per_node)
     splits = [

@@ -17,7 +17,7 @@ def weights_on_disk(architecture: Architecture, precision: Precision) -> int:
 
 
 def disk_needed(architecture: Architecture, precision: Precision, revisions: int = 1) -> int:
-    """Bytes of a claim for so many revisions and the caches; small models need little for caches."""
+    """Bytes of a claim that holds `revisions` revisions and the caches; small models need little for caches."""
     weights = revisions * weights_on_disk(architecture, precision)
     return weights + min(CACHES, max(weights // 10, GB // 10))
 

@@ -34,7 +34,7 @@ class Matrix:
     count: int = 1
 
     def bytes(self, precision: Precision, tensor_parallel_size: int = 1) -> int:
-        """Bytes on one of so many ranks, block scales included."""
+        """Bytes on one of `tensor_parallel_size` ranks, block scales included."""
         rows = self.rows // tensor_parallel_size if self.split == "rows" else self.rows
         columns = self.columns // tensor_parallel_size if self.split == "columns" else self.columns
         if precision == "fp8" and self.fp8:

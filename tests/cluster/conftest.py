@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Collect what the Automation API has dropped, lest it is found in the midst of something else."""
+    """Collect what the Automation API has dropped. Found later, its warnings would blame another test."""
     yield
     gc.collect()
 
