@@ -123,10 +123,9 @@ def _loaded(server: Server, options: argparse.Namespace) -> dict[str, Any]:
 
 def _arguments(settings: StackSettings, plan: Plan, kv_cache_memory_bytes: int | None, model: Path) -> list[str]:
     pinned = replace(plan, kv_cache_memory_bytes=kv_cache_memory_bytes)
-    arguments = vllm_arguments(settings, pinned, str(model), port=PORT, guarded=False)
+    arguments = vllm_arguments(settings.serving, pinned, str(model), short_name="model", port=PORT, guarded=False)
     local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
-    name = local.index("--served-model-name")
-    return [*local[:name], "--served-model-name", "model", *local[name + 3 :], "--load-format=dummy"]
+    return [*local, "--load-format=dummy"]
 
 
 def _ranks(serving: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ import pulumi
 from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.pods import PodImage
 from planning.plan import Plan
-from planning.settings.sections import StackSettings
+from planning.settings.sections import Hardware, Model, Scheduling, Serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,5 +21,8 @@ class VllmServerArgs:
     cluster: RayCluster
     model_path: pulumi.Input[str]
     api_key_secret: pulumi.Input[str] | None
-    settings: StackSettings
+    model: Model
+    hardware: Hardware
+    scheduling: Scheduling
+    serving: Serving
     plan: Plan

@@ -18,7 +18,6 @@ from components.shared.pods import (
 )
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.vllm_arguments import vllm_arguments
-from planning.settings.sections import StackSettings
 
 RAY_TOKEN = "auth_token"  # noqa: S105  the key under which KubeRay keeps Ray's token in the Secret named like the cluster
 
@@ -27,10 +26,10 @@ def supervisor_pod(
     args: VllmServerArgs, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
 ) -> Manifest:
     """Return the serving Job's pod. programs/supervisor/supervisor.py tells what it does, and its environment."""
-    settings, plan = args.settings, args.plan
+    plan, short_name, guarded = args.plan, args.model.short_name, args.api_key_secret is not None
     arguments = pulumi.Output.from_input(args.model_path).apply(
         lambda path: json.dumps(
-            vllm_arguments(settings, plan, path, port=PORT, guarded=args.api_key_secret is not None)
+            vllm_arguments(args.serving, plan, path, short_name=short_name, port=PORT, guarded=guarded)
         )
     )
     variables: dict[str, pulumi.Input[str]] = {
@@ -38,14 +37,14 @@ def supervisor_pod(
         "ENDPOINT": args.cluster.head.apply(lambda host: f"http://{host}:{PORT}"),
         "VLLM_ARGUMENTS": arguments,
         "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
-        "GPU_PRODUCT": settings.hardware.gpu if settings.hardware.on_gpus else "",
+        "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
     }
     if plan.kv_cache_memory_bytes:
         variables["PLANNED_KV_CACHE_TOKENS"] = str(plan.kv_cache_tokens)
     pod = program_pod(
         "supervisor",
         image=args.image,
-        scheduling=args.settings.scheduling,
+        scheduling=args.scheduling,
         config_map=config_map,
         service_account=service_account,
         variables=[
@@ -76,13 +75,13 @@ def gate_pod(
         "ENDPOINT": service.apply(lambda host: f"http://{host}:{PORT}"),
         "SERVING_JOB": serving_job,
         "RAY_CLUSTER": args.cluster.name,
-        "TIMEOUT_SECONDS": str(gate_seconds(args.settings)),
-        "JOIN_TIMEOUT_SECONDS": str(args.settings.scheduling.join_timeout),
+        "TIMEOUT_SECONDS": str(gate_seconds(args)),
+        "JOIN_TIMEOUT_SECONDS": str(args.scheduling.join_timeout),
     }
     pod = program_pod(
         "gate",
         image=args.image,
-        scheduling=args.settings.scheduling,
+        scheduling=args.scheduling,
         config_map=config_map,
         service_account=service_account,
         variables=[
@@ -96,24 +95,23 @@ def gate_pod(
     return pod
 
 
-def supervisor_bounds(settings: StackSettings) -> dict[str, str]:
+def supervisor_bounds(args: VllmServerArgs) -> dict[str, str]:
     """Return the annotations with the supervisor's bounds: longer ones must not restart what serves."""
     return {
-        JOIN_TIMEOUT: str(settings.scheduling.join_timeout),
-        LOAD_TIMEOUT: str(settings.serving.load_timeout),
+        JOIN_TIMEOUT: str(args.scheduling.join_timeout),
+        LOAD_TIMEOUT: str(args.serving.load_timeout),
     }
 
 
-def gate_seconds(settings: StackSettings) -> int:
+def gate_seconds(args: VllmServerArgs) -> int:
     """Return how long the gate waits for an answer: for the Ray nodes to join and then for the model to load."""
-    return settings.scheduling.join_timeout + settings.serving.load_timeout
+    return args.scheduling.join_timeout + args.serving.load_timeout
 
 
 def _shared_variables(args: VllmServerArgs) -> list[Manifest]:
-    hardware = args.settings.hardware
     variables: dict[str, pulumi.Input[str]] = {
         "SERVED_MODEL": args.model_path,
-        "RAY_NODES": str(hardware.nodes),
-        "GPUS_PER_NODE": str(hardware.gpus_per_node),
+        "RAY_NODES": str(args.hardware.nodes),
+        "GPUS_PER_NODE": str(args.hardware.gpus_per_node),
     }
     return environment(variables)

@@ -1,7 +1,7 @@
-"""The command line of `vllm serve`, from the settings of a stack."""
+"""The command line of `vllm serve`, from a stack's section `serving` and its plan."""
 
 from planning.plan import Plan
-from planning.settings.sections import StackSettings
+from planning.settings.sections import Serving
 
 MOST_REQUESTS = 2048
 """Requests in flight, running or waiting; the next gets HTTP 503. Twice what it runs at once by default on GPUs of
@@ -11,18 +11,21 @@ MIDDLEWARE = "require_key.RequireKey"
 """Guards every path that generates; vLLM's own --api-key leaves /invocations open."""
 
 
-def vllm_arguments(settings: StackSettings, plan: Plan, model_path: str, *, port: int, guarded: bool) -> list[str]:
+def vllm_arguments(
+    serving: Serving, plan: Plan, model_path: str, *, short_name: str, port: int, guarded: bool
+) -> list[str]:
     """Return what follows `vllm` on the command line; `guarded` by the API key whose file the head's pod mounts.
+
+    Clients name the model by its path or by `short_name`.
 
     Source of the flags: vLLM 0.32, `vllm serve --help`.
     """
-    serving = settings.serving
     arguments = [
         "serve",
         model_path,
         "--served-model-name",
         model_path,
-        settings.model.short_name,
+        short_name,
         "--host=$SERVE_ON",  # all addresses of the head's pod; key, NetworkPolicy and Service decide who reaches them
         f"--port={port}",
         # Without it vLLM looks for all GPUs on the head alone.

@@ -55,7 +55,7 @@ class VllmServer(pulumi.ComponentResource):
         serve = JobArgs(
             component="serving",
             annotations={"pulumi.com/skipAwait": "true"},
-            looked_up=supervisor_bounds(args.settings),
+            looked_up=supervisor_bounds(args),
             # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
             spec={"backoffLimit": MAX_INT32},
             pod=supervisor_pod(args, config_map=supervising, service_account=supervisor),
@@ -84,7 +84,7 @@ class VllmServer(pulumi.ComponentResource):
                     service=service.metadata["name"],
                     serving_job=job_name("serve", serve),
                 ),
-                timeout_seconds=gate_seconds(args.settings) + GATE_MARGIN_SECONDS,
+                timeout_seconds=gate_seconds(args) + GATE_MARGIN_SECONDS,
             )
 
         own_job = job_name("gate", asking("gate"))
@@ -99,7 +99,7 @@ class VllmServer(pulumi.ComponentResource):
                 pulumi.ResourceOptions(depends_on=[serving], replace_with=[serving], delete_before_replace=True),
             ),
         )
-        short_name = args.settings.model.short_name
+        short_name = args.model.short_name
         self.endpoint = handed_on(gate, ENDPOINT)
         self.service_name = service.metadata["name"]
         self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])
