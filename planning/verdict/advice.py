@@ -59,6 +59,11 @@ def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
         yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
     if known and model.precision and model.precision != known[1]:
         yield f"model.precision: {model.repository} stores {known[1]}, and nothing converts it to {model.precision}"
+    if known is None and stack.architecture and model.precision is None:
+        yield (
+            f"model.precision: unset, and {model.repository} is not a known repository: the plan takes "
+            f"{stack.precision}. If it stores the weights in FP8, set fp8: they take half of the memory"
+        )
 
 
 def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Iterator[str]:

@@ -1,9 +1,11 @@
 """What a plan refuses and what it warns of, one fault at a time."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from planning.sizing.architecture import DEEPSEEK_V3
 from tests.unit.planning.stacks import LITE, V3_FP8, plan, raw, repaired
 
 REFUSALS: dict[str, tuple[dict[str, dict[str, Any]], str, str]] = {
@@ -123,9 +125,14 @@ def test_fp8_is_suggested_with_the_nodes_that_it_needs() -> None:
     )
 
 
+NUMBERS = {name: number for name, number in asdict(DEEPSEEK_V3).items() if number is not None}
 WARNINGS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
     "branch": ({"model": {"revision": "main"}}, "not pinned"),
     "precision": ({"model": {"precision": "fp8"}}, "nothing converts it"),
+    "unknown precision": (
+        {"model": {"repository": "https://git.example.com/us/ours", "architecture": NUMBERS}},
+        "model.precision: unset, and https://git.example.com/us/ours is not a known repository: the plan takes bf16",
+    ),
     "FP8 without arithmetic": ({"model": {"repository": V3_FP8}}, "Marlin"),
     "TP across nodes": ({"serving": {"tensorParallelSize": 16, "pipelineParallelSize": 2}}, "spans nodes"),
     "TP without NVLink": ({"hardware": {"gpu": "NVIDIA-A100-80GB-PCIe"}}, "no NVLink"),
