@@ -18,7 +18,7 @@ from local import paths, stack
 from local.cluster.simulated import simulated_cluster
 from tests.cluster.world.stack_objects import NAMESPACE
 
-FOLDER = paths.CHECKOUT / "tests" / "unit" / "planning" / "previews"
+FOLDER = paths.CHECKOUT / "tests" / "unit" / "planning" / "review" / "previews"
 STACK = "a100-bf16"
 BEFORE: dict[str, dict[str, Any]] = {"hardware": {"pricePerGpuHour": 1.8}, "storage": {"storageClass": "local"}}
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {

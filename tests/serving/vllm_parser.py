@@ -10,7 +10,7 @@ from local.paths import CHECKOUT
 from planning.flags import data, real_parser
 from tests.unit.planning.flags.spellings import spellings
 
-VERDICTS = CHECKOUT / "tests" / "unit" / "planning" / "verdicts.json"
+VERDICTS = CHECKOUT / "tests" / "unit" / "planning" / "flags" / "verdicts.json"
 TIMEOUT_SECONDS = 300
 """vLLM imports for half a minute on two idle cores."""
 
