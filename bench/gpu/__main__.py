@@ -13,7 +13,7 @@ from typing import Any
 from bench.gpu.load import Load, put
 from bench.gpu.memory import held
 from bench.gpu.model import write_model
-from bench.gpu.server import PORT, URL, Server, reported, started
+from bench.gpu.server import Server, free_port, reported, started
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning.parse import parse
 from planning.plan import Plan, make_plan
@@ -26,7 +26,11 @@ WARM_UP = (
     Load(requests=1, at_once=1, prompt_tokens=200, answer_tokens=16),
     Load(requests=64, at_once=64, prompt_tokens=200, answer_tokens=32),
 )
-RATES = tuple(Load(requests=max(2, n), at_once=n, prompt_tokens=200, answer_tokens=128) for n in (1, 16, 64, 256, 1024))
+RATES = (
+    *(Load(requests=max(4, n), at_once=n, prompt_tokens=200, answer_tokens=128) for n in (1, 16, 64, 256, 1024)),
+    *(Load(requests=4, at_once=1, prompt_tokens=n, answer_tokens=16, stream=True) for n in (200, 1000, 4000, 15000)),
+    Load(requests=64, at_once=64, prompt_tokens=4000, answer_tokens=128),
+)
 HEAVY = (
     Load(requests=32, at_once=16, prompt_tokens=15000, answer_tokens=64),
     Load(requests=1024, at_once=1024, prompt_tokens=500, answer_tokens=256),
@@ -91,7 +95,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "kv_cache_memory_bytes": None if options.unpinned else plan.kv_cache_memory_bytes,
         "note": options.note,
     }
-    with started(_arguments(settings, plan, row["kv_cache_memory_bytes"], model), folder) as server:
+    port = free_port()
+    pinned = replace(plan, kv_cache_memory_bytes=row["kv_cache_memory_bytes"])
+    with started(_arguments(settings, pinned, model, port), port, folder) as server:
         row["healthy"] = server.wait(options.timeout)
         row["seconds_to_healthy"] = round(time.monotonic() - server.started, 1)
         row["memory_mib_at_start"] = [gpu["used_mib"] for gpu in _gpus()]
@@ -109,21 +115,24 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _loaded(server: Server, options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if options.rates or options.heavy:
-        found["warm_up"] = [put(URL, load) for load in WARM_UP]
+        found["warm_up"] = [put(server.url, load) for load in WARM_UP]
     if options.rates:
-        found["rates"] = [put(URL, load) for load in RATES]
+        found["rates"] = [put(server.url, load) for load in RATES]
     if options.heavy:
-        heavy: list[dict[str, float]] = []
-        found["heavy"] = heavy
+        found |= {"heavy_requests": 0, "heavy_failed": 0}
         end = time.monotonic() + options.heavy
         while time.monotonic() < end and server.process.poll() is None:
-            heavy += [put(URL, load) for load in HEAVY]
+            for load in HEAVY:
+                found["heavy_requests"] += load.requests
+                found["heavy_failed"] += put(server.url, load)["failed"]
     return found
 
 
-def _arguments(settings: StackSettings, plan: Plan, kv_cache_memory_bytes: int | None, model: Path) -> list[str]:
+def _arguments(
+    settings: StackSettings, plan: Plan, kv_cache_memory_bytes: int | None, model: Path, port: int
+) -> list[str]:
     pinned = replace(plan, kv_cache_memory_bytes=kv_cache_memory_bytes)
-    arguments = vllm_arguments(settings.serving, pinned, str(model), short_name="model", port=PORT, guarded=False)
+    arguments = vllm_arguments(settings.serving, pinned, str(model), short_name="model", port=port, guarded=False)
     local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
     return [*local, "--load-format=dummy"]
 

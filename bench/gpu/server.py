@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,8 +13,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PORT = 8000
-URL = f"http://127.0.0.1:{PORT}"
 STOP_SECONDS = 25
 
 REPORTS = {
@@ -40,13 +39,14 @@ class Server:
 
     process: subprocess.Popen[bytes]
     log: Path
+    url: str
     started: float
 
     def wait(self, seconds: float) -> bool:
         """Wait until /health answers; False where vLLM has ended or the time is over."""
         while time.monotonic() - self.started < seconds and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{URL}/health", timeout=2)
+                urllib.request.urlopen(f"{self.url}/health", timeout=2)
                 return True
             time.sleep(0.5)
         return False
@@ -57,8 +57,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def started(arguments: Sequence[str], folder: Path) -> Generator[Server]:
-    """Have `vllm ARGUMENTS` run; its log, and the memory of each of its processes, go into `folder`."""
+def started(arguments: Sequence[str], port: int, folder: Path) -> Generator[Server]:
+    """Have `vllm ARGUMENTS` serve on that port of loopback.
+
+    Its log, and what each of its processes holds of a GPU, go into `folder`.
+    """
     trace = folder / "memory"
     trace.mkdir(parents=True)
     hook = Path(__file__).parent / "memory_trace"
@@ -75,12 +78,19 @@ def started(arguments: Sequence[str], folder: Path) -> Generator[Server]:
             command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=environment
         )
     try:
-        yield Server(process, log, time.monotonic())
+        yield Server(process, log, f"http://127.0.0.1:{port}", time.monotonic())
     finally:
         for sign in (signal.SIGINT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, sign)
                 process.wait(STOP_SECONDS)
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on, so that two GPUs of a machine can be measured side by side."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def reported(log: str) -> dict[str, float | int]:
