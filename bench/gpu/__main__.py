@@ -128,11 +128,8 @@ def _loaded(server: Server, options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _arguments(
-    settings: StackSettings, plan: Plan, kv_cache_memory_bytes: int | None, model: Path, port: int
-) -> list[str]:
-    pinned = replace(plan, kv_cache_memory_bytes=kv_cache_memory_bytes)
-    arguments = vllm_arguments(settings.serving, pinned, str(model), short_name="model", port=port, guarded=False)
+def _arguments(settings: StackSettings, plan: Plan, model: Path, port: int) -> list[str]:
+    arguments = vllm_arguments(settings.serving, plan, str(model), short_name="model", port=port, guarded=False)
     local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
     return [*local, "--load-format=dummy"]
 
