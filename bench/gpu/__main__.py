@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -13,7 +14,7 @@ from typing import Any
 from bench.gpu.load import Load, put
 from bench.gpu.memory import held
 from bench.gpu.model import write_model
-from bench.gpu.server import Server, free_port, reported, started
+from bench.gpu.server import ROUTING, UNIFORM_ROUTING, Server, free_port, reported, started
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning.parse import parse
 from planning.plan import Plan, make_plan
@@ -92,6 +93,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "layers": options.layers,
         "precision": options.precision,
         "serving": options.serving,
+        "routing": os.environ.get(ROUTING, UNIFORM_ROUTING[ROUTING]),
         "kv_cache_memory_bytes": None if options.unpinned else plan.kv_cache_memory_bytes,
         "note": options.note,
     }

@@ -32,6 +32,14 @@ MULTICAST_OFF = {
     "NVSHMEM_DISABLE_NVLS": "1",
 }
 
+ROUTING = "VLLM_MOE_ROUTING_SIMULATION_STRATEGY"
+UNIFORM_ROUTING = {ROUTING: "uniform_random"}
+"""Each token goes to experts drawn at random, as even as a trained router's choice.
+
+The router of random weights is decided by its bias, which is the same for every token. So all tokens would go to the
+same 8 of 256 experts, and a batch of 64 would read a twenty-eighth of the weights that it reads of a trained model.
+"""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -67,6 +75,7 @@ def started(arguments: Sequence[str], port: int, folder: Path) -> Generator[Serv
     hook = Path(__file__).parent / "memory_trace"
     environment = {
         **MULTICAST_OFF,
+        **UNIFORM_ROUTING,
         **os.environ,
         "MEMORY_TRACE": str(trace),
         "PYTHONPATH": f"{hook}:{os.environ.get('PYTHONPATH', '')}",
