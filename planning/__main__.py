@@ -13,9 +13,11 @@ from planning.render import as_json, as_text, refusal_as_json
 from planning.settings.sections import StackSettings
 from planning.settings.stack_file import read
 from planning.sizing.resolved import ResolvedStack
+from planning.speed.prediction import TOKENS
 from planning.verdict.checks import problems_of
 
 FITS, REFUSED = 0, 2
+MOST_TOKENS = 1_000_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="for programs")
     output.add_argument("--compare", action="store_true", help="the stack's model across GPU types and counts")
+    for part in ("prompt", "answer"):
+        parser.add_argument(
+            f"--{part}-tokens",
+            type=_tokens,
+            default=TOKENS,
+            metavar="N",
+            help=f"tokens of {'a prompt' if part == 'prompt' else 'an answer'} for which the speed is predicted "
+            f"({TOKENS:,} if not given)",
+        )
     options = parser.parse_args(arguments)
     try:
         settings = parse(read(options.stack_file))
@@ -35,9 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
         return REFUSED
     if options.compare:
         return _compare(settings)
-    plan = make_plan(settings)
+    plan = make_plan(settings, prompt_tokens=options.prompt_tokens, answer_tokens=options.answer_tokens)
     print(json.dumps(as_json(plan), indent=2, ensure_ascii=False) if options.json else as_text(plan))
     return FITS if plan.fits else REFUSED
+
+
+def _tokens(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:10]) <= MOST_TOKENS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens from 1 to {MOST_TOKENS:,}")
+    return int(text)
 
 
 def _compare(settings: StackSettings) -> int:

@@ -9,6 +9,8 @@ from planning.sizing.capacity import Capacity, Rank
 from planning.sizing.resolved import Deployment, ResolvedStack
 from planning.sizing.storage import disk_needed, download_seconds
 from planning.sizing.weights import repository_bytes
+from planning.speed.of_stack import prediction_of, why_not
+from planning.speed.prediction import TOKENS, Prediction
 from planning.verdict.advice import unplanned_flags, warnings
 from planning.verdict.checks import problems_of
 from planning.verdict.suggestions import alternatives, changed
@@ -41,6 +43,10 @@ class Plan:
     """The same with a second revision beside the one that serves."""
     download_seconds: float | None = None
     cost_per_hour: float | None = None
+    prediction: Prediction | None = None
+    """How fast it will be."""
+    not_predicted: str = ""
+    """Why there is no prediction."""
 
     @property
     def fits(self) -> bool:
@@ -75,15 +81,24 @@ class Plan:
             lines["download at best"] = duration_text(60 * max(1, round(self.download_seconds / 60)))
         if self.cost_per_hour is not None:
             lines["cost an hour"] = round(self.cost_per_hour, 2)
-        return lines
+        return lines | self.prediction.summary() if self.prediction else lines
 
 
-def make_plan(settings: StackSettings) -> Plan:
-    """The plan of well-formed settings. What will not run is in `problems`; nothing is raised."""
+def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_tokens: int = TOKENS) -> Plan:
+    """The plan of well-formed settings. What will not run is in `problems`; nothing is raised.
+
+    Its speed is predicted for requests of so many tokens.
+    """
     stack = ResolvedStack(settings)
     problems = problems_of(stack)
     hardware, storage = settings.hardware, settings.storage
-    plan = Plan(stack.tensor_parallel_size, stack.pipeline_parallel_size, hardware.gpus, problems)
+    plan = Plan(
+        stack.tensor_parallel_size,
+        stack.pipeline_parallel_size,
+        hardware.gpus,
+        problems,
+        not_predicted=why_not(stack, refused=bool(problems)),
+    )
     if hardware.price_per_gpu_hour is not None and hardware.on_gpus:
         plan = replace(plan, cost_per_hour=hardware.price_per_gpu_hour * hardware.gpus)
     architecture, precision = stack.architecture, stack.precision
@@ -108,6 +123,7 @@ def make_plan(settings: StackSettings) -> Plan:
     shortfall = capacity.shortfall(length_is_set=sound.settings.serving.max_model_len is not None)
     if shortfall:
         problems = [*problems, _with_alternatives(shortfall, sound.settings, capacity)]
+    prediction = None if problems else prediction_of(stack, capacity, prompt_tokens, answer_tokens)
     return replace(
         plan,
         problems=problems,
@@ -116,6 +132,8 @@ def make_plan(settings: StackSettings) -> Plan:
         kv_cache_tokens=capacity.kv_cache_tokens,
         full_requests=capacity.full_requests,
         kv_cache_memory_bytes=None if unplanned_flags(sound.settings) else capacity.kv_cache_memory_bytes,
+        prediction=prediction,
+        not_predicted="" if prediction else why_not(stack, refused=bool(problems)),
     )
 
 

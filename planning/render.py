@@ -6,6 +6,7 @@ from planning.plan import Plan
 from planning.problems import Problem
 from planning.release import VLLM
 from planning.settings.quantities import GiB
+from planning.speed.prediction import Prediction
 
 
 def as_json(plan: Plan) -> dict[str, object]:
@@ -40,6 +41,8 @@ def as_json(plan: Plan) -> dict[str, object]:
         "diskBytes": plan.disk_bytes,
         "downloadSeconds": plan.download_seconds,
         "costPerHour": plan.cost_per_hour,
+        "predicted": plan.prediction.as_json() if plan.prediction else None,
+        "notPredicted": plan.not_predicted or None,
         "summary": plan.summary(),
     }
 
@@ -82,9 +85,33 @@ def as_text(plan: Plan) -> str:
     parts = ["\n".join(summary)]
     if plan.ranks:
         parts.append("GiB on each GPU:\n" + stages)
+    parts.append(_speeds(plan.prediction) if plan.prediction else f"No prediction of its speed: {plan.not_predicted}.")
     parts += [f"note: {warning}" for warning in plan.warnings]
     parts += [f"refused: {problem}" for problem in plan.problems]
     return "\n\n".join(parts)
+
+
+def _speeds(prediction: Prediction) -> str:
+    """A line for each number of requests, and what is assumed."""
+    speeds = table(
+        ["requests", "tokens/s", "physical limit", "first token s", "each further s", "cost a million"],
+        [
+            [
+                f"{requests:,}",
+                f"{found.output_tokens_per_second:,.0f}",
+                f"{prediction.limits[requests]:,.0f}",
+                f"{found.time_to_first_token:.2f}",
+                f"{found.time_per_output_token:.4f}",
+                "" if cost is None else f"{cost:,.2f}",
+            ]
+            for requests, found in prediction.speeds.items()
+            for cost in [prediction.cost_per_million(requests)]
+        ],
+    )
+    start = f"{prediction.first_start_seconds:.0f} s, later {prediction.later_start_seconds:.0f} s"
+    assumed = "\n".join(f"- {text}" for text in prediction.assumed)
+    heading = f"Predicted for vLLM {VLLM} (docs/speed.md says how well), the first start {start}:"
+    return f"{heading}\n{speeds}\nassumed:\n{assumed}"
 
 
 def table(heading: list[str], rows: list[list[str]]) -> str:

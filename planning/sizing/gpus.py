@@ -18,6 +18,46 @@ MOST_MULTIPROCESSORS = 148
 
 
 @dataclass(frozen=True)
+class Rates:
+    """How fast one GPU is at the most, as NVIDIA's data sheets have it: dense figures, without sparsity."""
+
+    memory_gb: float
+    """Bandwidth of its memory in GB/s."""
+    bf16_tflops: float
+    fp8_tflops: float | None
+    """None where tensor cores do not multiply FP8."""
+    link_gb: float
+    """To the other GPUs of its node in GB/s, one direction: NVLink where there is one, else PCIe."""
+
+
+PCIE_4, PCIE_5 = 32, 64
+"""GB/s of 16 lanes in one direction."""
+
+A100_40 = Rates(1555, 312, None, 300)
+A100_40_PCIE = Rates(1555, 312, None, PCIE_4)
+A100_80 = Rates(2039, 312, None, 300)
+A100_80_PCIE = Rates(1935, 312, None, PCIE_4)
+"""NVIDIA A100 data sheet (2021): NVLink 600 GB/s, both directions together."""
+A800 = Rates(2039, 312, None, 200)
+"""NVIDIA A800 data sheet: an A100 with NVLink of 400 GB/s."""
+L40S = Rates(864, 362, 733, PCIE_4)
+"""NVIDIA L40S data sheet."""
+H100 = Rates(3350, 989, 1979, 450)
+H100_PCIE = Rates(2000, 756, 1513, PCIE_5)
+H100_NVL = Rates(3938, 835, 1671, 300)
+"""NVIDIA H100 data sheets; NVLink 900 GB/s, with NVL 600."""
+H800 = Rates(3350, 989, 1979, 200)
+"""NVIDIA H800: an H100 with NVLink of 400 GB/s."""
+H20 = Rates(4000, 148, 296, 450)
+"""NVIDIA HGX H20, as its sellers list it."""
+H200 = Rates(4800, 989, 1979, 450)
+"""NVIDIA H200 data sheet."""
+B200 = Rates(8000, 2250, 4500, 900)
+GB200 = Rates(8000, 2500, 5000, 900)
+"""NVIDIA DGX B200 and GB200 NVL72 data sheets, half of the figures with sparsity; NVLink 1,800 GB/s."""
+
+
+@dataclass(frozen=True)
 class Gpu:
     """One GPU.
 
@@ -34,6 +74,8 @@ class Gpu:
     memory_measured: bool = False
     """Measured on the card. Otherwise taken from out-of-memory messages that people posted, the lowest where they
     differ by driver."""
+    rates: Rates | None = None
+    """None where they are not known."""
 
     @property
     def memory_bytes(self) -> int:
@@ -57,20 +99,20 @@ class Gpu:
 TABLE = {
     gpu.product: gpu
     for gpu in (
-        Gpu("NVIDIA-A100-SXM4-40GB", 39.39, 8.0, 108, 8),
-        Gpu("NVIDIA-A100-PCIE-40GB", 39.39, 8.0, 108, 1),
-        Gpu("NVIDIA-A100-SXM4-80GB", 79.15, 8.0, 108, 8),
-        Gpu("NVIDIA-A100-80GB-PCIe", 79.15, 8.0, 108, 1),
-        Gpu("NVIDIA-A800-SXM4-80GB", 79.15, 8.0, 108, 8),
-        Gpu("NVIDIA-L40S", 44.39, 8.9, 142, 1),
-        Gpu("NVIDIA-H100-80GB-HBM3", 79.1787, 9.0, 132, 8, memory_measured=True),
-        Gpu("NVIDIA-H100-PCIe", 79.10, 9.0, 114, 1),
-        Gpu("NVIDIA-H100-NVL", 93.10, 9.0, 132, 2),
-        Gpu("NVIDIA-H800", 79.10, 9.0, 132, 8),
-        Gpu("NVIDIA-H20", 95.00, 9.0, 78, 8),
-        Gpu("NVIDIA-H200", 139.80, 9.0, 132, 8, memory_measured=True),
-        Gpu("NVIDIA-B200", 178.35, 10.0, 148, 8),
-        Gpu("NVIDIA-GB200", 184.00, 10.0, 148, 72, usual_per_node=4),
+        Gpu("NVIDIA-A100-SXM4-40GB", 39.39, 8.0, 108, 8, rates=A100_40),
+        Gpu("NVIDIA-A100-PCIE-40GB", 39.39, 8.0, 108, 1, rates=A100_40_PCIE),
+        Gpu("NVIDIA-A100-SXM4-80GB", 79.15, 8.0, 108, 8, rates=A100_80),
+        Gpu("NVIDIA-A100-80GB-PCIe", 79.15, 8.0, 108, 1, rates=A100_80_PCIE),
+        Gpu("NVIDIA-A800-SXM4-80GB", 79.15, 8.0, 108, 8, rates=A800),
+        Gpu("NVIDIA-L40S", 44.39, 8.9, 142, 1, rates=L40S),
+        Gpu("NVIDIA-H100-80GB-HBM3", 79.1787, 9.0, 132, 8, memory_measured=True, rates=H100),
+        Gpu("NVIDIA-H100-PCIe", 79.10, 9.0, 114, 1, rates=H100_PCIE),
+        Gpu("NVIDIA-H100-NVL", 93.10, 9.0, 132, 2, rates=H100_NVL),
+        Gpu("NVIDIA-H800", 79.10, 9.0, 132, 8, rates=H800),
+        Gpu("NVIDIA-H20", 95.00, 9.0, 78, 8, rates=H20),
+        Gpu("NVIDIA-H200", 139.80, 9.0, 132, 8, memory_measured=True, rates=H200),
+        Gpu("NVIDIA-B200", 178.35, 10.0, 148, 8, rates=B200),
+        Gpu("NVIDIA-GB200", 184.00, 10.0, 148, 72, usual_per_node=4, rates=GB200),
     )
 }
 

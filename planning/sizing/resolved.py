@@ -7,7 +7,7 @@ from typing import Any, cast
 from planning import flags
 from planning.settings.sections import StackSettings
 from planning.sizing.architecture import REQUIRED, Architecture, Precision, known_repository
-from planning.sizing.gpu_products import compute_capability_of, is_slice, whole_product
+from planning.sizing.gpu_products import compute_capability_of, is_shared, is_slice, whole_product
 from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
 from planning.sizing.memory import FLASH_ATTENTION_SPLITS, Engine
 from planning.sizing.weights import BF16
@@ -70,14 +70,18 @@ class ResolvedStack:
 
     @cached_property
     def gpu(self) -> Gpu | None:
-        """The GPU of the table, with the memory of the stack file if given; None if memory or age is unknown."""
+        """The GPU of the table, with the memory of the stack file if given; None if memory or age is unknown.
+
+        How fast a slice of a GPU or a shared one is, is not known.
+        """
         hardware = self.settings.hardware
         known = TABLE.get(whole_product(hardware.gpu))
         if is_slice(hardware.gpu) and hardware.gpu_memory_gib is None:
             return None
         if known:
             memory = known.memory_gib if hardware.gpu_memory_gib is None else hardware.gpu_memory_gib
-            return replace(known, product=hardware.gpu, memory_gib=memory)
+            rates = None if is_slice(hardware.gpu) or is_shared(hardware.gpu) else known.rates
+            return replace(known, product=hardware.gpu, memory_gib=memory, rates=rates)
         capability = compute_capability_of(hardware.gpu) or hardware.compute_capability
         if hardware.gpu_memory_gib is None or capability is None:
             return None

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from planning.settings.sections.base import (
     CHECKS_ALL,
+    PLAN_ONLY,
     REPLACES_CLUSTER,
     UPDATES_POLICIES,
     Count,
@@ -86,6 +87,15 @@ class Network(Section):
             "needs LimitMEMLOCK=infinity, which each pod checks before vLLM starts."
         ),
         json_schema_extra=REPLACES_CLUSTER,
+    )
+    bandwidth: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        default=None,
+        description=(
+            "What a node has to the other nodes, in Gbit/s, all network cards that NCCL uses together: the plan then "
+            "predicts the speed with it. If unset, 100 is assumed."
+        ),
+        examples=[400],
+        json_schema_extra=PLAN_ONLY,
     )
     ca_secret: Name | None = Field(
         default=None,

@@ -75,6 +75,7 @@ OF_THE_PLAN = Route(
         Change("hardware.pricePerGpuHour", 1.8),
         Change("model.architecture", {"max_position_embeddings": 131072}),
         Change("storage.downloadBandwidth", "10Gbit"),
+        Change("network.bandwidth", 400),
         Change("model.precision", "fp8"),
         Change("serving.gpuMemoryUtilization", 0.95),
         Change("hardware.nodes", 2),

@@ -98,3 +98,25 @@ def test_the_comparison_needs_a_known_model(stack_file: Path, capsys: pytest.Cap
     unknown = raw(model={"repository": "http://tiny-model:8080/tiny.git"}, hardware={"gpu": "none"})
     assert main([write(stack_file, unknown), "--compare"]) == 2
     assert "model.repository" in capsys.readouterr().out
+
+
+def test_the_speed_is_predicted_for_requests_of_the_given_length(
+    stack_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(stack_file, raw())
+    assert main([file, "--json"]) == 0
+    usual = printed(capsys)["predicted"]
+    assert main([file, "--json", "--prompt-tokens", "8000", "--answer-tokens", "200"]) == 0
+    long = printed(capsys)["predicted"]
+    assert (long["promptTokens"], long["answerTokens"]) == (8000, 200)
+    assert long["outputTokensPerSecond"]["64"] < usual["outputTokensPerSecond"]["64"]
+    assert long["timeToFirstTokenSeconds"]["1"] > usual["timeToFirstTokenSeconds"]["1"]
+
+
+@pytest.mark.parametrize("tokens", ["0", "-1", "x", "1e3", "9" * 30, "\u0663"])
+def test_a_length_that_is_no_number_of_tokens_is_refused(
+    tokens: str, stack_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([write(stack_file, raw()), f"--prompt-tokens={tokens}"])
+    assert "is no number of tokens" in capsys.readouterr().err

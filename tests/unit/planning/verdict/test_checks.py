@@ -191,6 +191,7 @@ def test_the_summary_reads_well_in_a_diff() -> None:
         hardware={"pricePerGpuHour": 1.8},
         storage={"downloadBandwidth": "10Gbit"},
     )
+    assert planned.prediction
     assert planned.summary() == {
         "GPUs": 32,
         "parallelism": "tensor 8 × pipeline 4",
@@ -206,4 +207,6 @@ def test_the_summary_reads_well_in_a_diff() -> None:
         "disk for two revisions": "2561Gi",
         "download at best": "18m",
         "cost an hour": 57.6,
+        "tokens/s at 64 requests": planned.prediction.summary()["tokens/s at 64 requests"],
+        "cost per million output tokens": planned.prediction.summary()["cost per million output tokens"],
     }

@@ -1,0 +1,57 @@
+"""The prediction of a stack that fits, or why there is none."""
+
+from planning import flags
+from planning.sizing.capacity import Capacity
+from planning.sizing.resolved import ResolvedStack
+from planning.speed.layout import Layout
+from planning.speed.prediction import Prediction, predict
+from planning.speed.rates import Load
+
+
+def prediction_of(
+    stack: ResolvedStack, capacity: Capacity, prompt_tokens: int, answer_tokens: int
+) -> Prediction | None:
+    """Predict a stack's speed; None where the rates of its GPU are not known.
+
+    A request that is longer than the longest one is cut, prompt and answer alike, and `assumed` says so.
+    """
+    hardware, deployment = stack.settings.hardware, capacity.deployment
+    engine = deployment.engine
+    share = min(1.0, engine.max_model_len / (prompt_tokens + answer_tokens))
+    load = Load(
+        prompt_tokens=max(1, int(prompt_tokens * share)),
+        answer_tokens=max(1, int(answer_tokens * share)),
+        max_num_batched_tokens=engine.max_num_batched_tokens,
+        max_num_seqs=engine.max_num_seqs,
+        kv_cache_tokens=capacity.kv_cache_tokens,
+    )
+    layout = Layout(
+        tensor_parallel_size=engine.tensor_parallel_size,
+        pipeline_parallel_size=engine.pipeline_parallel_size,
+        gpus_per_node=hardware.gpus_per_node,
+    )
+    price = hardware.price_per_gpu_hour
+    found = predict(
+        deployment,
+        layout,
+        load,
+        network_gbit=stack.settings.network.bandwidth,
+        cost_per_hour=None if price is None else price * hardware.gpus,
+        node_bytes=hardware.gpus_per_node * max(rank.weights_bytes for rank in capacity.ranks),
+    )
+    if found and share < 1:
+        found.assumed.append(f"requests of {engine.max_model_len:,} tokens, because serving.maxModelLen allows no more")
+    if found and flags.value_of(stack.settings.serving.extra_args, "--speculative-config"):
+        found.assumed.append("no speculative decoding, though serving.extraArgs asks for it")
+    return found
+
+
+def why_not(stack: ResolvedStack, *, refused: bool) -> str:
+    """Return why there is no prediction."""
+    if not stack.settings.hardware.on_gpus:
+        return "on CPUs no speed is predicted"
+    if refused:
+        return "a stack that is refused has no speed"
+    if stack.deployment is None:
+        return "the sizes of model.repository or of hardware.gpu are not known"
+    return f"how fast a {stack.settings.hardware.gpu} is, is not known (planning/sizing/gpus.py has those that are)"

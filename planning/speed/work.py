@@ -1,0 +1,149 @@
+"""What one step makes a rank do in one layer: bytes read, multiplications, bytes sent.
+
+Formulas follow the shapes of planning/sizing/weights.py. A multiplication of weights costs 2 operations for each weight
+and token. Decoding multiplies latent vectors of the KV cache (576 for the scores, 512 for the output, each head);
+a prefill expands keys and values and multiplies those (192 and 128, each head, half of them masked).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from planning.sizing.architecture import Architecture, Precision
+from planning.sizing.weights import BF16, Matrix, attention, embedding, feed_forward
+from planning.speed.layout import Layout
+
+Routing = Literal["even", "same"]
+"""`even`: each token's experts are drawn at random, which a trained router comes near. `same`: all tokens go to the
+same experts, as the router of random weights decides."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The tokens of one step, on one data-parallel rank."""
+
+    decoding: float = 0
+    """Requests that get their next token."""
+    context: float = 0
+    """Tokens that each of them has in the KV cache."""
+    prefill: float = 0
+    """Tokens of prompts."""
+    prompt: float = 0
+    """Length of each prompt."""
+
+    @property
+    def tokens(self) -> float:
+        """All of them."""
+        return self.decoding + self.prefill
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of one rank. Bytes and floating-point operations."""
+
+    weights: float = 0
+    weights_flops: float = 0
+    experts: float = 0
+    experts_flops: float = 0
+    cache: float = 0
+    attention_flops: float = 0
+    reduced: float = 0
+    """Bytes of the tensors that collectives combine."""
+    collectives: int = 0
+    """How many of them."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is multiplied."""
+
+    architecture: Architecture
+    precision: Precision
+    cache_element_bytes: int = BF16
+    routing: Routing = "even"
+
+
+@cache
+def _held(matrices: tuple[Matrix, ...], precision: Precision, ranks: int) -> tuple[int, int]:
+    """Bytes of the matrices on one of `ranks`, and their elements."""
+    of_one = [m.rows * m.columns * m.count / (ranks if m.split else 1) for m in matrices]
+    return sum(m.bytes(precision, ranks) for m in matrices), int(sum(of_one))
+
+
+def experts_read(model: Model, tokens: float) -> float:
+    """How many different experts of a layer so many tokens go to; the expected number where they are drawn."""
+    a = model.architecture
+    experts, chosen = a.n_routed_experts or 0, a.num_experts_per_tok
+    if model.routing == "same" or not experts:
+        return min(experts, chosen if tokens else 0)
+    return experts * (1 - (1 - chosen / experts) ** tokens)
+
+
+def layer_work(model: Model, layout: Layout, batch: Batch, *, moe: bool) -> Work:
+    """One decoder layer."""
+    a, tensor = model.architecture, layout.tensor_parallel_size
+    shared = a.moe_intermediate_size * (a.n_shared_experts or 0) if moe else a.intermediate_size
+    matrices = [*attention(a), *(feed_forward(a.hidden_size, shared) if shared else [])]
+    if moe:
+        matrices.append(Matrix(a.n_routed_experts or 0, a.hidden_size, fp8=False))
+    weights, elements = _held(tuple(matrices), model.precision, tensor)
+    heads = a.num_attention_heads / tensor
+    latent = a.kv_lora_rank + a.qk_rope_head_dim
+    context = batch.decoding * batch.context
+    expanded = batch.prefill * batch.prompt / 2 * (a.qk_nope_head_dim + a.qk_rope_head_dim + a.v_head_dim)
+    experts = _experts(model, layout, batch.tokens) if moe else (0.0, 0.0)
+    reduced, collectives = _collectives(a, layout, batch, moe=moe)
+    return Work(
+        weights=weights,
+        weights_flops=2 * elements * batch.tokens,
+        experts=experts[0],
+        experts_flops=experts[1],
+        cache=context / layout.decode_context_parallel_size * latent * model.cache_element_bytes,
+        attention_flops=2 * heads * (context * (latent + a.kv_lora_rank) + expanded),
+        reduced=reduced,
+        collectives=collectives,
+    )
+
+
+def _experts(model: Model, layout: Layout, tokens: float) -> tuple[float, float]:
+    """Bytes and operations of the routed experts on one rank; the tokens of all data-parallel ranks meet there."""
+    a = model.architecture
+    one = tuple(feed_forward(a.hidden_size, a.moe_intermediate_size))
+    tokens *= layout.data_parallel_size
+    of_one, elements = _held(one, model.precision, 1)
+    read = experts_read(model, tokens) * of_one / layout.expert_ranks
+    return read, 2 * elements * a.num_experts_per_tok * tokens / layout.expert_ranks
+
+
+def _collectives(a: Architecture, layout: Layout, batch: Batch, *, moe: bool) -> tuple[float, int]:
+    """Bytes of the tensors that ranks combine in one layer, and how often they do.
+
+    Tensor parallelism adds up after attention and after the feed-forward part. Data parallelism gathers the tokens of
+    all ranks before the experts and scatters the sums. Decode context parallelism gathers queries, and adds up outputs
+    and their weights.
+    """
+    hidden = batch.tokens * a.hidden_size * BF16
+    reduced, collectives = 0.0, 0
+    if layout.tensor_parallel_size > 1:
+        reduced, collectives = 2 * hidden, 2
+    if moe and layout.data_parallel_size > 1:
+        reduced += layout.data_parallel_size * hidden
+        collectives += 2
+    if layout.decode_context_parallel_size > 1:
+        latent = 2 * a.kv_lora_rank + a.qk_rope_head_dim
+        reduced += batch.decoding * a.num_attention_heads / layout.tensor_parallel_size * latent * BF16
+        collectives += 3
+    return reduced, collectives
+
+
+def head_work(model: Model, layout: Layout, batch: Batch) -> Work:
+    """Logits of every request that gets a token; a prefill needs them once for each prompt."""
+    weights, elements = _held((embedding(model.architecture),), model.precision, layout.tensor_parallel_size)
+    rows = batch.decoding + (batch.prefill / batch.prompt if batch.prompt else 0)
+    gathered = rows * model.architecture.vocab_size * BF16 if layout.tensor_parallel_size > 1 else 0
+    return Work(
+        weights=weights,
+        weights_flops=2 * elements * rows,
+        reduced=gathered,
+        collectives=int(layout.tensor_parallel_size > 1),
+    )
