@@ -45,8 +45,17 @@ COMPILE_CACHES = {
     "TVM_FFI_CACHE_DIR": "tvm-ffi",
     "CUTE_DSL_CACHE_DIR": "cute-dsl",
     "CUDA_CACHE_PATH": "cuda",
+    "CUDA_TILE_CACHE_DIR": "cuda-tile",
+    "QUACK_CACHE_DIR": "quack",
+    "HUMMING_CACHE_DIR": "humming",
+    "MINFER_FMHA_CACHE_DIR": "fmha-sm100",
 }
-"""Folder by variable of each compiler that vLLM's image brings: without it a cache ends with its pod."""
+"""Folder by variable of each compiler that vLLM's image brings: without it a cache ends with its pod.
+
+Source: the packages of requirements-cuda.txt (vLLM 0.32, flashinfer 0.7, triton 3.7, cuda-tile 1.7, quack-kernels 0.6,
+humming-kernels 0.1.17). tokenspeed-triton reads Triton's variable. vLLM's copy of FlashAttention 4 keeps kernels in
+memory unless FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED is set, which nobody has measured yet.
+"""
 
 BEFORE_RAY = 'commands=$(python3 -m ray_pod) || exit 1; eval "$commands"'
 """What the pod does first: images/ray-vllm/programs/head/ray_pod.py. KubeRay puts `&& ulimit -n 65536; ray start …`
