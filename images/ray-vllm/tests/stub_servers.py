@@ -69,6 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
                     sent += 1
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class StubServer:
     """An HTTP server whose routes are functions from the request's body to status and body; it records the requests.
 
@@ -82,8 +87,7 @@ class StubServer:
         self.streams: dict[str, list[str]] = {}
         self.turns_away = False
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -104,6 +108,7 @@ class StubModel(StubServer):
         self.answer: str | None = "I am ready."
         self.status = 200
         self.generated = 0
+        self._counting = threading.Lock()
         self.cache_usage = 0.0
         self.has_chat_template = True
         self.routes[("POST", "/v1/chat/completions")] = self._chat
@@ -119,12 +124,13 @@ class StubModel(StubServer):
         assert "messages" not in body
         return self._complete(body, {"text": self.answer})
 
-    def _complete(self, _: dict[str, Any], choice: dict[str, Any]) -> Reply:
+    def _complete(self, body: dict[str, Any], choice: dict[str, Any]) -> Reply:
         if self.answer is None:
             self.closing.wait(30)
         if self.status != 200:
             return self.status, {"error": {"message": "engine is dead"}}
-        self.generated += 1
+        with self._counting:
+            self.generated += body["max_tokens"] if body.get("ignore_eos") else 1
         return 200, {"choices": [choice]}
 
     def _metrics(self, _: dict[str, Any]) -> Reply:

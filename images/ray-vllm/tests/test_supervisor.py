@@ -37,7 +37,7 @@ def test_serving_is_declared_after_an_answer_and_taken_back_at_the_end(
     assert (failure.kind, failure.reason) == ("exit", "vLLM ended with exit code 0: RuntimeError: out of luck")
     assert not is_serving()
     output = capsys.readouterr().out
-    assert [event.name for event in events(output)] == ["joined", "submitted", "serving"]
+    assert [event.name for event in events(output)] == ["joined", "submitted", "warmed_up", "serving"]
     assert "\nloading weights\n" in output
     assert ray.jobs["abc-1"]["entrypoint"].endswith(" exec vllm serve '/m x' '--flag=a b'")
 
@@ -106,7 +106,7 @@ def test_a_running_vllm_is_taken_over(ray: StubRay, serve: Serve, capsys: pytest
     ray.nodes = []
     when(is_serving, lambda: ray.end_job("abc-7"))
     assert serve().kind == "exit"
-    assert [event.name for event in told(capsys)] == ["took_over", "serving"]
+    assert [event.name for event in told(capsys)] == ["took_over", "warmed_up", "serving"]
     assert list(ray.jobs) == ["abc-7"]
 
 

@@ -98,6 +98,25 @@ class Model:
         body = {"model": self.name, **what, "max_tokens": max_tokens, "temperature": 0}
         return _answer(fetch("POST", f"{self.endpoint}/v1/{path}", body=body, token=key, timeout=timeout))
 
+    def generate(self, prompt: list[int], tokens: int, timeout: float) -> str:
+        """Let the engine go on with a prompt of token ids, for just so many tokens; return why it did not.
+
+        `ignore_eos`: vLLM 0.32, parameters of /v1/completions beyond OpenAI's.
+        """
+        try:
+            answer = self._complete("completions", {"prompt": prompt, "ignore_eos": True}, self._key(), tokens, timeout)
+        except NoAnswer as error:
+            answer = _no_answer(error, timeout)
+        return "" if answer.completed else answer.problem
+
+    def longest_text(self, timeout: float) -> int | None:
+        """Return how many tokens a prompt and its answer may have together, as /v1/models says; None if it does not."""
+        try:
+            text = fetch("GET", f"{self.endpoint}/v1/models", token=self._key(), timeout=timeout)
+            return int(json.loads(text)["data"][0]["max_model_len"])
+        except (NoAnswer, ValueError, LookupError, TypeError):
+            return None
+
     def metrics(self, timeout: float) -> Metrics:
         """Return what vLLM says of its engines within `timeout` seconds."""
         try:

@@ -11,7 +11,8 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     submitted    attempt, job
     took_over    attempt, job                                    vLLM was running already
     loading      job, after, answer                              every minute until it serves
-    serving      job, after, answer                              a chat completion had text
+    warmed_up    requests, failed, took, reason                  the load of warm_load.py, before it serves
+    serving      job, after, answer                              a chat completion had text, and it is warm
     kv_cache     planned, tokens                                 the cache is not as large as planned
     unanswered   job, after, reason                              every minute while questions get no answer
     failed       kind, same, after, retry_in, reason             kinds: failure_history; `same`: times in a row

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import warm_load
 from completion import Model
 from direct_http import NoAnswer
 from engine_watch import EngineWatch
@@ -18,6 +19,7 @@ from planned_nodes import PlannedNodes
 from ray_api import Job, RayApi
 from supervisor_log import say
 from vllm_job import stop_if_reachable
+from warm_up import WarmUp
 
 SERVING_FILE = Path("/tmp/serving")  # noqa: S108  the container's own; its readiness probe looks for it
 POLL_SECONDS = 2.0
@@ -29,12 +31,17 @@ MOST_EMPTY_ANSWERS = 5
 
 
 class Following:
-    """One vLLM. When it first answers with text, a file and a line in the log declare it serving: it has `served`."""
+    """One vLLM. When it has first answered with text and is warm, a file and a line in the log declare it serving.
+
+    From then on it has `served`. A warm-up that fails is told, and the model serves.
+    """
 
     def __init__(
         self, ray: RayApi, job: Job, log: LogFollower, model: Model, planned: PlannedNodes, bounds: Bounds
     ) -> None:
         self._ray, self._job, self._log, self._planned, self._bounds = ray, job, log, planned, bounds
+        self._model = model
+        self._warm_up: WarmUp | None = None
         self._watch = EngineWatch(model, log.engine, bounds.hang)
         self._head_answered = self._nodes_complete = self._nodes_looked_at = self._reported = time.monotonic()
         self.served = False
@@ -42,7 +49,7 @@ class Following:
     def until_end(self, announce: Callable[[], None]) -> NoReturn:
         """Raise `Failed` with the reason when this vLLM does not serve any more; by then it has ended or is stopped.
 
-        `announce` is called when it has first answered.
+        `announce` is called when it begins to serve.
         """
         try:
             while True:
@@ -96,10 +103,11 @@ class Following:
             if watch.problem and self._is_time_to_report():
                 say("unanswered", job=self._job.submission_id, after=int(age), reason=watch.problem)
         elif watch.first_answer:
-            self.served = True
-            SERVING_FILE.touch()
-            say("serving", job=self._job.submission_id, after=int(age), answer=watch.first_answer)
-            announce()
+            if self._is_warm():
+                self.served = True
+                SERVING_FILE.touch()
+                say("serving", job=self._job.submission_id, after=int(age), answer=watch.first_answer)
+                announce()
         elif watch.empty_answers >= MOST_EMPTY_ANSWERS:
             self._stop(Failed("empty", f"{watch.empty_answers} completions without text: damaged weights?"))
         elif refused := watch.refusals.final:
@@ -110,6 +118,17 @@ class Following:
             self._stop(Failed("load", f"not serving {age:.0f} s after its start ({watch.problem}): {last_words(last)}"))
         elif self._is_time_to_report():
             say("loading", job=self._job.submission_id, after=int(age), answer=watch.problem)
+
+    def _is_warm(self) -> bool:
+        if not self._warm_up:
+            load = warm_load.ON_GPUS if self._planned.product else warm_load.ON_CPUS
+            self._warm_up = WarmUp(self._model, load)
+        done = self._warm_up
+        if not done.over:
+            return False
+        told = {"reason": done.problems[0]} if done.problems else {}
+        say("warmed_up", requests=done.requests, failed=len(done.problems), took=int(done.took), **told)
+        return True
 
     def _is_time_to_report(self) -> bool:
         due = time.monotonic() - self._reported > REPORT_SECONDS

@@ -1,9 +1,10 @@
 """Keeps `vllm serve` running as a job of a Ray cluster, and says in its log what happens (the lines of supervisor_log).
 
 It waits for the planned Ray nodes, submits vLLM, follows its output, and calls it serving once it has answered a chat
-completion with text; /tmp/serving exists as long as that holds. It never ends by itself: every end of vLLM that was
-not asked for is a failure, reported with its reason and tried again after a growing delay. A vLLM that already runs
-for the same configuration is taken over; one for another configuration is stopped first.
+completion with text and a warm-up load (warm_load.py); /tmp/serving exists as long as that holds. It never ends by
+itself: every end of vLLM that was not asked for is a failure, reported with its reason and tried again after a growing
+delay. A vLLM that already runs for the same configuration is taken over; one for another configuration is stopped
+first.
 
 On SIGTERM it stops vLLM, waits at most 60 s until that has ended, and exits with 143: an exit code 0 would complete its
 Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job will start another one.

@@ -65,6 +65,8 @@ RESTARTED_BY = {
     "ray-vllm/programs/supervisor/supervisor": {SERVE, GATE},
     "ray-vllm/programs/shared/supervisor_log": {SERVE, GATE},
     "ray-vllm/programs/supervisor/vllm_job": {SERVE, GATE},
+    "ray-vllm/programs/shared/warm_load": {CLUSTER, SERVE, GATE},
+    "ray-vllm/programs/supervisor/warm_up": {SERVE, GATE},
     "shared/in_cluster": {CLAIM, DOWNLOAD, SERVE, GATE},
     "shared/job_event": {CLAIM, DOWNLOAD, SERVE, GATE},
     "shared/own_deadline": {CLAIM, GATE},
