@@ -4,7 +4,8 @@ import pulumi
 
 from components.api_key import ApiKey
 from components.image import recipes
-from components.image.image_build import ImageBuild, ImageBuildArgs
+from components.image.args import ImageBuildArgs
+from components.image.image_build import ImageBuild
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
@@ -35,10 +36,26 @@ policies = NetworkPolicies(
 opts = after(opts, policies)
 api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None
 
-fetch_recipe = recipes.fetch_image(settings.image)
-fetch_image = ImageBuild("fetch", ImageBuildArgs(recipe=fetch_recipe, config=config), opts)
-serving_recipe = recipes.serving_image(settings.image, settings.hardware)
-serving_image = ImageBuild("serving", ImageBuildArgs(recipe=serving_recipe, config=config), opts)
+builds = {
+    name: ImageBuild(
+        name,
+        ImageBuildArgs(
+            recipe=recipe,
+            image=settings.image,
+            scheduling=settings.scheduling,
+            network=settings.network,
+            namespace=config.namespace,
+            kubeconfig=config.kubeconfig,
+            context=config.context,
+        ),
+        opts,
+    )
+    for name, recipe in {
+        "fetch": recipes.fetch_image(settings.image),
+        "serving": recipes.serving_image(settings.image, settings.hardware),
+    }.items()
+}
+fetch_image, serving_image = builds["fetch"], builds["serving"]
 store = ModelStore(
     "store",
     ModelStoreArgs(
@@ -98,6 +115,5 @@ if settings.storage.other_revisions == "remove":
         after(opts, server),
     )
 
-builds = {"fetch": fetch_image, "serving": serving_image}
 for name, output in outputs(config, builds, store, server, api_key).items():
     pulumi.export(name, output)

@@ -4,12 +4,13 @@ from components.image.recipes import Recipe, buildkit_image
 from components.shared.pods import ARCHITECTURE, Manifest, environment, tolerations
 from components.shared.site_network import use_site_network
 from planning import builds
-from planning.settings.sections import Image, StackSettings
+from planning.settings.sections import Image, Network, Scheduling
 
 
-def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volume: Manifest) -> Manifest:
+def build_pod(
+    recipe: Recipe, settings: Image, scheduling: Scheduling, network: Network, reference: str, context_volume: Manifest
+) -> Manifest:
     """Return the pod that builds the context and pushes it as `reference`."""
-    settings = stack.image
     secrets = {
         name: secret for name, secret in (("push", settings.push_secret), ("pip", settings.pip_secret)) if secret
     }
@@ -18,7 +19,7 @@ def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volu
         "automountServiceAccountToken": False,
         "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else [],
         "nodeSelector": {ARCHITECTURE: builds.LOCK_ARCHITECTURE},
-        **tolerations(stack.scheduling),
+        **tolerations(scheduling),
         **({"hostUsers": False} if settings.build_user_namespace else {}),
         "containers": [
             {
@@ -47,7 +48,7 @@ def build_pod(recipe: Recipe, stack: StackSettings, reference: str, context_volu
             *({"name": name, "secret": {"secretName": secret}} for name, secret in secrets.items()),
         ],
     }
-    use_site_network(pod, stack.network)
+    use_site_network(pod, network)
     return pod
 
 

@@ -11,45 +11,46 @@ import pulumi_kubernetes as k8s
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from components.image.args import ImageBuildArgs
 from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected
 from components.shared.content import digest
 from components.shared.jobs import awaited
 from components.shared.labels import metadata
-from components.stack_config import StackConfig
 
 NAMES = ("image", "base", "buildkit")
 
 
 def record(
-    folder: str, reference: str, build: k8s.batch.v1.Job, config: StackConfig, opts: pulumi.ResourceOptions
+    args: ImageBuildArgs, reference: str, build: k8s.batch.v1.Job, opts: pulumi.ResourceOptions
 ) -> pulumi.Output[Mapping[str, str]]:
     """Keep what a build resolved in a ConfigMap, and return that; a preview does not know it before.
 
     The pod of a finished Job may go at any time, with what it told. So it is read once, after the Job of an image that
     the stack has not had before, and is kept until there is another image.
     """
-    namespace = config.settings.image.build_namespace or config.namespace
+    folder = args.recipe.folder
     kept = k8s.core.v1.ConfigMap(
         f"{folder}-resolved",
         metadata=metadata(f"resolved-{folder}-{digest(reference)}", "image"),
-        data=_told_after(build, namespace, config),
+        data=_told_after(build, args),
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[build], ignore_changes=["data"])),
     )
     return kept.data
 
 
-def _told_after(build: k8s.batch.v1.Job, namespace: str, config: StackConfig) -> pulumi.Input[Mapping[str, str]]:
+def _told_after(build: k8s.batch.v1.Job, args: ImageBuildArgs) -> pulumi.Input[Mapping[str, str]]:
     """Return what the pod of a Job told, once the Job is complete."""
     if pulumi.runtime.is_dry_run():
         return cast("pulumi.Output[Mapping[str, str]]", pulumi.Output.from_input(pulumi.UNKNOWN))
+    namespace = args.image.build_namespace or args.namespace
     name: pulumi.Output[str] = build.metadata["name"]
-    return awaited(name).apply(lambda job: told(job, namespace, config))
+    return awaited(name).apply(lambda job: told(job, namespace, args.kubeconfig, args.context))
 
 
-def told(job: str, namespace: str, config: StackConfig) -> dict[str, str]:
+def told(job: str, namespace: str, kubeconfig: str | None, context: str | None) -> dict[str, str]:
     """Return the references that the pod of a complete Job told, by name; else why not, as `unknown`."""
     try:
-        with connected(config.kubeconfig, config.context) as api:
+        with connected(kubeconfig, context) as api:
             pods = client.CoreV1Api(api).list_namespaced_pod(
                 namespace, label_selector=f"batch.kubernetes.io/job-name={job}", _request_timeout=TIMEOUT_SECONDS
             )

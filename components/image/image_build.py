@@ -1,11 +1,11 @@
 """ImageBuild: an image of `images/`, built inside the cluster and in the registry before anybody uses its reference."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.image.args import ImageBuildArgs
 from components.image.bill_of_materials import bill_of_materials
 from components.image.build_pod import build_pod
 from components.image.build_record import record
@@ -14,7 +14,6 @@ from components.shared.content import IMAGES, build_context, digest
 from components.shared.jobs import JobArgs, handed_on, job
 from components.shared.labels import FOR_NAMESPACE, IMAGE, metadata
 from components.shared.pods import PodImage
-from components.stack_config import StackConfig
 from planning.builds import LOCK_ARCHITECTURE
 from planning.settings.sections import Image
 
@@ -25,19 +24,11 @@ BILL = "bill-of-materials.cdx.json"
 """Name of the bill of materials in a build's context; it lies in the image too, and beside it in the registry."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageBuildArgs:
-    """What is built, where it is built, and where it is pushed."""
-
-    recipe: Recipe
-    config: StackConfig
-
-
 class ImageBuild(pulumi.ComponentResource):
     """Builds one image with a BuildKit Job and pushes it, unless the registry has it already.
 
     Creates: a ConfigMap of the build context and a Job, both named by what is built, and a ConfigMap of what was
-    resolved; nothing when a finished reference is given. Waits for: the Job, at most `settings.build_timeout` seconds.
+    resolved; nothing when a finished reference is given. Waits for: the Job, at most `image.build_timeout` seconds.
     Gives: `reference`, known in the preview and resolved when the image is in the registry; `pod_image`, the same for
     pods that run it; `resolved`, the digests that the build found. Leaves alone: the registry, which keeps every image
     after a destroy.
@@ -51,12 +42,12 @@ class ImageBuild(pulumi.ComponentResource):
         super().__init__("deepseek:index:ImageBuild", name, None, opts)
         finished = args.recipe.finished
         self.reference = pulumi.Output.from_input(finished) if finished else self._build(args)
-        self.pod_image = pod_image(args.recipe, args.config.settings.image, self.reference)
+        self.pod_image = pod_image(args.recipe, args.image, self.reference)
         self.register_outputs({"reference": self.reference, "resolved": self.resolved})
 
     def _build(self, args: ImageBuildArgs) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
-        recipe, settings = args.recipe, args.config.settings.image
+        recipe, settings = args.recipe, args.image
         namespace = settings.build_namespace
         reference = f"{settings.push}/{recipe.folder}:{tag(recipe)}"
         files = {
@@ -66,7 +57,7 @@ class ImageBuild(pulumi.ComponentResource):
         }
         keys = {path.replace("/", SLASH_IN_KEY): path for path in files}
         # Stacks may share a namespace for builds: then the names of their objects differ by the stack.
-        owner = {FOR_NAMESPACE: args.config.namespace} if namespace else {}
+        owner = {FOR_NAMESPACE: args.namespace} if namespace else {}
         content = (files, pulumi.get_stack(), owner) if namespace else (files,)
         config_map = k8s.core.v1.ConfigMap(
             f"{recipe.folder}-context",
@@ -89,12 +80,12 @@ class ImageBuild(pulumi.ComponentResource):
                 namespace=namespace,
                 annotations={IMAGE: reference, "pulumi.com/replaceUnready": "true", **owner},
                 spec={"backoffLimit": 2},
-                pod=build_pod(recipe, args.config.settings, reference, context_volume),
+                pod=build_pod(recipe, settings, args.scheduling, args.network, reference, context_volume),
                 timeout_seconds=settings.build_timeout,
             ),
             child,
         )
-        self.resolved = record(recipe.folder, reference, build, args.config, child)
+        self.resolved = record(args, reference, build, child)
         return handed_on(build, IMAGE)
 
 

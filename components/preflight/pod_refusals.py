@@ -86,7 +86,8 @@ def _of_builds(core: client.CoreV1Api, namespace: str, settings: StackSettings) 
     key, there = (BUILD_KEY, image.build_namespace) if image.build_namespace else (KEY, namespace)
     wanted = _summed([build_resources(recipe, image) for recipe in recipes])
     yield from _over_quota(core, (key, there), wanted, "builds need", "a larger quota, or image.buildNamespace")
-    pod = build_pod(recipes[0], settings, f"{image.push}/fetch:1", {"name": "context", "emptyDir": {}})
+    context: Manifest = {"name": "context", "emptyDir": {}}
+    pod = build_pod(recipes[0], image, settings.scheduling, settings.network, f"{image.push}/fetch:1", context)
     if why := _refused(core, there, _pod("image", pod, "build")):
         elsewhere = "" if image.build_namespace else "image.buildNamespace (a namespace for builds alone), "
         finished = "image.reference and image.fetchReference (images built elsewhere)"

@@ -11,7 +11,8 @@ import pulumi
 import pytest
 from pulumi import automation
 
-from components.image.image_build import ImageBuild, ImageBuildArgs
+from components.image.args import ImageBuildArgs
+from components.image.image_build import ImageBuild
 from components.image.recipes import fetch_image
 from components.stack_config import cluster_provider, read_stack_config
 from local import stack
@@ -33,7 +34,16 @@ IMAGE = {"push": "registry.example.com/deepseek", "buildkit": f"{PLAYED}buildkit
 
 def build_the_download_image() -> None:
     config = read_stack_config()
-    args = ImageBuildArgs(recipe=fetch_image(config.settings.image), config=config)
+    settings = config.settings
+    args = ImageBuildArgs(
+        recipe=fetch_image(settings.image),
+        image=settings.image,
+        scheduling=settings.scheduling,
+        network=settings.network,
+        namespace=config.namespace,
+        kubeconfig=config.kubeconfig,
+        context=config.context,
+    )
     build = ImageBuild("fetch", args, pulumi.ResourceOptions(provider=cluster_provider(config)))
     pulumi.export("reference", build.reference)
     pulumi.export("resolved", build.resolved)

@@ -13,7 +13,8 @@ import pulumi
 from fetch_pods import wait_until
 from pulumi import automation
 
-from components.image.image_build import ImageBuild, ImageBuildArgs, pod_image
+from components.image.args import ImageBuildArgs
+from components.image.image_build import ImageBuild, pod_image
 from components.image.recipes import fetch_image
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
@@ -33,7 +34,16 @@ UP_SECONDS = 300.0
 def image_program() -> None:
     """Build the fetch image as `__main__` does."""
     config = read_stack_config()
-    args = ImageBuildArgs(recipe=fetch_image(config.settings.image), config=config)
+    settings = config.settings
+    args = ImageBuildArgs(
+        recipe=fetch_image(settings.image),
+        image=settings.image,
+        scheduling=settings.scheduling,
+        network=settings.network,
+        namespace=config.namespace,
+        kubeconfig=config.kubeconfig,
+        context=config.context,
+    )
     opts = pulumi.ResourceOptions(provider=cluster_provider(config))
     pulumi.export("image", ImageBuild("fetch", args, opts).reference)
 

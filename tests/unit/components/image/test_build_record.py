@@ -1,14 +1,11 @@
 """What a build resolved: read from the pod that told it, whose absence fails nothing."""
 
-import json
 from typing import Any
 
 import pytest
 import yaml
-from pulumi.runtime.config import set_all_config
 
 from components.image.build_record import told
-from components.stack_config import StackConfig, read_stack_config
 from tests.unit.components.stub_api import Answers, stub_api
 
 JOB, NAMESPACE = "build-fetch-1", "deepseek-builds"
@@ -23,27 +20,22 @@ def ended(message: str, code: int = 0) -> dict[str, Any]:
     return {"status": {"containerStatuses": [{**status, "state": {"terminated": terminated}}]}}
 
 
-def config(server: str) -> StackConfig:
-    kubeconfig: dict[str, Any] = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "stub",
-        "contexts": [{"name": "stub", "context": {"cluster": "stub", "user": "stub"}}],
-        "clusters": [{"name": "stub", "cluster": {"server": server}}],
-        "users": [{"name": "stub", "user": {}}],
-    }
-    hardware = {"gpu": "none", "gpusPerNode": 1, "nodes": 1}
-    keys = {"deepseek:model": {"repository": "https://host/owner/name"}, "deepseek:hardware": hardware}
-    set_all_config(
-        {name: json.dumps(value) for name, value in keys.items()}
-        | {"kubernetes:kubeconfig": yaml.safe_dump(kubeconfig)}
+def kubeconfig(server: str) -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "stub",
+            "contexts": [{"name": "stub", "context": {"cluster": "stub", "user": "stub"}}],
+            "clusters": [{"name": "stub", "cluster": {"server": server}}],
+            "users": [{"name": "stub", "user": {}}],
+        }
     )
-    return read_stack_config()
 
 
 def read(answers: Answers) -> dict[str, str]:
     with stub_api(answers) as (_, server):
-        found = told(JOB, NAMESPACE, config(f"http://127.0.0.1:{server.server_port}"))
+        found = told(JOB, NAMESPACE, kubeconfig(f"http://127.0.0.1:{server.server_port}"), None)
         assert server.asked == [(PODS, {"labelSelector": [f"batch.kubernetes.io/job-name={JOB}"]})]
     return found
 
@@ -72,5 +64,5 @@ def test_a_record_that_cannot_be_had_fails_nothing_and_says_why(answer: Any, sai
 
 
 def test_a_cluster_that_cannot_be_reached_fails_nothing_either() -> None:
-    found = told(JOB, NAMESPACE, config("http://127.0.0.1:1"))
+    found = told(JOB, NAMESPACE, kubeconfig("http://127.0.0.1:1"), None)
     assert "the build's pod could not be read" in found["unknown"]
