@@ -34,7 +34,7 @@ SAMPLED = "not faults or sample"
 KINDS = test-unit test-images test-properties test-locks test-cluster test-serving
 .PHONY: test lint test-faults $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
-lint: venv ## ruff, types in strict mode, and linters of imports, workflows, scripts, Dockerfiles, secrets and manifests
+lint: venv ## ruff, types in strict mode, and linters of imports, packages, workflows, scripts, Dockerfiles, secrets and manifests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/basedpyright

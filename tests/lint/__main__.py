@@ -1,4 +1,4 @@
-"""The part of `make lint` beside ruff and the types: imports, workflows, scripts, Dockerfiles, secrets, manifests.
+"""`make lint` beside ruff and the types: imports, packages, workflows, scripts, Dockerfiles, secrets, manifests.
 
 A check that does not hold here is waived where the linter reads it, with its reason beside it: in the workflow or the
 script itself, in hadolint.yaml, in `SECRETS` below, in waivers.py.
@@ -48,6 +48,16 @@ def imports() -> str:
     return _output(BIN / "lint-imports", "--no-cache")
 
 
+def dependencies() -> str:
+    """Return which imported packages no .in file declares, and which declared ones of the program nobody imports."""
+    # The programs of a pod stand beside each other in one folder, and import each other by name.
+    ours = {"images", *(Path(file).stem for file in _files("images/*.py", "local/git-server/*.py"))}
+    first_party = [f"--known-first-party={name}" for name in sorted(ours)]
+    return _output(
+        Path(sys.executable), "-m", "deptry", ".", "--no-ansi", "--config=tests/lint/deptry.toml", *first_party
+    )
+
+
 def workflows() -> str:
     """Return what zizmor finds in the permissions and triggers of the workflows."""
     return _output(BIN / "zizmor", "--offline", "--quiet", ".github/workflows")
@@ -90,6 +100,7 @@ def article() -> str:
 
 LINTERS: Mapping[str, Callable[[], str]] = {
     "import-linter": imports,
+    "deptry": dependencies,
     "zizmor": workflows,
     "actionlint": workflow_syntax,
     "shellcheck": scripts,
