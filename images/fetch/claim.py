@@ -17,22 +17,21 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import failure
 import in_cluster
+import kube_objects
 from failure import Failed
+from kube_objects import KubeObject
 from own_deadline import OwnDeadline
 from progress import duration
 from suspension import Stopwatch, suspended_by
 
 log = logging.getLogger(__name__)
 
-KubeObject = dict[str, Any]
 POLL_SECONDS = 3.0
 MOST_EVENTS = 3
 MESSAGE_CHARACTERS = 500
-NOT_FOUND = 404
 PREPARING = ("", "ContainerCreating", "PodInitializing")
 
 
@@ -83,15 +82,10 @@ class ClaimCheck:
         """Return what the API server knows now. Raises in_cluster.ApiError."""
         core = f"/api/v1/namespaces/{self.namespace}"
         query = f"labelSelector=batch.kubernetes.io/job-name={self.mount_job}"
-        pods = in_cluster.request("GET", f"{core}/pods?{query}")["items"]
-        events = [event for event in in_cluster.request("GET", f"{core}/events")["items"] if self._is_about_us(event)]
-        try:
-            claim = in_cluster.request("GET", f"{core}/persistentvolumeclaims/{self.claim}")
-        except in_cluster.ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
-            claim = None
-        return Look(claim, in_cluster.request("GET", self._job_path), pods, sorted(events, key=_seen))
+        pods = kube_objects.read_list(f"{core}/pods?{query}")
+        events = [event for event in kube_objects.read_list(f"{core}/events") if self._is_about_us(event)]
+        claim = kube_objects.read(f"{core}/persistentvolumeclaims/{self.claim}")
+        return Look(claim, in_cluster.request("GET", self._job_path), pods, events)
 
     @property
     def _job_path(self) -> str:
@@ -131,7 +125,8 @@ class Look:
 
     def explanation(self) -> str:
         """Return the claim's state, what was said of it and of its pods, and what to do."""
-        told = [_told(event) for event in _latest(self.events)] + self._waiting()
+        events = kube_objects.last_of_each_reason(self.events, "kind")[-MOST_EVENTS:]
+        told = [_told(event) for event in events] + self._waiting()
         return "; ".join([self._state(), *(told or ["nobody has said anything about it"]), self._advice()])
 
     def _state(self) -> str:
@@ -175,19 +170,9 @@ def _modes(claim: KubeObject) -> str:
     return "/".join(claim["spec"].get("accessModes", ()))
 
 
-def _latest(events: Sequence[KubeObject]) -> list[KubeObject]:
-    """Return the last event of each reason, the latest of them."""
-    by_reason = {(event["involvedObject"].get("kind"), event.get("reason")): event for event in events}
-    return sorted(by_reason.values(), key=_seen)[-MOST_EVENTS:]
-
-
 def _told(event: KubeObject) -> str:
     kind = {"PersistentVolumeClaim": "claim", "Pod": "pod", "Job": "Job"}[event["involvedObject"]["kind"]]
     return f"{kind}: {event.get('reason')}: {_short(event.get('message'))}"
-
-
-def _seen(event: KubeObject) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "")
 
 
 def _short(text: object) -> str:

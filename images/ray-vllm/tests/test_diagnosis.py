@@ -1,8 +1,9 @@
 from typing import Any
 
 import pytest
-from cluster_state import KubeObject, State
+from cluster_state import State
 from diagnosis import UNLIMITED, Finding, findings, have_joined, missing_gpus, progress, told
+from kube_objects import KubeObject
 from planned_nodes import PlannedNodes
 from supervisor_log import Event
 

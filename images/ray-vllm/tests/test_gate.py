@@ -12,9 +12,9 @@ import gate
 import in_cluster
 import own_deadline
 import pytest
-from cluster_state import KubeObject
 from diagnosis import Finding
 from gate import Patience, clip, from_environment, useless
+from kube_objects import KubeObject
 from stub_servers import StubModel, StubServer
 from supervisor_log import Event, formatted
 

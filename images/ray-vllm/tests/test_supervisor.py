@@ -16,8 +16,8 @@ import own_job
 import pytest
 import supervisor
 from attempts import Serve, is_serving, told, when
-from cluster_state import KubeObject
 from failure_history import Failed
+from kube_objects import KubeObject
 from stub_servers import Body, Reply, StubModel, StubRay
 from supervisor import Settings, Supervisor
 from supervisor_log import events

@@ -6,12 +6,11 @@ short outage never hides the rest.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import in_cluster
+import kube_objects
 import supervisor_log
-
-KubeObject: TypeAlias = dict[str, Any]
+from kube_objects import KubeObject
 
 HTTP_NOT_FOUND = 404
 HTTP_BAD_REQUEST = 400
@@ -78,21 +77,26 @@ class Reader:
 
     def _get(self, path: str) -> KubeObject | None:
         try:
-            return in_cluster.request("GET", path)
+            return kube_objects.read(path)
         except in_cluster.ApiError as error:
-            if error.status != HTTP_NOT_FOUND:
-                self._unreadable.append(str(error))
+            self._unreadable.append(str(error))
             return None
 
+    def _list(self, path: str) -> list[KubeObject]:
+        try:
+            return kube_objects.read_list(path)
+        except in_cluster.ApiError as error:
+            self._unreadable.append(str(error))
+            return []
+
     def _pods(self, label: str) -> list[KubeObject]:
-        return parts(self._get(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={label}"), "items")
+        return self._list(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={label}")
 
     def _warnings(self, uids: set[str]) -> list[KubeObject]:
         """Return the last warning of each reason about the objects with these uids, oldest first."""
         path = f"/api/v1/namespaces/{self.namespace}/events?fieldSelector=type=Warning&limit=1000"
-        ours = [event for event in parts(self._get(path), "items") if event["involvedObject"].get("uid") in uids]
-        last = {(event["involvedObject"]["uid"], event.get("reason")): event for event in sorted(ours, key=_seen)}
-        return sorted(last.values(), key=_seen)
+        ours = [event for event in self._list(path) if event["involvedObject"].get("uid") in uids]
+        return kube_objects.last_of_each_reason(ours, "uid")
 
     def _story(self, pod: KubeObject, log_seconds: int) -> Iterable[supervisor_log.Event]:
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}/log"
@@ -107,7 +111,3 @@ class Reader:
 
 def _created(pod: KubeObject) -> str:
     return str(pod["metadata"].get("creationTimestamp", ""))
-
-
-def _seen(event: KubeObject) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "")

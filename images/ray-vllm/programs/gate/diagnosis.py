@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import serving_events
-from cluster_state import KubeObject, State, part, parts
+from cluster_state import State, part, parts
+from kube_objects import KubeObject
 from planned_nodes import PlannedNodes
 from supervisor_log import Event
 

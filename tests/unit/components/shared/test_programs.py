@@ -68,6 +68,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/shared/warm_load": {CLUSTER, SERVE, GATE},
     "ray-vllm/programs/supervisor/warm_up": {SERVE, GATE},
     "shared/in_cluster": {CLAIM, DOWNLOAD, SERVE, GATE},
+    "shared/kube_objects": {CLAIM, GATE},
     "shared/job_event": {CLAIM, DOWNLOAD, SERVE, GATE},
     "shared/own_deadline": {CLAIM, GATE},
     "shared/suspension": {CLAIM, GATE},
