@@ -3,6 +3,9 @@
 import pulumi
 
 from components.api_key import ApiKey
+from components.benchmark.args import BenchmarkArgs
+from components.benchmark.benchmark import Benchmark
+from components.benchmark.prediction import predicted_tokens_per_second
 from components.image import recipes
 from components.image.args import ImageBuildArgs
 from components.image.image_build import ImageBuild
@@ -29,7 +32,11 @@ opts = pulumi.ResourceOptions(provider=cluster_provider(config))
 policies = NetworkPolicies(
     "deepseek",
     NetworkPoliciesArgs(
-        network=settings.network, model=settings.model, image=settings.image, namespace=config.namespace
+        network=settings.network,
+        model=settings.model,
+        image=settings.image,
+        namespace=config.namespace,
+        benchmark=settings.benchmark.enabled,
     ),
     opts,
 )
@@ -114,6 +121,29 @@ if settings.storage.other_revisions == "remove":
         ),
         after(opts, server),
     )
+benchmark = None
+if settings.benchmark.enabled:
+    benchmark = Benchmark(
+        "benchmark",
+        BenchmarkArgs(
+            image=serving_image.pod_image,
+            claim_name=store.claim_name,
+            model_path=store.model_path,
+            model_folder=store.model_folder,
+            endpoint=server.endpoint,
+            gate=server.gate,
+            api_key_secret=api_key.secret_name if api_key else None,
+            benchmark=settings.benchmark,
+            hardware=settings.hardware,
+            scheduling=settings.scheduling,
+            storage=settings.storage,
+            predicted=predicted_tokens_per_second(settings),
+            namespace=config.namespace,
+            kubeconfig=config.kubeconfig,
+            context=config.context,
+        ),
+        after(opts, serving_image, store, server),
+    )
 
-for name, output in outputs(config, builds, store, server, api_key).items():
+for name, output in outputs(config, builds, store, server, api_key, benchmark).items():
     pulumi.export(name, output)

@@ -40,8 +40,8 @@ Part of the link-local range may be wanted, because a node's DNS cache is there;
 """
 
 RAY = "ray"
-COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate")
-"""The labels of the pods, one policy each."""
+COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate", "benchmark")
+"""The labels of the pods, one policy each; that of the benchmark only where it is enabled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,8 @@ class NetworkPoliciesArgs:
     model: Model
     image: Image
     namespace: str
+    benchmark: bool = False
+    """Whether there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
         ),
         "serving": Traffic(egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)]),
         "gate": Traffic(egress=[*dns, *api_server, _to_ray(args.network, PORT)]),
+        **({"benchmark": Traffic(egress=[*dns, *api_server, _to_ray(args.network, PORT)])} if args.benchmark else {}),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from components.api_key import ApiKey
+from components.benchmark.benchmark import Benchmark
 from components.image.image_build import ImageBuild
 from components.model_store.model_store import ModelStore
 from components.ray_cluster.ray_cluster import PORT
@@ -22,6 +23,7 @@ def outputs(
     store: ModelStore,
     server: VllmServer,
     api_key: ApiKey | None,
+    benchmark: Benchmark | None,
 ) -> dict[str, pulumi.Output[Any]]:
     """Return what the stack exports beside its plan, by name."""
     found: dict[str, pulumi.Output[Any]] = {
@@ -33,6 +35,8 @@ def outputs(
     }
     if resolved := {name: build.resolved for name, build in builds.items() if build.resolved}:
         found["images"] = pulumi.Output.all(**resolved)
+    if benchmark:
+        found["benchmark"] = benchmark.result
     if api_key:
         found["showApiKey"] = _show_key(config.namespace, api_key.secret_name)
     if config.settings.storage.keeps_own_claim:

@@ -24,7 +24,7 @@ from planning.settings.sections import StackSettings
 
 KEY = "kubernetes:namespace"
 CORE, RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
-ACCOUNTS = frozenset({"claim", "download", "gate", "supervisor"})
+ACCOUNTS = frozenset({"benchmark", "claim", "download", "gate", "supervisor"})
 POLICIES = frozenset(f"deepseek-{component}" for component in COMPONENTS)
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 """What is asked for: nobody needs the contents of Secrets to tell whose they are."""

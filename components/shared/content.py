@@ -12,6 +12,7 @@ from pathlib import Path
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 PROGRAM_FOLDERS = (
     "fetch",
+    "ray-vllm/programs/benchmark",
     "ray-vllm/programs/gate",
     "ray-vllm/programs/head",
     "ray-vllm/programs/shared",

@@ -35,12 +35,14 @@ class VllmServer(pulumi.ComponentResource):
     API and starts it again whenever it ends; a gate Job with an account that may list pods and events, and read logs;
     for each of the two a ConfigMap of its programs. Waits for: the gate, at most `scheduling.join_timeout` plus
     `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the cluster, known in the preview
-    and resolved when it has answered; `service_name`; `served_models`, the names by which clients may ask.
+    and resolved when it has answered; `service_name`; `served_models`, the names by which clients may ask;
+    `gate`, which is replaced whenever something is served anew.
     """
 
     endpoint: pulumi.Output[str]
     service_name: pulumi.Output[str]
     served_models: pulumi.Output[list[str]]
+    gate: k8s.batch.v1.Job
 
     def __init__(self, name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:VllmServer", name, None, opts)
@@ -100,6 +102,7 @@ class VllmServer(pulumi.ComponentResource):
             ),
         )
         short_name = args.model.short_name
+        self.gate = gate
         self.endpoint = handed_on(gate, ENDPOINT)
         self.service_name = service.metadata["name"]
         self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])

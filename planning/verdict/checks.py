@@ -11,6 +11,7 @@ from planning.sizing.parallelism import obstacles, possible_splits
 from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed, download_seconds
 from planning.verdict.attention import attention_problems
+from planning.verdict.benchmark_checks import BENCHMARK_CHECKS
 from planning.verdict.gpu_checks import GPU_CHECKS
 from planning.verdict.image_checks import IMAGE_CHECKS
 from planning.verdict.model_checks import MODEL_CHECKS
@@ -194,4 +195,5 @@ CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     attention_problems,
     _selector_is_not_empty,
     *NETWORK_CHECKS,
+    *BENCHMARK_CHECKS,
 )

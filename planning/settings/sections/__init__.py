@@ -11,6 +11,7 @@ from typing import cast
 from pydantic import Field
 
 from planning.settings.sections.base import Section, Unreadable
+from planning.settings.sections.benchmark import Benchmark
 from planning.settings.sections.hardware import Hardware
 from planning.settings.sections.image import Image
 from planning.settings.sections.model import Architecture, Model
@@ -23,6 +24,7 @@ from planning.settings.sections.storage import Storage
 __all__ = [
     "SECTIONS",
     "Architecture",
+    "Benchmark",
     "Hardware",
     "Image",
     "Model",
@@ -50,6 +52,7 @@ class StackSettings(Section):
     network: Network = Field(default_factory=Network)
     pods: Pods = Field(default_factory=Pods)
     serving: Serving = Field(default_factory=Serving)
+    benchmark: Benchmark = Field(default_factory=Benchmark)
 
 
 SECTIONS = {name: cast("type[Section]", field.annotation) for name, field in StackSettings.model_fields.items()}

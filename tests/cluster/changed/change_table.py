@@ -61,6 +61,7 @@ SERVING = (
     act("starts Ray", BEGINS, CLUSTER),
     act("starts vLLM", BEGINS, SERVE),
     act("asks the model", BEGINS, GATE),
+    act("measures how fast it answers", BEGINS, "Job benchmark"),
     act("removes the other revisions", BEGINS, REMOVE),
 )
 """Done one after the other."""

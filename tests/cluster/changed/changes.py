@@ -181,5 +181,17 @@ OF_A_NEW_GPU = Route(
     },
     (Change("hardware.computeCapability", 9.0),),
 )
-ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE, OF_A_NEW_GPU)
+OF_THE_BENCHMARK = Route(
+    "benchmark",
+    {},
+    (
+        Change("benchmark.enabled", value=True),
+        Change("benchmark.requestsAtOnce", 256),
+        Change("benchmark.inputTokens", 2048),
+        Change("benchmark.outputTokens", 512),
+        Change("benchmark.duration", "5m"),
+        Change("benchmark.minimumTokensPerSecond", 1000),
+    ),
+)
+ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE, OF_A_NEW_GPU, OF_THE_BENCHMARK)
 STEPS = [step for route in ROUTES for step in route.steps()]

@@ -13,6 +13,7 @@ from components.shared import content
 from tests.unit.components.registrations import Program, run, stack_file
 
 CLUSTER = "RayCluster deepseek"
+BENCHMARK = "Job benchmark"
 GATE = "Job gate"
 SERVE = "Job serve"
 CLAIM, DOWNLOAD, MOUNT, REMOVE = "Job claim", "Job download", "Job mount", "Job remove"
@@ -39,46 +40,50 @@ RESTARTED_BY = {
     "fetch/transfer": {DOWNLOAD},
     "fetch/verification": {DOWNLOAD},
     "fetch/words": {CLAIM, DOWNLOAD, MOUNT},
-    "ray-vllm/programs/gate/cluster_state": {GATE},
-    "ray-vllm/programs/shared/completion": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/gate/diagnosis": {GATE},
-    "ray-vllm/programs/shared/direct_http": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/supervisor/engine_log": {SERVE, GATE},
-    "ray-vllm/programs/supervisor/engine_watch": {SERVE, GATE},
-    "ray-vllm/programs/supervisor/failure_history": {SERVE, GATE},
-    "ray-vllm/programs/supervisor/following": {SERVE, GATE},
-    "ray-vllm/programs/gate/gate": {GATE},
-    "ray-vllm/programs/head/interfaces": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/shared/serving_events": {SERVE, GATE},
-    "ray-vllm/programs/supervisor/joining": {SERVE, GATE},
-    "ray-vllm/programs/shared/key_file": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/supervisor/last_words": {SERVE, GATE},
-    "ray-vllm/programs/shared/liveness": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/supervisor/log_follower": {SERVE, GATE},
-    "ray-vllm/programs/supervisor/own_job": {SERVE, GATE},
-    "ray-vllm/programs/supervisor/ray_api": {SERVE, GATE},
-    "ray-vllm/programs/shared/planned_nodes": {SERVE, GATE},
-    "ray-vllm/programs/head/ray_pod": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/head/readiness": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/shared/refusals": {SERVE, GATE},
-    "ray-vllm/programs/head/require_key": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/supervisor/supervisor": {SERVE, GATE},
-    "ray-vllm/programs/shared/supervisor_log": {SERVE, GATE},
-    "ray-vllm/programs/supervisor/vllm_job": {SERVE, GATE},
-    "ray-vllm/programs/shared/warm_load": {CLUSTER, SERVE, GATE},
-    "ray-vllm/programs/supervisor/warm_up": {SERVE, GATE},
-    "shared/in_cluster": {CLAIM, DOWNLOAD, SERVE, GATE},
-    "shared/kube_objects": {CLAIM, GATE},
-    "shared/job_event": {CLAIM, DOWNLOAD, SERVE, GATE},
-    "shared/own_deadline": {CLAIM, GATE},
-    "shared/suspension": {CLAIM, GATE},
+    "ray-vllm/programs/gate/cluster_state": {GATE, BENCHMARK},
+    "ray-vllm/programs/shared/completion": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/gate/diagnosis": {GATE, BENCHMARK},
+    "ray-vllm/programs/shared/direct_http": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/engine_log": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/engine_watch": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/failure_history": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/following": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/gate/gate": {GATE, BENCHMARK},
+    "ray-vllm/programs/head/interfaces": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/serving_events": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/joining": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/key_file": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/last_words": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/liveness": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/log_follower": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/own_job": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/ray_api": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/planned_nodes": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/head/ray_pod": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/head/readiness": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/refusals": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/head/require_key": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/supervisor": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/supervisor_log": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/vllm_job": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/warm_load": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/warm_up": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/benchmark/bench_tool": {BENCHMARK},
+    "ray-vllm/programs/benchmark/benchmark": {BENCHMARK},
+    "shared/in_cluster": {CLAIM, DOWNLOAD, SERVE, GATE, BENCHMARK},
+    "shared/kube_objects": {CLAIM, GATE, BENCHMARK},
+    "shared/job_event": {CLAIM, DOWNLOAD, SERVE, GATE, BENCHMARK},
+    "shared/own_deadline": {CLAIM, GATE, BENCHMARK},
+    "shared/suspension": {CLAIM, GATE, BENCHMARK},
 }
-"""The gate is made again with what it checks, both with the RayCluster (`replace_with`), and `claim` with `mount`."""
+"""The gate is made again with what it checks, both with the RayCluster (`replace_with`), the benchmark with the gate,
+and `claim` with `mount`."""
 
 
 def everything() -> Program:
     config = stack_file("a100-bf16")
     config["deepseek:storage"]["otherRevisions"] = "remove"
+    config["deepseek:benchmark"] = {"enabled": True}
     return run(config)
 
 
@@ -92,7 +97,7 @@ def restarted(before: Program, after: Program) -> set[str]:
     kinds = (":Job", ":RayCluster")
     then = {item.urn: item.inputs for item in before.kubernetes()}
     now = [item for item in after.kubernetes() if item.type.endswith(kinds)]
-    assert len(now) == 9
+    assert len(now) == 10
     differ = {item.urn for item in now if item.inputs != then[item.urn]}
     while more := {item.urn for item in now if differ & set(item.request.replace_with)} - differ:
         differ |= more
@@ -149,7 +154,7 @@ def mounts(stack: Program) -> list[tuple[dict[str, Any], dict[str, str]]]:
 
 def test_every_pod_mounts_all_modules_that_it_imports_and_no_others(before: Program, tmp_path: Path) -> None:
     found = mounts(before)
-    assert len(found) == 7
+    assert len(found) == 8
     for container, files in found:
         folder = tmp_path / container["name"]
         folder.mkdir()
