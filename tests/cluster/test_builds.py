@@ -11,15 +11,12 @@ import pulumi
 import pytest
 from pulumi import automation
 
-from components.image.args import ImageBuildArgs
-from components.image.image_build import ImageBuild
-from components.image.recipes import fetch_image
-from components.stack_config import cluster_provider, read_stack_config
 from local import stack
 from local.cluster.api_server import ApiServer
 from local.cluster.simulated import RunningCluster
 from local.cluster.simulated_nodes import PLAYED
 from tests.cluster.world import causes
+from tests.cluster.world.fetch_image_build import fetch_image_build
 from tests.cluster.world.played_kubelet import Up
 from tests.cluster.world.stack_objects import NAMESPACE, a_namespace, changed, objects, uids
 
@@ -33,18 +30,7 @@ IMAGE = {"push": "registry.example.com/deepseek", "buildkit": f"{PLAYED}buildkit
 
 
 def build_the_download_image() -> None:
-    config = read_stack_config()
-    settings = config.settings
-    args = ImageBuildArgs(
-        recipe=fetch_image(settings.image),
-        image=settings.image,
-        scheduling=settings.scheduling,
-        network=settings.network,
-        namespace=config.namespace,
-        kubeconfig=config.kubeconfig,
-        context=config.context,
-    )
-    build = ImageBuild("fetch", args, pulumi.ResourceOptions(provider=cluster_provider(config)))
+    build = fetch_image_build()
     pulumi.export("reference", build.reference)
     pulumi.export("resolved", build.resolved)
 

@@ -13,8 +13,7 @@ import pulumi
 from fetch_pods import wait_until
 from pulumi import automation
 
-from components.image.args import ImageBuildArgs
-from components.image.image_build import ImageBuild, pod_image
+from components.image.image_build import pod_image
 from components.image.recipes import fetch_image
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
@@ -22,6 +21,7 @@ from components.stack_config import cluster_provider, read_stack_config
 from local import dev, stack
 from local.cluster import cluster, namespace, volumes
 from local.cluster.api_server import ApiError
+from tests.cluster.world.fetch_image_build import fetch_image_build
 from tests.cluster.world.played_kubelet import Up
 
 API = cluster.CONTROL_PLANE.api_server
@@ -33,19 +33,7 @@ UP_SECONDS = 300.0
 
 def image_program() -> None:
     """Build the fetch image as `__main__` does."""
-    config = read_stack_config()
-    settings = config.settings
-    args = ImageBuildArgs(
-        recipe=fetch_image(settings.image),
-        image=settings.image,
-        scheduling=settings.scheduling,
-        network=settings.network,
-        namespace=config.namespace,
-        kubeconfig=config.kubeconfig,
-        context=config.context,
-    )
-    opts = pulumi.ResourceOptions(provider=cluster_provider(config))
-    pulumi.export("image", ImageBuild("fetch", args, opts).reference)
+    pulumi.export("image", fetch_image_build().reference)
 
 
 def weights_program() -> None:

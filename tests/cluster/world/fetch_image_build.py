@@ -1,0 +1,24 @@
+"""The build of the fetch image alone, for stacks that are less than `__main__`."""
+
+import pulumi
+
+from components.image.args import ImageBuildArgs
+from components.image.image_build import ImageBuild
+from components.image.recipes import fetch_image
+from components.stack_config import cluster_provider, read_stack_config
+
+
+def fetch_image_build() -> ImageBuild:
+    """Build the fetch image of the current stack as `__main__` does."""
+    config = read_stack_config()
+    settings = config.settings
+    args = ImageBuildArgs(
+        recipe=fetch_image(settings.image),
+        image=settings.image,
+        scheduling=settings.scheduling,
+        network=settings.network,
+        namespace=config.namespace,
+        kubeconfig=config.kubeconfig,
+        context=config.context,
+    )
+    return ImageBuild("fetch", args, pulumi.ResourceOptions(provider=cluster_provider(config)))
