@@ -68,7 +68,7 @@ def _told(config: StackConfig, looks: list["SuspendedJobs"]) -> list[str]:
         with connected(config.kubeconfig, config.context) as api:
             return [text for look in looks for text in look.look(api)]
     except UnreachableError:
-        return []  # whatever else asks the API server says so
+        return []  # other parts of the program report that the API server cannot be reached
 
 
 class SuspendedJobs:

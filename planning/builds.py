@@ -3,7 +3,7 @@
 from planning.settings.sections import Hardware
 
 LOCK_ARCHITECTURE = "amd64"
-"""Value of the node label kubernetes.io/arch for which the locks of images/ are made, and so the images."""
+"""Value of the node label kubernetes.io/arch. The locks in images/, and so the images, are for this architecture."""
 
 CPU, CPU_LIMIT = "500m", "8"
 MEMORY = "1Gi"

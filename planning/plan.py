@@ -46,7 +46,7 @@ class Plan:
     prediction: Prediction | None = None
     """How fast it will be."""
     not_predicted: str = ""
-    """Why there is no prediction."""
+    """Why the speed is not predicted; empty if it is."""
 
     @property
     def fits(self) -> bool:
@@ -138,7 +138,7 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
 
 
 def _repaired(stack: ResolvedStack, problems: list[Problem]) -> ResolvedStack | None:
-    """The stack with every fix applied; None if some problem, of those that the arithmetic stands on, has none."""
+    """The stack with the fix of every problem applied; None if a problem that the arithmetic depends on has no fix."""
     settings = stack.settings
     for problem in problems:
         if problem.fix is not None:

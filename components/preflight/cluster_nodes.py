@@ -57,7 +57,7 @@ class PodRequirements:
     requests: Amounts
     tolerations: Iterable[Mapping[str, object]] = ()
     built: bool = True
-    """Whether the serving image is built from the lock. Of a finished image nothing is known."""
+    """Whether the serving image is built from the lock. What a finished image contains is not known."""
 
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of the stack file, by requested resource, where they are not those of `KEYS`."""

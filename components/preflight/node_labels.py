@@ -9,7 +9,7 @@ from kubernetes import client
 
 
 def allows(rule: client.V1NodeSelector, labels: Mapping[str, str]) -> bool:
-    """Whether a node with these labels meets one of the rule's terms. What is no rule about labels counts as met."""
+    """Whether a node with these labels meets one of the rule's terms. Other rules count as met."""
     return any(
         all(_holds(part.operator, labels.get(part.key), part.values or []) for part in term.match_expressions or [])
         for term in rule.node_selector_terms

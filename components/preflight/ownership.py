@@ -85,7 +85,7 @@ def taken_over(api: client.ApiClient, namespace: str, settings: StackSettings) -
 
 
 def _owner(labels: Mapping[str, str]) -> str:
-    """Return the stack of this program that made an object; nothing for another's."""
+    """Return the stack of this program that made an object; empty if something else made it."""
     return (
         labels.get("app.kubernetes.io/instance", "")
         if labels.get("app.kubernetes.io/name") == pulumi.get_project()

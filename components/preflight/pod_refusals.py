@@ -37,7 +37,7 @@ REFUSED = (400, 403, 422)
 
 NOT_ABOUT_THE_POD = (
     'cannot create resource "pods"',  # this person's rights, not the controllers'
-    "dry run",  # a webhook that has none
+    "dry run",  # a webhook that does not support dry runs
     "exceeded quota",  # `_over_quota` counts all pods and not one
     "looking up service account",  # a namespace so new that it has none yet
 )
@@ -65,7 +65,7 @@ def refusals(api: client.ApiClient, namespace: str, settings: StackSettings) -> 
 
 
 def has_ray_cluster(api: client.ApiClient, namespace: str) -> bool:
-    """Return whether a stack runs, or has begun to; then it may need none of the pods that would be refused."""
+    """Return whether a stack runs or starts. Then it may not need any of the pods that would be refused."""
     ray = client.CustomObjectsApi(api)
     found = read(
         lambda: ray.list_namespaced_custom_object(
@@ -144,7 +144,7 @@ def _refused(core: client.CoreV1Api, namespace: str, pod: Manifest) -> str:
 
 
 def refusal(error: ApiException) -> str:
-    """Return what admission has against a pod; nothing where the error is about something else."""
+    """Return why admission refuses a pod; empty where the error is about something else."""
     said = message_of(error)
     about_the_pod = error.status in REFUSED and not any(text in said for text in NOT_ABOUT_THE_POD)
     return said if about_the_pod else ""

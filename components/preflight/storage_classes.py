@@ -50,7 +50,7 @@ def _of_class(api: client.StorageV1Api, name: str, storage: Storage) -> Iterator
 
 
 def _of_default_class(api: client.StorageV1Api, storage: Storage) -> Iterator[Problem]:
-    """Look at the class that Kubernetes takes for a claim that names none: of several defaults the newest."""
+    """Look at the class that Kubernetes takes for a claim without a class: the newest of the default classes."""
     classes = _classes(api)
     if classes is None:
         return

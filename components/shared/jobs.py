@@ -91,7 +91,7 @@ def awaited(value: pulumi.Output[str]) -> pulumi.Output[str]:
 
 @dataclass(frozen=True)
 class _Later:
-    """Asks when it is awaited: a coroutine that never is, because the Job failed, would warn."""
+    """Asks only when it is awaited. A coroutine that nobody awaits, because the Job failed, would cause a warning."""
 
     ask: Callable[[], Awaitable[bool]]
 

@@ -22,14 +22,14 @@ PROGRAM_RESOURCES: Manifest = {
     "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
     "limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"},
 }
-"""Of a pod that runs one of our programs. Its log, which the kubelet rotates, and /tmp are on the node's disk."""
+"""Requests and limits of a pod of our programs. On the node's disk are its log, which the kubelet rotates, and /tmp."""
 
 PROGRAMS_MOUNT = {"name": "programs", "mountPath": "/programs", "readOnly": True}
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  an emptyDir of the pod's own
 TMP_VOLUME: Manifest = {"name": "tmp", "emptyDir": {}}
 
 KEY = "key"
-"""Under which the Secret of the API key has it."""
+"""The key of the Secret under which the API key stands."""
 
 KEY_MOUNT = {"name": "api-key", "mountPath": "/api-key", "readOnly": True}
 
@@ -45,7 +45,7 @@ class PodImage:
     reference: pulumi.Input[str]
     pull_secret: str | None
     architecture: str | None
-    """That of the image, as nodes have it in `ARCHITECTURE`; None for a finished image, of which nothing is known."""
+    """The architecture of the image, a value of the label `ARCHITECTURE`; None for a finished image: not known."""
 
     @property
     def pull_secrets(self) -> list[Manifest]:

@@ -25,7 +25,7 @@ SUPERVISOR_RULES = [
     k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
     k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create"]),
 ]
-"""With which it learns whether its pod only has to leave its node, and tells on its Job when vLLM failed and serves."""
+"""The supervisor reads its own Job, to learn whether its pod only leaves the node, and writes Events on that Job."""
 
 
 class VllmServer(pulumi.ComponentResource):
@@ -129,7 +129,7 @@ def _gate_rules(
 def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k8s.core.v1.Service:
     return k8s.core.v1.Service(
         name,
-        # Its endpoints come with the answer, and that is what the gate waits for.
+        # Not awaited: its endpoints come with the first answer, for which the gate waits.
         metadata=metadata(name, "serving", {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
             selector={"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},

@@ -24,10 +24,10 @@ class Program:
     """The folder in `local/go` whose go.mod pins the package."""
     package: str
     fitting: tuple[str, str] | None = None
-    """At least the first version, below the second; None: never taken from PATH."""
+    """The versions that fit: from the first on, below the second. None: the program is never taken from PATH."""
     version_arguments: tuple[str, ...] = ("--version",)
     plugin: bool = False
-    """Whether it is a plugin of Pulumi's, which tells its version only to who speaks gRPC with it."""
+    """Whether it is a plugin of Pulumi's. A plugin tells its version by gRPC only."""
 
 
 def _kubernetes(name: str) -> Program:
@@ -110,7 +110,7 @@ def is_fitting(version: tuple[int, ...], fitting: tuple[str, str]) -> bool:
 
 @functools.cache
 def find_installed(program: Program) -> Path | None:
-    """The program on PATH if its version fits; None if there is none, or it does not, or does not say."""
+    """The program on PATH if its version fits; None if it is absent, does not fit or does not tell its version."""
     found = shutil.which(program.name)
     if found is None or program.fitting is None:
         return None

@@ -57,7 +57,7 @@ class ApiServer:
         return self.request("PATCH", path + query, body, "application/apply-patch+yaml")
 
     def create(self, collection: str, manifest: Mapping[str, Any] | str) -> Object | None:
-        """Create an object, which may be YAML text, in a collection; None if one of its name is there already."""
+        """Create an object, given as YAML text or as a mapping, in a collection; None if its name is taken."""
         body = manifest if isinstance(manifest, str) else json.dumps(manifest)
         try:
             return self.request("POST", collection, body, "application/yaml")
@@ -71,7 +71,7 @@ class ApiServer:
         return self.request("PATCH", f"{path}/status", json.dumps({"status": status}), "application/merge-patch+json")
 
     def delete(self, path: str) -> None:
-        """Delete the object at `path`; none there is fine."""
+        """Delete the object at `path`. An object that does not exist is no error."""
         try:
             self.request("DELETE", path)
         except ApiError as error:

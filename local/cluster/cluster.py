@@ -73,7 +73,7 @@ def find_problems() -> list[str]:
 
 
 def wanted_ports() -> dict[int, str]:
-    """The ports that have to be free, and for what, when none of the cluster's processes runs; else none."""
+    """The ports that must be free before a start, and for what; empty while a process of the cluster runs."""
     running = any(pid is not None for pid in status().values())
     return {} if running else {**addresses.PORTS, registry.PORT: "the registry"}
 
@@ -89,7 +89,7 @@ def status() -> dict[str, int | None]:
 
 
 def down() -> None:
-    """Remove the cluster, running or half gone; fine if there is none. Raises Remains if that did not succeed."""
+    """Remove the cluster, whether it runs, is half gone or does not exist. Raises Remains if something is left."""
     # The kubelet first, or it would start again what is stopped next; the rest in the order opposite to the start.
     DAEMONS.stop("kubelet")
     containers = NODE.containers()

@@ -44,7 +44,7 @@ class ControlPlane:
     """Where the API server writes who asked for what, if anywhere; one that is there goes on growing."""
 
     def with_free_ports(self) -> "ControlPlane":
-        """The same on ports of which nobody uses any."""
+        """Return the same control plane on ports that nothing uses."""
         names = ("port", "etcd_port", "etcd_peer_port", "controller_manager_port", "scheduler_port")
         return replace(self, **dict(zip(names, probes.free_ports(len(names)), strict=True)))
 

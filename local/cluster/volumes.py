@@ -29,7 +29,7 @@ RETRY_SECONDS = 1.0
 
 
 def storage_class() -> Object:
-    """The class, which is also what claims get that name none."""
+    """The StorageClass. It is the default: claims without a class get it."""
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -110,7 +110,7 @@ class Provisioner:
         print(f"removed {volume['metadata']['name']}")
 
     def handle(self, claim_or_volume: Object) -> None:
-        """Do what a claim or a volume in its present state needs, often nothing."""
+        """Provision a claim that waits for a volume, reclaim a volume that is released; leave others alone."""
         if claim_or_volume["kind"] == "PersistentVolumeClaim" and wants_volume(claim_or_volume):
             self.provision(claim_or_volume)
         elif claim_or_volume["kind"] == "PersistentVolume" and is_released(claim_or_volume):

@@ -104,7 +104,7 @@ class Registry:
     password: str = field(repr=False)
 
     def content_key(self, name: str, tag: str) -> str | None:
-        """The content key of an image, None if there is no such image or it has none."""
+        """The content key of an image, None if the image does not exist or has no content key."""
         manifest = self._manifest(name, tag)
         return manifest.get("annotations", {}).get(CONTENT_KEY) if manifest else None
 

@@ -120,7 +120,7 @@ def _unescape(field: str) -> str:
 
 
 def _shims(containerd: Path) -> Iterator[int]:
-    """Shims are nobody's children; on their command lines stands whose containers they watch."""
+    """The shims of this containerd. They have no parent process; their command lines name their containerd."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             program, *arguments = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")

@@ -112,7 +112,7 @@ def tables(saved: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _destroy_sets() -> bool:
-    """Destroy the sets that no rule names any more; says whether none is left."""
+    """Destroy the sets that no rule uses any more; return whether all sets are gone."""
     for name in remaining_sets():
         subprocess.run(["ipset", "destroy", name], check=False, capture_output=True)
     return not remaining_sets()

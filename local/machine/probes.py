@@ -15,7 +15,7 @@ FREE_PORTS = range(20000, 32768)
 
 
 class NoFreePort(Exception):
-    """There is no port to listen on."""
+    """No TCP port is free."""
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

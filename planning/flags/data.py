@@ -18,7 +18,7 @@ class Flag:
     """Other spellings, such as `-tp` and `--no-…`."""
     type: str
     words: str = ""
-    """How many words are its value, as argparse writes it: one if empty, `+` for one or more, `?` for none or one."""
+    """How many words its value has, in argparse's notation: empty for one, `+` for one or more, `?` for at most one."""
     choices: tuple[str | int, ...] | None = None
     or_none: bool = False
     """Whether an empty word and `None` are taken as well."""

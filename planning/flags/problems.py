@@ -13,11 +13,11 @@ from planning.problems import Problem
 KEY = "serving.extraArgs"
 ORDINALS = {1: "first", 2: "second", 3: "third"}
 SECRETIVE = re.compile("key|token|secret|passw|credential", re.IGNORECASE)
-"""If a flag's name has one of these, words that vLLM does not know may be secrets. Then none of them is quoted."""
+"""If a flag's name has one of these, no error quotes words that vLLM does not know: they may be secrets."""
 MOST_MEANT = 5
 """Flags that an error lists for an abbreviation."""
 OWN_BOUNDS = {"--api-server-count": ">=1"}
-"""With none, vLLM serves nothing."""
+"""Bounds that vLLM's parser does not check: with 0 API servers vLLM starts and answers nobody."""
 NOISE = ("--load-format", "dummy")
 """With it vLLM serves random numbers in place of the weights, and answers all the same."""
 SHOWN_TYPES = ("int", "float", "count", "count or auto", "name")

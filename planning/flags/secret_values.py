@@ -7,7 +7,7 @@ CALLED = (
     r"(?:[A-Za-z0-9_.-]*[_.-])?(?:api[_-]?key|access[_-]?key|private[_-]?key|password|passwd|secret|credentials?"
     r"|(?:(?:hf|api|auth|access|bearer|session|refresh)[_-]?)token)|token"
 )
-"""What a secret is called. Tokens of a model, such as `eos_token`, are none."""
+"""Names of values that are secrets. Tokens of a model, such as `eos_token`, are not secrets."""
 
 IN_JSON = re.compile(rf'"(?:{CALLED})"\s*:\s*"[^"]', re.IGNORECASE)
 IN_A_KEY = re.compile(rf"--?[A-Za-z][\w-]*(?:\.[\w-]+)*\.(?:{CALLED})(?:=.|$)", re.IGNORECASE | re.DOTALL)

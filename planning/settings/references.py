@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 DOCKER_HUB = "docker.io"
-"""The registry of a name that begins with none."""
+"""The registry of an image whose name does not begin with a registry."""
 
 PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 """From 1 to 65535."""

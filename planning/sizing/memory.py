@@ -50,7 +50,7 @@ NON_TORCH_TENSOR_GRAPHS = 0.08 * GiB
 GRAPH_LEAST = 1 * MiB
 """The least that vLLM counts for a graph."""
 GRAPH_GRANULE = 2 * MiB
-"""CUDA takes memory for graphs in such pieces."""
+"""CUDA takes memory for graphs in pieces of this size."""
 GRAPH_PER_LAYER = 0.28 * MiB
 """Of one graph of a batch with prefill: one granule at 4 layers and at 7, none at 2 and 3. Half without prefill,
 assumed."""

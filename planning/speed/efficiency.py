@@ -10,7 +10,7 @@ class Efficiency:
     memory: float
     """Share of the memory's bandwidth with which weights and KV cache are read."""
     experts_memory: float
-    """The same for the weights of experts, of which each has few tokens."""
+    """The same share for the weights of experts. It is lower, because each expert gets few tokens."""
     math: float
     """Share of the tensor cores' dense rate."""
     links: float

@@ -47,7 +47,7 @@ def prediction_of(
 
 
 def why_not(stack: ResolvedStack, *, refused: bool) -> str:
-    """Return why there is no prediction."""
+    """Return why the speed of the stack cannot be predicted."""
     if not stack.settings.hardware.on_gpus:
         return "on CPUs no speed is predicted"
     if refused:

@@ -33,7 +33,7 @@ class Prediction:
     limits: dict[int, float]
     """Output tokens a second that these GPUs cannot exceed."""
     first_start_seconds: float
-    """Nothing is compiled yet."""
+    """Seconds until the first server is ready, which also compiles its kernels."""
     later_start_seconds: float
     assumed: list[str]
     cost_per_hour: float | None = None

@@ -1,4 +1,4 @@
-"""Tokens a second, time to the first token and time for each further one, of so many requests at once.
+"""Tokens a second, time to the first token and time for each further one, for a number of requests at once.
 
 Requests come in a closed loop: when one is answered, the next one comes. So in the time in which a request goes through
 the engine, the prompts of all the others are worked off too.
@@ -18,12 +18,12 @@ class Load:
     answer_tokens: int
     max_num_batched_tokens: int
     max_num_seqs: int
-    """Of one data-parallel rank, as the tokens are."""
+    """The limit of one data-parallel rank, as is `max_num_batched_tokens`."""
     kv_cache_tokens: int
-    """Of the whole engine."""
+    """The tokens that the KV caches of all ranks hold together."""
 
     def under_way(self, requests: int, ranks: int) -> float:
-        """How many of so many requests are worked on at once; the others wait."""
+        """Return how many of `requests` the engine works on at the same time; the others wait."""
         cached = self.kv_cache_tokens / (self.prompt_tokens + self.answer_tokens)
         return max(1.0, min(requests, self.max_num_seqs * ranks, cached))
 

@@ -16,7 +16,7 @@ TERA = 1e12
 
 @dataclass(frozen=True)
 class Seconds:
-    """Of one stage in one step."""
+    """The seconds that one stage of the pipeline takes for one step, by what takes them."""
 
     memory: float = 0
     math: float = 0
@@ -28,12 +28,12 @@ class Seconds:
 
     @property
     def total(self) -> float:
-        """With nothing side by side, as vLLM does it."""
+        """The time as vLLM works: parts of the work, links and latency follow one after another."""
         return self.slowest + self.links + self.added
 
     @property
     def bound(self) -> float:
-        """With everything side by side, which nothing can be faster than."""
+        """The physical limit: memory, multiplications and links all work at the same time."""
         return max(self.memory, self.math, self.links)
 
     def __add__(self, other: "Seconds") -> "Seconds":
@@ -46,7 +46,7 @@ class Seconds:
         )
 
     def times(self, count: int) -> "Seconds":
-        """The same work so many times."""
+        """Return the seconds of `count` repetitions of this work."""
         return Seconds(*(count * value for value in (self.memory, self.math, self.links, self.slowest, self.added)))
 
 

@@ -71,7 +71,7 @@ def _held(matrices: tuple[Matrix, ...], precision: Precision, ranks: int) -> tup
 
 
 def experts_read(model: Model, tokens: float) -> float:
-    """How many different experts of a layer so many tokens go to; the expected number where they are drawn."""
+    """Return how many different experts of a layer `tokens` tokens use; an expected value where experts are drawn."""
     a = model.architecture
     experts, chosen = a.n_routed_experts or 0, a.num_experts_per_tok
     if model.routing == "same" or not experts:

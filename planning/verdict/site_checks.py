@@ -82,7 +82,7 @@ def variables_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
 
 
 def labels_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
-    """Labels are well-formed, and none that the program or KubeRay selects pods by."""
+    """Labels are well-formed, and are not those by which the program or KubeRay selects pods."""
     for name, value in stack.settings.pods.labels.items():
         key = f"pods.labels.{name}"
         yield from _qualified(key, name, (*OWN_LABELS, *OWN_PREFIXES))
@@ -92,7 +92,7 @@ def labels_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
 
 
 def annotations_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
-    """Annotations have well-formed names, and none that the program, KubeRay or Pulumi reads."""
+    """Annotations have well-formed names, and are not those that the program, KubeRay or Pulumi reads."""
     annotations = stack.settings.pods.annotations
     for name in annotations:
         yield from _qualified(f"pods.annotations.{name}", name, (*OWN_ANNOTATIONS, *OWN_PREFIXES))
