@@ -31,7 +31,7 @@ preview up destroy: venv ## run the program on STACK=dev without a language host
 	@$(PYTHON) -m local.stack $@ $(STACK)
 
 SAMPLED = "not faults or sample"
-KINDS = test-unit test-images test-properties test-locks test-cluster test-serving
+KINDS = test-unit test-images test-endpoint test-properties test-locks test-cluster test-serving
 .PHONY: test lint test-faults $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
 lint: venv ## ruff, types in strict mode, and linters of imports, packages, workflows, scripts, Dockerfiles, secrets and manifests
@@ -44,6 +44,8 @@ test-unit: venv ## seconds: components against a mocked engine, the plan, the em
 	$(PYTHON) -m pytest -n 2 tests/unit
 test-images: venv git-lfs ## seconds: the programs of the pods, with real git, git-lfs and servers on loopback
 	$(PYTHON) -m pytest -n 2 -m $(SAMPLED) images local/git-server
+test-endpoint: venv haproxy ## a minute: the door's configuration, by Debian's HAProxy on loopback
+	$(PYTHON) -m pytest tests/endpoint
 test-properties: venv ## a minute: the plan over the whole space, and 10,000 random stack files
 	$(PYTHON) -m pytest tests/properties
 test-locks: venv ## the hash-pinned requirements of the images resolve for their Python and platform
@@ -59,9 +61,11 @@ test-faults: venv git-lfs ## two hours: every change, failure and interruption, 
 	$(PYTHON) -m pytest -m faults images tests/cluster
 	$(PYTHON) -m pytest -s -m faults tests/serving
 
-.PHONY: git-lfs
+.PHONY: git-lfs haproxy
 git-lfs:
 	@command -v git-lfs > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends git-lfs)
+haproxy:
+	@command -v haproxy > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends haproxy)
 
 .PHONY: lock reference
 reference: venv ## write docs/stack-file.md and its JSON schema from planning/sections

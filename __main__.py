@@ -6,6 +6,7 @@ from components.api_key import ApiKey
 from components.benchmark.args import BenchmarkArgs
 from components.benchmark.benchmark import Benchmark
 from components.benchmark.prediction import predicted_tokens_per_second
+from components.endpoint.endpoint import Endpoint, EndpointArgs
 from components.image import recipes
 from components.image.args import ImageBuildArgs
 from components.image.image_build import ImageBuild
@@ -37,6 +38,7 @@ policies = NetworkPolicies(
         image=settings.image,
         namespace=config.namespace,
         benchmark=settings.benchmark.enabled,
+        proxy=settings.endpoint.proxy,
     ),
     opts,
 )
@@ -92,6 +94,11 @@ cluster = RayCluster(
     ),
     after(opts, serving_image, store),
 )
+endpoint = (
+    Endpoint("deepseek", EndpointArgs(cluster_name=cluster.name, settings=settings), after(opts, cluster))
+    if settings.endpoint.proxy
+    else None
+)
 server = VllmServer(
     "deepseek",
     VllmServerArgs(
@@ -105,8 +112,9 @@ server = VllmServer(
         scheduling=settings.scheduling,
         serving=settings.serving,
         plan=plan,
+        proxies=endpoint.selector if endpoint else None,
     ),
-    after(opts, fetch_image, cluster),
+    after(opts, fetch_image, cluster, *([endpoint] if endpoint else [])),
 )
 if settings.storage.other_revisions == "remove":
     RevisionCleanup(

@@ -40,8 +40,9 @@ Part of the link-local range may be wanted, because a node's DNS cache is there;
 """
 
 RAY = "ray"
-COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate", "benchmark")
-"""The labels of the pods, one policy each; that of the benchmark only where it is enabled."""
+ENDPOINT = "endpoint"
+COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate", "benchmark", ENDPOINT)
+"""The labels of the pods, one policy each; the last two only where the stack has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,8 @@ class NetworkPoliciesArgs:
     image: Image
     namespace: str
     benchmark: bool = False
-    """Whether there is one."""
+    proxy: bool = False
+    """Whether there are such pods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,9 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     """Return what is allowed by component: the label of the pods."""
     dns = rules_to(args.network.dns, "UDP", "TCP")
     api_server = rules_to(args.network.api_server)
+    clients: Manifest = {"from": [_pods(ENDPOINT), _pods("serving")]} if args.proxy else {}
+    to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
+    proxies = Traffic(ingress=[{"ports": _ports(PORT)}], egress=[*dns, _to_ray(args.network, PORT)])
     return {
         "image": Traffic(egress=[*dns, *rules_to(build_peers(args.network, args.image))]),
         "mount": Traffic(),
@@ -102,13 +107,14 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
             ingress=[
                 {"from": [_pods(RAY)]},
                 {"from": [_pods("serving")], "ports": _ports(DASHBOARD_PORT)},
-                {"ports": _ports(PORT)},
+                {**clients, "ports": _ports(PORT)},
             ],
             egress=[{"to": [_pods(RAY)]}, *dns],
         ),
         "serving": Traffic(egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)]),
-        "gate": Traffic(egress=[*dns, *api_server, _to_ray(args.network, PORT)]),
-        **({"benchmark": Traffic(egress=[*dns, *api_server, _to_ray(args.network, PORT)])} if args.benchmark else {}),
+        "gate": Traffic(egress=[*dns, *api_server, to_model]),
+        **({"benchmark": Traffic(egress=[*dns, *api_server, to_model])} if args.benchmark else {}),
+        **({ENDPOINT: proxies} if args.proxy else {}),
     }
 
 

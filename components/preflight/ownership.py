@@ -48,7 +48,8 @@ class Kind:
 
 KINDS = (
     Kind("RayCluster", "/apis/ray.io/v1", "rayclusters", frozenset({"deepseek"})),
-    Kind("Service", CORE, "services", frozenset({"deepseek"})),
+    Kind("Service", CORE, "services", frozenset({"deepseek", "deepseek-engine"})),
+    Kind("Deployment", "/apis/apps/v1", "deployments", frozenset({"deepseek-endpoint"})),
     Kind("Job", "/apis/batch/v1", "jobs"),
     Kind("ConfigMap", CORE, "configmaps"),
     Kind("Secret", CORE, "secrets", frozenset({"api-key", "model-token"})),
@@ -57,7 +58,9 @@ KINDS = (
     Kind("Role", RBAC, "roles", ACCOUNTS),
     Kind("RoleBinding", RBAC, "rolebindings", ACCOUNTS),
     Kind("NetworkPolicy", "/apis/networking.k8s.io/v1", "networkpolicies", POLICIES),
-    Kind("PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets", frozenset({"deepseek"})),
+    Kind(
+        "PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets", frozenset({"deepseek", "deepseek-endpoint"})
+    ),
 )
 
 

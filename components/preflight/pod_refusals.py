@@ -18,6 +18,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.utils.quantity import parse_quantity
 
+from components.endpoint.proxy_pod import RESOURCES
 from components.image.build_pod import build_pod, build_resources
 from components.image.image_build import pod_image
 from components.image.recipes import fetch_image, serving_image
@@ -43,6 +44,8 @@ NOT_ABOUT_THE_POD = (
 )
 PODS_BESIDE_RAY = 2
 """The supervisor's, and one of a Job that runs to its end."""
+PROXIES = 3
+"""Two, and the next one while they are replaced."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ def _over_quota(
 def _wanted(settings: StackSettings) -> dict[str, Decimal]:
     """Return what the stack takes of each resource that a quota may limit, at its most, while it serves."""
     pods = [resources(settings.hardware, settings.network, settings.pods)] * settings.hardware.nodes
+    if settings.endpoint.proxy:
+        pods += [RESOURCES] * PROXIES
     return {**_summed(pods), "pods": Decimal(len(pods) + PODS_BESIDE_RAY)}
 
 

@@ -1,5 +1,6 @@
 """What VllmServer takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -26,3 +27,5 @@ class VllmServerArgs:
     scheduling: Scheduling
     serving: Serving
     plan: Plan
+    proxies: Mapping[str, str] | None
+    """The labels of the pods that clients are sent to; None where they are sent to the head."""

@@ -31,12 +31,12 @@ SUPERVISOR_RULES = [
 class VllmServer(pulumi.ComponentResource):
     """Serves the model with vLLM, and is ready when a chat completion was answered.
 
-    Creates: a Service that selects the head; a serving Job whose supervisor submits `vllm serve` through the Ray Jobs
-    API and starts it again whenever it ends; a gate Job with an account that may list pods and events, and read logs;
-    for each of the two a ConfigMap of its programs. Waits for: the gate, at most `scheduling.join_timeout` plus
-    `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the cluster, known in the preview
-    and resolved when it has answered; `service_name`; `served_models`, the names by which clients may ask;
-    `gate`, which is replaced whenever something is served anew.
+    Creates: a Service that selects the head, or the proxies before it; a serving Job whose supervisor submits `vllm
+    serve` through the Ray Jobs API and starts it again whenever it ends; a gate Job with an account that may list pods
+    and events, and read logs; for each of the two a ConfigMap of its programs. Waits for: the gate, at most
+    `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the
+    cluster, known in the preview and resolved when it has answered; `service_name`; `served_models`, the names by which
+    clients may ask; `gate`, which is replaced whenever something is served anew.
     """
 
     endpoint: pulumi.Output[str]
@@ -132,7 +132,7 @@ def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k
         # Not awaited: its endpoints come with the first answer, for which the gate waits.
         metadata=metadata(name, "serving", {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
-            selector={"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},
+            selector=args.proxies or {"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},
             ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
         ),
         opts=opts,

@@ -12,6 +12,8 @@ from planning.sizing.resolved import ResolvedStack
 ARM_PRODUCTS = re.compile(r"NVIDIA-G[BH][0-9]", re.IGNORECASE)
 """Products that NVIDIA sells with its Grace processors, which are arm64: GB200, GB300, GH200."""
 
+EXAMPLE = "registry.example.com/team"
+
 Judge = Callable[[str], tuple[list[str], str]]
 
 
@@ -34,16 +36,17 @@ def _images_come_from_somewhere(stack: ResolvedStack) -> Iterator[Problem]:
 def _names_are_those_of_images(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem for each name that BuildKit or a kubelet would refuse, with the name that they take."""
     image = stack.settings.image
-    names = {"push": image.push, "mirror": image.mirror}
+    names = {"image.push": image.push, "image.mirror": image.mirror}
     references = {
-        "reference": image.reference,
-        "fetchReference": image.fetch_reference,
-        "base": image.base,
-        "fetchBase": image.fetch_base,
-        "buildkit": image.buildkit,
+        "image.reference": image.reference,
+        "image.fetchReference": image.fetch_reference,
+        "image.base": image.base,
+        "image.fetchBase": image.fetch_base,
+        "image.buildkit": image.buildkit,
+        "endpoint.image": stack.settings.endpoint.image,
     }
-    yield from _misnamed(names, faults_of_name, "registry.example.com/team")
-    yield from _misnamed(references, faults_of_reference, "registry.example.com/team/image:tag")
+    yield from _misnamed(names, faults_of_name, EXAMPLE)
+    yield from _misnamed(references, faults_of_reference, f"{EXAMPLE}/image:tag")
 
 
 def _hosts_are_those_of_registries(stack: ResolvedStack) -> Iterator[Problem]:
@@ -96,10 +99,10 @@ def _nodes_run_the_image(stack: ResolvedStack) -> Iterator[Problem]:
 
 
 def _misnamed(written: Mapping[str, str | None], judge: Judge, example: str) -> Iterator[Problem]:
-    for name, value in written.items():
+    for key, value in written.items():
         faults, right = judge(value) if value else ([], "")
         if faults:
-            key, text = f"image.{name}", f"'{_shown(value or '')}' {' and '.join(faults)}"
+            text = f"'{_shown(value or '')}' {' and '.join(faults)}"
             yield fixable(key, text, {key: right}) if right else Problem(key, text, f"{key}: {example}")
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from planning.settings.sections.base import Section, Unreadable
 from planning.settings.sections.benchmark import Benchmark
+from planning.settings.sections.endpoint import Endpoint
 from planning.settings.sections.hardware import Hardware
 from planning.settings.sections.image import Image
 from planning.settings.sections.model import Architecture, Model
@@ -25,6 +26,7 @@ __all__ = [
     "SECTIONS",
     "Architecture",
     "Benchmark",
+    "Endpoint",
     "Hardware",
     "Image",
     "Model",
@@ -53,6 +55,7 @@ class StackSettings(Section):
     pods: Pods = Field(default_factory=Pods)
     serving: Serving = Field(default_factory=Serving)
     benchmark: Benchmark = Field(default_factory=Benchmark)
+    endpoint: Endpoint = Field(default_factory=Endpoint)
 
 
 SECTIONS = {name: cast("type[Section]", field.annotation) for name, field in StackSettings.model_fields.items()}

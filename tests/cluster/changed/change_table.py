@@ -17,6 +17,7 @@ BEGINS = {"create", "create-replacement"}
 ENDS = {"delete", "delete-replaced"}
 CLUSTER, SERVE, GATE, DOWNLOAD = "RayCluster deepseek", "Job serve", "Job gate", "Job download"
 FETCH, SERVING_IMAGE = "Job build-fetch", "Job build-ray-vllm"
+PROXIES = "Deployment deepseek-endpoint"
 CLAIM, REMOVE = "PersistentVolumeClaim weights", "Job remove"
 COMPONENTS = ("image", "claim", "download", "ray", "serving", "gate")
 """Those whose NetworkPolicies keys of `network` change."""
@@ -55,6 +56,9 @@ WORK = (
 """Done before anything that serves is touched; builds and download side by side."""
 
 SERVING = (
+    act("starts the proxies", BEGINS, PROXIES),
+    act("replaces the proxies one after the other", {"update"}, PROXIES),
+    act("points the Service at other pods", {"update"}, "Service deepseek"),
     act("changes the bound that the supervisor looks up", {"update"}, SERVE),
     act("ends vLLM", ENDS, SERVE),
     act("ends Ray", ENDS, CLUSTER),

@@ -193,5 +193,13 @@ OF_THE_BENCHMARK = Route(
         Change("benchmark.minimumTokensPerSecond", 1000),
     ),
 )
-ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE, OF_A_NEW_GPU, OF_THE_BENCHMARK)
+OF_THE_DOOR = Route(
+    "door",
+    {},
+    (
+        Change("endpoint.proxy", value=True),
+        Change("endpoint.image", f"{FINISHED}/haproxy:1"),
+    ),
+)
+ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE, OF_A_NEW_GPU, OF_THE_BENCHMARK, OF_THE_DOOR)
 STEPS = [step for route in ROUTES for step in route.steps()]

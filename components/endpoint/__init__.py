@@ -1,0 +1,1 @@
+"""The door: the proxies through which clients reach vLLM."""

@@ -1,0 +1,96 @@
+"""Endpoint: the door before vLLM, two proxies that clients are sent to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.endpoint.haproxy import PORT, haproxy_configuration
+from components.endpoint.proxy_pod import CONFIGURATION, proxy_pod
+from components.shared.content import digest
+from components.shared.labels import labels, metadata, selector
+from components.shared.pods import Manifest
+from planning.settings.sections import StackSettings
+
+COMPONENT = "endpoint"
+PROXY = "library/haproxy:2.6-bookworm"
+REPLICAS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointArgs:
+    """Which Ray cluster serves, and the stack's settings for the proxies."""
+
+    cluster_name: pulumi.Input[str]
+    settings: StackSettings
+
+
+class Endpoint(pulumi.ComponentResource):
+    """Runs the proxies through which clients reach vLLM.
+
+    Creates: the Service `NAME-engine`, which selects the head while it answers; a Deployment of two HAProxy pods, the
+    ConfigMap of their configuration, and a PodDisruptionBudget that keeps one of them. Waits for: the proxies to be
+    ready. Gives: `selector`, the labels of their pods. Leaves alone: the Service that clients know, which VllmServer
+    has with and without proxies, so that it is never deleted.
+    """
+
+    selector: Mapping[str, str]
+
+    def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("deepseek:index:Endpoint", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        engine = k8s.core.v1.Service(
+            f"{name}-engine",
+            # Its endpoints come when vLLM answers.
+            metadata=metadata(f"{name}-engine", COMPONENT, {"pulumi.com/skipAwait": "true"}),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                selector={"ray.io/cluster": args.cluster_name, "ray.io/node-type": "head"},
+                ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
+            ),
+            opts=child,
+        )
+        configuration = engine.metadata["name"].apply(haproxy_configuration)
+        config_map = k8s.core.v1.ConfigMap(
+            f"{name}-endpoint",
+            metadata=metadata(configuration.apply(lambda text: f"{name}-endpoint-{digest(text)}"), COMPONENT),
+            data={CONFIGURATION: configuration},
+            immutable=True,
+            opts=child,
+        )
+        proxies = selector(COMPONENT)
+        k8s.apps.v1.Deployment(
+            f"{name}-endpoint",
+            metadata=metadata(f"{name}-endpoint", COMPONENT),
+            spec=cast("Any", _deployment_spec(args, config_map.metadata["name"], proxies)),
+            opts=child,
+        )
+        k8s.policy.v1.PodDisruptionBudget(
+            f"{name}-endpoint",
+            metadata=metadata(f"{name}-endpoint", COMPONENT),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=proxies)
+            ),
+            opts=child,
+        )
+        self.selector = proxies
+        self.register_outputs({})
+
+
+def _deployment_spec(args: EndpointArgs, config_map: pulumi.Input[str], proxies: Mapping[str, str]) -> Manifest:
+    settings = args.settings
+    pod = proxy_pod(
+        settings.image,
+        settings.scheduling,
+        proxy_image=settings.endpoint.image or f"{settings.image.mirror}/{PROXY}",
+        config_map=config_map,
+        labels=proxies,
+    )
+    return {
+        "replicas": REPLICAS,
+        "selector": {"matchLabels": proxies},
+        # A proxy ends with its last answer, up to an hour later; the next one does not wait for that.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "template": {"metadata": {"labels": labels(COMPONENT)}, "spec": pod},
+    }

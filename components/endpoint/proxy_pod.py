@@ -1,0 +1,77 @@
+"""The pods of the door: HAProxy as an ordinary user, which finishes the answers under way before it ends."""
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.endpoint.haproxy import PORT, PROBE_PORT
+from components.shared.pods import (
+    SEALED_CONTAINER_SECURITY,
+    Manifest,
+    field_variable,
+    pod_security,
+    tolerations,
+)
+from planning.settings.sections import Image, Scheduling
+
+CONFIGURATION = "haproxy.cfg"
+
+START = (
+    'case "$POD_IP" in *:*) LISTEN=:: ;; *) LISTEN=0.0.0.0 ;; esac; export LISTEN; '
+    f"exec haproxy -db -f /configuration/{CONFIGURATION}"
+)
+"""It listens on the family that the pod has: a node without IPv6 refuses the other one."""
+
+END = "sleep 5; kill -USR1 1; while kill -0 1; do sleep 1; done"
+"""By then no new client is sent to the pod. At SIGUSR1 HAProxy takes no connections and ends with its last answer; at
+SIGTERM, which follows this command, it would cut all of them."""
+
+LONGEST_END_SECONDS = 3700
+"""An answer may take an hour."""
+
+RESOURCES: Manifest = {
+    "requests": {"cpu": "250m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+    "limits": {"memory": "1Gi", "ephemeral-storage": "256Mi"},
+}
+"""10,000 connections with two buffers of 16 KiB each are 320 MiB."""
+
+
+def proxy_pod(
+    image: Image,
+    scheduling: Scheduling,
+    *,
+    proxy_image: str,
+    config_map: pulumi.Input[str],
+    labels: Mapping[str, str],
+) -> Manifest:
+    """Return the specification of a proxy's pod; `labels` are those of all proxies, which it stays away from."""
+    away = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(scheduling.run_as_user),
+        "imagePullSecrets": [{"name": image.pull_secret}] if image.pull_secret else [],
+        "terminationGracePeriodSeconds": LONGEST_END_SECONDS,
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": away}]
+            }
+        },
+        "containers": [
+            {
+                "name": "haproxy",
+                "image": proxy_image,
+                "command": ["sh", "-c", START],
+                "env": [field_variable("POD_IP", "status.podIP")],
+                "ports": [{"name": "http", "containerPort": PORT}],
+                "readinessProbe": {"httpGet": {"path": "/ready", "port": PROBE_PORT}, "periodSeconds": 5},
+                "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", END]}}},
+                "resources": RESOURCES,
+                "securityContext": SEALED_CONTAINER_SECURITY,
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "volumeMounts": [{"name": "configuration", "mountPath": "/configuration", "readOnly": True}],
+            }
+        ],
+        "volumes": [{"name": "configuration", "configMap": {"name": config_map}}],
+        **tolerations(scheduling),
+    }

@@ -1,0 +1,29 @@
+"""The keys of deepseek:endpoint."""
+
+from pydantic import Field
+
+from planning.settings.sections.base import Section, Text, changing
+
+
+class Endpoint(Section):
+    """The door through which clients reach the model: a proxy before vLLM."""
+
+    proxy: bool = Field(
+        default=False,
+        description=(
+            "Two pods of HAProxy stand between clients and vLLM. They pass the OpenAI paths, `/v1/models` and "
+            "`/health`, and answer everything else themselves. Only they and the supervisor reach vLLM's port, so "
+            "nothing outside the stack scrapes vLLM's `/metrics`. The Service keeps its name; the Service of vLLM is "
+            "then called `deepseek-engine`."
+        ),
+        json_schema_extra=changing(
+            "starts or ends the proxies and points the Service at the other pods; nothing that serves is replaced. "
+            "Answers that come by the old way may be cut"
+        ),
+    )
+    image: Text | None = Field(
+        default=None,
+        description="HAProxy image of the proxies; the official one if unset. A digest pins it.",
+        examples=["docker.io/library/haproxy:2.6-bookworm@sha256:…"],
+        json_schema_extra=changing("replaces the proxies one after the other; answers under way are finished first"),
+    )

@@ -1,0 +1,153 @@
+"""Debian's HAProxy with the generated configuration on loopback, before a stub that notes what reaches it."""
+
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from components.endpoint.haproxy import haproxy_configuration
+
+CHUNKS = 5
+STARTS_WITHIN_SECONDS = 10
+
+
+@dataclass
+class Engine:
+    """A server in vLLM's place."""
+
+    port: int
+    reached: list[tuple[str, str, list[tuple[str, str]], bytes]] = field(default_factory=list)
+    """Method, target, headers and body of each request."""
+
+    next_chunk: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class Door:
+    """A proxy that runs, and the engine behind it."""
+
+    port: int
+    engine: Engine
+
+    def send(self, raw: bytes, seconds: float = 5) -> bytes:
+        """Return all that comes back for these bytes until the proxy closes; what came until then if it does not."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            received = b""
+            try:
+                connection.sendall(raw)
+                connection.shutdown(socket.SHUT_WR)
+                while data := connection.recv(65536):
+                    received += data
+            except (TimeoutError, ConnectionError):
+                pass
+            return received
+
+
+def status_of(response: bytes) -> int:
+    """Return the status of the first response; 0 if there is none."""
+    found = re.match(rb"HTTP/1\.[01] (\d{3})", response)
+    return int(found[1]) if found else 0
+
+
+@contextmanager
+def running_engine() -> Generator[Engine]:
+    """Run the stub: it answers a body with `stream` in it by an event stream, a chunk whenever it is told."""
+    engine = Engine(0)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        do_POST = do_PUT = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = do_GET  # noqa: N815
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            engine.reached.append((self.command, self.path, list(self.headers.items()), body))
+            self.send_response(200)
+            if b"stream" in body:
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for number in range(CHUNKS):
+                    engine.next_chunk.wait(10)
+                    engine.next_chunk.clear()
+                    event = f"data: {number}\n\n".encode()
+                    self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+                self.wfile.write(b"0\r\n\r\n")
+                return
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name in the library
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing of a proxy that goes away."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    engine.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield engine
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def running_door(folder: Path, engine: Engine) -> Generator[Door]:
+    """Run HAProxy until the context ends."""
+    port, probe = _free_port(), _free_port()
+    text = haproxy_configuration("127.0.0.1")
+    for was, is_now in (
+        (":8404", f":{probe}"),
+        ("}:8000", f"}}:{port}"),
+        ("127.0.0.1:8000", f"127.0.0.1:{engine.port}"),
+    ):
+        assert was in text
+        text = text.replace(was, is_now)
+    (folder / "haproxy.cfg").write_text(text)
+    environment = os.environ | {"LISTEN": "127.0.0.1"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["haproxy", "-db", "-f", folder / "haproxy.cfg"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        _wait_for(port, process, folder / "log")
+        yield Door(port, engine)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -1,0 +1,120 @@
+"""The door as the program asks for it, and the stack without it as it was."""
+
+import json
+from functools import cache
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.unit.components.registrations import Program, run, stack_file
+from tests.unit.components.test_network_policies import policy
+
+STACKS = ("dev", "a100-bf16", "h200-fp8")
+
+
+def configured(**keys: Any) -> dict[str, Any]:
+    return stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": True} | keys}
+
+
+@cache
+def with_proxies() -> Program:
+    return run(configured())
+
+
+def pod_template(program: Program) -> dict[str, Any]:
+    return program.one("Deployment", "deepseek-endpoint").inputs["spec"]["template"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_without_the_key_there_are_no_proxies_and_the_service_selects_the_head(stack: str) -> None:
+    program = run(stack_file(stack))
+    assert not [item for item in program.kubernetes() if "endpoint" in item.name or "engine" in item.name]
+    selected = program.one("Service", "deepseek").inputs["spec"]["selector"]
+    assert selected == {"ray.io/cluster": "deepseek", "ray.io/node-type": "head"}
+
+
+def test_the_proxies_add_objects_and_change_only_the_service_and_two_policies() -> None:
+    def objects(program: Program) -> dict[str, str]:
+        return {
+            item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True)
+            for item in program.kubernetes()
+            if item.name != "api-key"  # made at random in each run
+        }
+
+    before, after = objects(run(stack_file("a100-bf16"))), objects(with_proxies())
+    assert not before.keys() - after.keys(), "the Service that clients know stays the same resource"
+    changed = {urn.rpartition("$")[2] for urn in before if before[urn] != after[urn]}
+    assert changed == {
+        "kubernetes:core/v1:Service::deepseek",
+        "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-ray",
+        "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-gate",
+    }
+
+
+def test_clients_are_sent_to_the_proxies_and_the_proxies_to_the_head() -> None:
+    program = with_proxies()
+    door, engine = program.one("Service", "deepseek"), program.one("Service", "deepseek-engine")
+    labels = pod_template(program)["metadata"]["labels"]
+    assert door.inputs["spec"]["selector"].items() <= labels.items()
+    assert engine.inputs["spec"]["selector"] == {"ray.io/cluster": "deepseek", "ray.io/node-type": "head"}
+    [configuration] = [
+        item.inputs["data"]["haproxy.cfg"]
+        for item in program.kubernetes()
+        if item.name == "deepseek-endpoint" and "data" in item.inputs
+    ]
+    assert f"server vllm {engine.inputs['metadata']['name']}:8000 " in configuration
+
+
+def test_the_service_is_pointed_at_the_proxies_when_they_are_ready() -> None:
+    program = with_proxies()
+    deployment = program.one("Deployment", "deepseek-endpoint")
+    [server] = [item for item in program.registrations if item.type == "deepseek:index:VllmServer"]
+    assert deployment.urn in server.request.dependencies
+    assert "skipAwait" not in json.dumps(deployment.inputs, default=str)
+
+
+def test_only_the_proxies_and_the_supervisor_reach_vllm() -> None:
+    program = with_proxies()
+    _, _, to_model = policy(program, "ray")["ingress"]
+    selectors = [{"podSelector": policy(program, name)["podSelector"]} for name in ("endpoint", "serving")]
+    assert to_model == {"from": selectors, "ports": [{"protocol": "TCP", "port": 8000}]}
+    assert policy(program, "endpoint")["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8000}]}]
+    ray = {"podSelector": policy(program, "ray")["podSelector"]}
+    assert {"to": [ray], "ports": [{"protocol": "TCP", "port": 8000}]} in policy(program, "endpoint")["egress"]
+    assert {"to": selectors[:1], "ports": [{"protocol": "TCP", "port": 8000}]} in policy(program, "gate")["egress"]
+
+
+def test_a_proxy_is_sealed_and_finishes_its_answers() -> None:
+    pod = pod_template(with_proxies())["spec"]
+    [container] = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not pod["automountServiceAccountToken"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert "kill -USR1 1" in container["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert pod["terminationGracePeriodSeconds"] > 3600
+
+
+def test_a_drained_node_leaves_one_proxy_of_two() -> None:
+    program = with_proxies()
+    spec = program.one("Deployment", "deepseek-endpoint").inputs["spec"]
+    budget = program.one("PodDisruptionBudget", "deepseek-endpoint").inputs["spec"]
+    assert (spec["replicas"], budget["maxUnavailable"]) == (2, 1)
+    assert budget["selector"]["matchLabels"] == spec["selector"]["matchLabels"]
+
+
+def test_the_image_comes_from_the_mirror_or_as_it_is_named() -> None:
+    def image(program: Program) -> str:
+        return pod_template(program)["spec"]["containers"][0]["image"]
+
+    assert image(with_proxies()) == "docker.io/library/haproxy:2.6-bookworm"
+    mirrored = configured()
+    mirrored["deepseek:image"] = mirrored["deepseek:image"] | {"mirror": "mirror.example.com"}
+    assert image(run(mirrored)).startswith("mirror.example.com/library/haproxy:")
+    assert image(run(configured(image="example.com/haproxy:1"))) == "example.com/haproxy:1"
+
+
+def test_an_image_that_no_registry_takes_is_refused() -> None:
+    with pytest.raises(pulumi.RunError, match=r"endpoint\.image: .*scheme"):
+        run(configured(image="https://example.com/haproxy:1"))
