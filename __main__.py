@@ -95,7 +95,16 @@ cluster = RayCluster(
     after(opts, serving_image, store),
 )
 endpoint = (
-    Endpoint("deepseek", EndpointArgs(cluster_name=cluster.name, settings=settings), after(opts, cluster))
+    Endpoint(
+        "deepseek",
+        EndpointArgs(
+            cluster_name=cluster.name,
+            settings=settings,
+            api_key=api_key.value if api_key else None,
+            api_keys=config.api_keys,
+        ),
+        after(opts, cluster),
+    )
     if settings.endpoint.proxy
     else None
 )

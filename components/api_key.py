@@ -14,10 +14,12 @@ class ApiKey(pulumi.ComponentResource):
     """Keeps the API key in a Secret: the configured one, or one that is made once and kept.
 
     Creates: a Secret with the key `key`. Gives: `secret_name`. The value never leaves the Secret: pods mount it and
-    read it again whenever they need it, so that another key restarts nothing.
+    read it again whenever they need it, so that another key restarts nothing. `value` is for the
+    digest that proxies have.
     """
 
     secret_name: pulumi.Output[str]
+    value: pulumi.Output[str]
 
     def __init__(self, name: str, value: pulumi.Output[str] | None, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:ApiKey", name, None, opts)
@@ -29,5 +31,8 @@ class ApiKey(pulumi.ComponentResource):
             data={KEY: key.apply(lambda text: base64.b64encode(text.encode()).decode())},
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data"] if value is None else None),
         )
+        # A generated key is the one that the Secret was made with, not the one above.
+        kept = pulumi.Output.secret(secret.data)
+        self.value = kept.apply(lambda data: base64.b64decode(data[KEY]).decode())
         self.secret_name = secret.metadata["name"]
         self.register_outputs({"secret_name": self.secret_name})

@@ -1,5 +1,6 @@
 """What a stack's configuration says: settings for the plan, secrets, and where the cluster is."""
 
+import json
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from components.shared.kubeconfig import is_text
 from components.shared.refusal import refuse
 from planning.parse import parse
 from planning.problems import Problem, Refused
+from planning.settings.api_keys import NAMED_KEYS, problem_of_api_key, problems_of_named_keys
 from planning.settings.sections import StackSettings
-from planning.settings.stack_file import PROJECT, SECRETS, in_plain_text, problem_of_api_key, readable_token
+from planning.settings.stack_file import PROJECT, SECRETS, in_plain_text, readable_token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,9 @@ class StackConfig:
 
     settings: StackSettings
     api_key: pulumi.Output[str] | None
+    api_keys: pulumi.Output[dict[str, str]]
+    """Further keys by name."""
+
     model_token: pulumi.Output[str] | None
     kubeconfig: str | None
     context: str | None
@@ -43,6 +48,7 @@ def read_stack_config() -> StackConfig:
     return StackConfig(
         settings=settings,
         api_key=config.require_secret("apiKey") if "apiKey" in keys else None,
+        api_keys=config.require_secret_object(NAMED_KEYS) if NAMED_KEYS in keys else pulumi.Output.from_input({}),
         model_token=config.require_secret("modelToken") if "modelToken" in keys else None,
         kubeconfig=cluster.get("kubeconfig"),
         context=cluster.get("context"),
@@ -55,8 +61,19 @@ def _problems_of_secrets(config: pulumi.Config, keys: Collection[str]) -> Iterat
     # An encrypted key without characters is a mistake. One that is only declared in Pulumi.yaml is not encrypted.
     if _is_encrypted("apiKey") and (problem := problem_of_api_key(config.get("apiKey") or "")):
         yield problem
+    if NAMED_KEYS in keys:
+        sections = {name: config.get_object(name) for name in ("endpoint", "serving")}
+        yield from problems_of_named_keys(_readable(config.get(NAMED_KEYS)), config.get("apiKey"), **sections)
     if "modelToken" in keys:
         yield from readable_token(config.get_object("model"))
+
+
+def _readable(text: str | None) -> object:
+    """Return an object of the configuration; None if it is none. Pulumi's own error would print the secret."""
+    try:
+        return json.loads(text or "")
+    except ValueError:
+        return None
 
 
 def _is_encrypted(key: str) -> bool:
@@ -64,10 +81,12 @@ def _is_encrypted(key: str) -> bool:
 
 
 def _keys_set() -> set[str]:
-    """Return the keys under this project's name; one that is only declared has the value ""."""
+    """Return the keys under this project's name; one that is only declared has the value "" or {}."""
     prefix = f"{PROJECT}:"
     values: dict[str, Any] = get_config_env() | CONFIG.get()
-    return {key.removeprefix(prefix) for key, value in values.items() if key.startswith(prefix) and value}
+    return {
+        key.removeprefix(prefix) for key, value in values.items() if key.startswith(prefix) and value not in ("", "{}")
+    }
 
 
 def cluster_provider(config: StackConfig) -> k8s.Provider:

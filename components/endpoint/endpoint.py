@@ -8,7 +8,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.endpoint.haproxy import PORT, haproxy_configuration
-from components.endpoint.proxy_pod import CONFIGURATION, proxy_pod
+from components.endpoint.key_map import KEY_MAP, secret_data
+from components.endpoint.proxy_pod import CONFIGURATION, mount_keys, proxy_pod
 from components.shared.content import digest
 from components.shared.labels import labels, metadata, selector
 from components.shared.pods import Manifest
@@ -25,15 +26,20 @@ class EndpointArgs:
 
     cluster_name: pulumi.Input[str]
     settings: StackSettings
+    api_key: pulumi.Output[str] | None
+    """What vLLM wants; None where it lets everybody in."""
+
+    api_keys: pulumi.Input[Mapping[str, str]]
+    """What clients may present beside it, by name."""
 
 
 class Endpoint(pulumi.ComponentResource):
     """Runs the proxies through which clients reach vLLM.
 
     Creates: the Service `NAME-engine`, which selects the head while it answers; a Deployment of two HAProxy pods, the
-    ConfigMap of their configuration, and a PodDisruptionBudget that keeps one of them. Waits for: the proxies to be
-    ready. Gives: `selector`, the labels of their pods. Leaves alone: the Service that clients know, which VllmServer
-    has with and without proxies, so that it is never deleted.
+    ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget that keeps one of
+    them. Waits for: the proxies to be ready. Gives: `selector`, the labels of their pods. Leaves alone: the Service
+    that clients know, which VllmServer has with and without proxies, so that it is never deleted.
     """
 
     selector: Mapping[str, str]
@@ -51,7 +57,8 @@ class Endpoint(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        configuration = engine.metadata["name"].apply(haproxy_configuration)
+        guarded = args.api_key is not None
+        configuration = engine.metadata["name"].apply(lambda host: haproxy_configuration(host, guarded=guarded))
         config_map = k8s.core.v1.ConfigMap(
             f"{name}-endpoint",
             metadata=metadata(configuration.apply(lambda text: f"{name}-endpoint-{digest(text)}"), COMPONENT),
@@ -59,11 +66,12 @@ class Endpoint(pulumi.ComponentResource):
             immutable=True,
             opts=child,
         )
+        keys = _keys_secret(name, args.api_key, args.api_keys, child) if args.api_key else None
         proxies = selector(COMPONENT)
         k8s.apps.v1.Deployment(
             f"{name}-endpoint",
             metadata=metadata(f"{name}-endpoint", COMPONENT),
-            spec=cast("Any", _deployment_spec(args, config_map.metadata["name"], proxies)),
+            spec=cast("Any", _deployment_spec(args, config_map.metadata["name"], keys, proxies)),
             opts=child,
         )
         k8s.policy.v1.PodDisruptionBudget(
@@ -78,7 +86,24 @@ class Endpoint(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _deployment_spec(args: EndpointArgs, config_map: pulumi.Input[str], proxies: Mapping[str, str]) -> Manifest:
+def _keys_secret(
+    name: str, api_key: pulumi.Output[str], named: pulumi.Input[Mapping[str, str]], opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Create the Secret of the keys, named by their digests, for other keys need other proxies; return its name."""
+    data = pulumi.Output.secret(pulumi.Output.all(api_key, named).apply(lambda both: secret_data(both[0], both[1])))
+    # Twelve digits of a hash of hashes tell no key.
+    suffix = pulumi.Output.unsecret(data.apply(lambda found: digest(found[KEY_MAP])))
+    return k8s.core.v1.Secret(
+        f"{name}-endpoint-keys",
+        metadata=metadata(suffix.apply(lambda text: f"{name}-endpoint-keys-{text}"), COMPONENT),
+        data=data,
+        opts=opts,
+    ).metadata["name"]
+
+
+def _deployment_spec(
+    args: EndpointArgs, config_map: pulumi.Input[str], keys: pulumi.Input[str] | None, proxies: Mapping[str, str]
+) -> Manifest:
     settings = args.settings
     pod = proxy_pod(
         settings.image,
@@ -87,6 +112,8 @@ def _deployment_spec(args: EndpointArgs, config_map: pulumi.Input[str], proxies:
         config_map=config_map,
         labels=proxies,
     )
+    if keys:
+        mount_keys(pod, keys)
     return {
         "replicas": REPLICAS,
         "selector": {"matchLabels": proxies},

@@ -6,6 +6,7 @@ Source of the directives: HAProxy 2.6, configuration.txt.
 
 import json
 
+from components.endpoint.key_map import KEY_MAP
 from components.ray_cluster.ray_cluster import PORT
 
 PROBE_PORT = 8404
@@ -26,6 +27,8 @@ MOST_BODY_BYTES = 16 * 1024 * 1024
 LONGEST_SILENCE = "1h"
 """How long neither side may send a byte. An answer that is no stream comes all at once, at its end."""
 
+KEYS_FOLDER = "/keys"
+
 RETRY_AFTER = "hdr Retry-After 5"
 
 ERRORS = (
@@ -39,12 +42,13 @@ ERRORS = (
 """What HAProxy finds by itself, and what it says to the client."""
 
 
-def haproxy_configuration(engine: str) -> str:
-    """Return haproxy.cfg of a proxy before `engine`, the Service of vLLM.
+def haproxy_configuration(engine: str, *, guarded: bool) -> str:
+    """Return haproxy.cfg of a proxy before `engine`, the Service of vLLM; `guarded` by the keys of key_map.py.
 
-    HAProxy reads LISTEN from its environment: every address of the pod, `0.0.0.0` or `::`.
+    HAProxy reads LISTEN from its environment: every address of the pod, `0.0.0.0` or `::`. If it is guarded it also
+    reads INNER_KEY, which vLLM wants.
     """
-    return "\n\n".join((_GLOBAL, _defaults(), _probe(), _door(), _engine(engine))) + "\n"
+    return "\n\n".join((_GLOBAL, _defaults(), _probe(), _door(_GUARD if guarded else ""), _engine(engine))) + "\n"
 
 
 _GLOBAL = f"""global
@@ -75,7 +79,7 @@ def _probe() -> str:
     monitor-uri /ready"""
 
 
-def _door() -> str:
+def _door(guard: str) -> str:
     return f"""frontend door
     bind "${{LISTEN}}:{PORT}"
     no log
@@ -90,8 +94,9 @@ plain health
 hdr Access-Control-Allow-Headers "%[req.fhdr(access-control-request-headers)]" if METH_OPTIONS
     http-request return {_refusal(405, "This path takes another method.")} unless generates METH_POST or \
 lists reads or health reads
-    http-request return {_refusal(411, "Send the body with its Content-Length.")} if {{ req.hdr(transfer-encoding) \
--m found }} or generates !{{ req.hdr(content-length) -m found }}
+{guard}    acl chunked req.hdr(transfer-encoding) -m found
+    http-request return {_refusal(411, "Send the body with its Content-Length.")} if chunked or \
+generates !{{ req.hdr(content-length) -m found }}
     http-request return {_refusal(413, f"The body has more than {MOST_BODY_BYTES} bytes.")} if \
 {{ req.body_size gt {MOST_BODY_BYTES} }}
     http-request return {_refusal(503, "Too many requests wait for the model.")} if {{ queue(engine) ge {MOST_QUEUED} }}
@@ -109,8 +114,27 @@ def _refusal(status: int, text: str) -> str:
     return f"status {status} {_answer(status, text)}"
 
 
-def _answer(status: int, text: str) -> str:
+def _answer(status: int, text: str, code: str | None = None) -> str:
     """Return an error as the OpenAI API words it, for `http-error` and `http-request return`."""
-    error = {"message": text, "type": "server_error" if status >= 500 else "invalid_request_error", "code": status}
+    error = {
+        "message": text,
+        "type": "server_error" if status >= 500 else "invalid_request_error",
+        "code": code or status,
+    }
     body = json.dumps({"error": error | {"param": None}}).replace("'", r"'\''")
     return f"content-type application/json string '{body}'" + (f" {RETRY_AFTER}" if status in {502, 503} else "")
+
+
+_GUARD = f"""\
+    acl one_key req.fhdr_cnt(authorization) eq 1
+    acl bearer req.fhdr(authorization) -m reg -i '^bearer +[!-~]+$'
+    http-request set-var(txn.key) req.fhdr(authorization),regsub(^bearer[[:space:]]+,,i),sha2(256),hex,\
+map_str({KEYS_FOLDER}/{KEY_MAP}) if one_key bearer
+    acl known var(txn.key) -m found
+    http-request return status 401 {
+    _answer(401, "This server needs a key: send the header 'Authorization: Bearer KEY'.", "invalid_api_key")
+} hdr WWW-Authenticate Bearer unless health or one_key known
+    http-request del-header Authorization
+    http-request set-header Authorization "Bearer %[env(INNER_KEY)]" unless health
+"""
+"""A variable that was never set lets nobody in: what is not known is refused."""

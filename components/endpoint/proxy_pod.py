@@ -4,12 +4,15 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.endpoint.haproxy import PORT, PROBE_PORT
+from components.endpoint.haproxy import KEYS_FOLDER, PORT, PROBE_PORT
+from components.endpoint.key_map import INNER_KEY, KEY_MAP
 from components.shared.pods import (
     SEALED_CONTAINER_SECURITY,
     Manifest,
     field_variable,
+    only_container,
     pod_security,
+    secret_variable,
     tolerations,
 )
 from planning.settings.sections import Image, Scheduling
@@ -75,3 +78,12 @@ def proxy_pod(
         "volumes": [{"name": "configuration", "configMap": {"name": config_map}}],
         **tolerations(scheduling),
     }
+
+
+def mount_keys(pod: Manifest, secret: pulumi.Input[str]) -> None:
+    """Let a proxy know the digests of the keys, and the key that vLLM wants."""
+    container = only_container(pod)
+    container["env"].append(secret_variable("INNER_KEY", secret, INNER_KEY))
+    container["volumeMounts"].append({"name": "keys", "mountPath": KEYS_FOLDER, "readOnly": True})
+    items = [{"key": KEY_MAP, "path": KEY_MAP}]
+    pod["volumes"].append({"name": "keys", "secret": {"secretName": secret, "items": items}})

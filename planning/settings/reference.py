@@ -40,7 +40,7 @@ config:
 """
 SECRETS_SECTION = """## Secrets
 
-Scalars of their own, set by `pulumi config set --secret KEY`; in plain text they are refused.
+Keys of their own, set by `pulumi config set --secret KEY`; in plain text they are refused.
 
 | key | what it does | a change |
 |---|---|---|
@@ -48,7 +48,18 @@ Scalars of their own, set by `pulumi config set --secret KEY`; in plain text the
 SECRET_KEYS = {
     "apiKey": (
         "API key of the endpoint, 16 characters or more. If unset, the last one stays, or one is made.",
-        "changes the Secret in place; the pods read the new key within about two minutes, and the old one ends then",
+        (
+            "changes the Secret in place; the pods read the new key within about two minutes, and the old one ends "
+            "then. Proxies are replaced one after the other"
+        ),
+    ),
+    "apiKeys": (
+        (
+            "Further keys by name (`pulumi config set --secret --path 'deepseek:apiKeys.NAME'`); needs "
+            "`endpoint.proxy`. All hold at once: give a client its next key, then remove the last. Proxies have their "
+            "digests only."
+        ),
+        "replaces the proxies one after the other; answers under way are finished first",
     ),
     "modelToken": (
         "Token for the repository of the weights, whose address must then begin with https://.",

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from planning.settings.api_keys import NAMED_KEYS
 from planning.settings.quantities import duration_text
 from planning.settings.sections import StackSettings
 from planning.settings.stack_file import PROJECT, SECRETS
@@ -28,7 +29,8 @@ def stack_file_schema() -> Json:
         "additionalProperties": False,
         "properties": {"secure": {"type": "string"}},
     }
-    properties |= {f"{PROJECT}:{name}": secret for name in SECRETS}
+    several = {"anyOf": [secret, {"type": "object", "additionalProperties": secret}]}
+    properties |= {f"{PROJECT}:{name}": several if name == NAMED_KEYS else secret for name in SECRETS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Stack file of the deepseek project",

@@ -1,6 +1,5 @@
 """Reads `Pulumi.<stack>.yaml`: the objects under this project's name, as `pulumi` would hand them to the program."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -9,14 +8,11 @@ import yaml
 
 from planning.problems import Problem, Refused
 from planning.settings.addresses import is_encrypted
+from planning.settings.api_keys import NAMED_KEYS
 
 PROJECT = "deepseek"
-SECRETS = ("apiKey", "modelToken")
+SECRETS = ("apiKey", NAMED_KEYS, "modelToken")
 """Keys of their own beside the objects: encrypted ones inside an object would hide all of it."""
-
-LEAST_KEY_CHARACTERS = 16
-"""A shorter API key can be guessed. The server takes no shorter one either (ray-vllm/programs/shared/key_file.py)."""
-MOST_KEY_CHARACTERS = 1024
 
 
 def read(path: Path) -> dict[str, object]:
@@ -43,20 +39,6 @@ def in_plain_text(key: str) -> Problem:
     return Problem(key, "is a secret in plain text", f"pulumi config set --secret {key}")
 
 
-def problem_of_api_key(key: str) -> Problem | None:
-    """What is wrong with the API key, without a word of it."""
-    found = key.strip()
-    suggestion = "openssl rand -hex 32 | pulumi config set --secret apiKey"
-    if not re.fullmatch(r"[!-~]*", found):
-        text = "has spaces or other characters that an HTTP header cannot carry; letters, digits and signs of ASCII can"
-        return Problem("apiKey", text, suggestion)
-    if len(found) < LEAST_KEY_CHARACTERS:
-        return Problem("apiKey", f"is shorter than {LEAST_KEY_CHARACTERS} characters", suggestion)
-    if len(found) > MOST_KEY_CHARACTERS:
-        return Problem("apiKey", f"is longer than {MOST_KEY_CHARACTERS} characters", suggestion)
-    return None
-
-
 def readable_token(model: object) -> list[Problem]:
     """What is wrong with `modelToken` beside that object `model` of the stack file."""
     repository = cast("dict[str, object]", model).get("repository") if isinstance(model, dict) else None
@@ -73,12 +55,19 @@ def _of_this_project(config: Mapping[object, object]) -> dict[str, object]:
         for key, value in config.items()
         if str(key).startswith(f"{PROJECT}:") or ":" not in str(key)
     }
-    problems = [in_plain_text(key) for key in SECRETS if key in own and not _is_encrypted(own[key])]
+    problems = [in_plain_text(key) for key in SECRETS if key in own and not _is_secret(key, own[key])]
     if "modelToken" in own:
         problems += readable_token(own.get("model"))
     if problems:
         raise Refused(problems)
     return {key: value for key, value in own.items() if key not in SECRETS}
+
+
+def _is_secret(key: str, value: object) -> bool:
+    if key != NAMED_KEYS or _is_encrypted(value) or not isinstance(value, dict):
+        return _is_encrypted(value)
+    named = cast("dict[str, object]", value)
+    return bool(named) and all(map(_is_encrypted, named.values()))
 
 
 def _is_encrypted(value: object) -> bool:

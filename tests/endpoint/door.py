@@ -6,14 +6,15 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from components.endpoint.haproxy import haproxy_configuration
+from components.endpoint.haproxy import KEYS_FOLDER, haproxy_configuration
+from components.endpoint.key_map import KEY_MAP, key_map
 
 CHUNKS = 5
 STARTS_WITHIN_SECONDS = 10
@@ -43,7 +44,6 @@ class Door:
             received = b""
             try:
                 connection.sendall(raw)
-                connection.shutdown(socket.SHUT_WR)
                 while data := connection.recv(65536):
                     received += data
             except (TimeoutError, ConnectionError):
@@ -109,10 +109,10 @@ def running_engine() -> Generator[Engine]:
 
 
 @contextmanager
-def running_door(folder: Path, engine: Engine) -> Generator[Door]:
-    """Run HAProxy until the context ends."""
+def running_door(folder: Path, engine: Engine, keys: Mapping[str, str] | None = None) -> Generator[Door]:
+    """Run HAProxy until the context ends; with keys by name, the first is what the engine wants."""
     port, probe = _free_port(), _free_port()
-    text = haproxy_configuration("127.0.0.1")
+    text = haproxy_configuration("127.0.0.1", guarded=keys is not None)
     for was, is_now in (
         (":8404", f":{probe}"),
         ("}:8000", f"}}:{port}"),
@@ -120,8 +120,11 @@ def running_door(folder: Path, engine: Engine) -> Generator[Door]:
     ):
         assert was in text
         text = text.replace(was, is_now)
-    (folder / "haproxy.cfg").write_text(text)
+    (folder / "haproxy.cfg").write_text(text.replace(f"{KEYS_FOLDER}/", f"{folder}/"))
     environment = os.environ | {"LISTEN": "127.0.0.1"}
+    if keys:
+        environment["INNER_KEY"] = next(iter(keys.values()))
+        (folder / KEY_MAP).write_text(key_map(keys))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             ["haproxy", "-db", "-f", folder / "haproxy.cfg"], env=environment, stdout=log, stderr=log

@@ -99,7 +99,7 @@ def test_a_request_of_unclear_length_never_hides_another(door: Door, headers: st
 
 def test_a_second_request_on_a_connection_is_judged_too(door: Door) -> None:
     first = b"GET /health HTTP/1.1\r\nHost: model\r\n\r\n"
-    response = door.send(first + SMUGGLED)
+    response = door.send(first + request("GET", "/metrics"))
     assert response.count(b"HTTP/1.1 ") == 2
     assert b"HTTP/1.1 404" in response
     assert [target for _, target, _, _ in door.engine.reached] == ["/health"]

@@ -42,7 +42,7 @@ def act(text: str, ops: Iterable[str], *resources: str) -> Act:
 
 WORK = (
     act("changes the Secret", {"update"}, "Secret api-key", "Secret model-token"),
-    act("makes the Secret", BEGINS, "Secret api-key", "Secret model-token"),
+    act("makes the Secret", BEGINS, "Secret api-key", "Secret model-token", "Secret deepseek-endpoint-keys"),
     act("builds the download image if the registry lacks it", BEGINS, FETCH),
     act("builds the serving image if the registry lacks it", BEGINS, SERVING_IMAGE),
     act("changes NetworkPolicies", {"update"}, *(f"NetworkPolicy deepseek-{of}" for of in COMPONENTS)),

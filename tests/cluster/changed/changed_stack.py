@@ -1,5 +1,6 @@
 """Makes a change of a stack that serves, and notes what the preview showed, what `up` did, and in which order."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,8 @@ class ChangedStack:
         secrets = {key: configuration.pop(key) for key in list(configuration) if key in SECRET_KEYS}
         selected = stack.select(STACK, self._kubeconfig, configuration, self._folder)
         for key, value in secrets.items():
-            selected.set_config(key, automation.ConfigValue(value, secret=True))
+            text = value if isinstance(value, str) else json.dumps(value)
+            selected.set_config(key, automation.ConfigValue(text, secret=True))
         return selected
 
     def end(self) -> None:

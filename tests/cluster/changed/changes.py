@@ -198,6 +198,8 @@ OF_THE_DOOR = Route(
     {},
     (
         Change("endpoint.proxy", value=True),
+        Change("apiKeys", {"team-a": "the-key-of-team-a"}),
+        Change("apiKeys", {"team-a": "the-key-of-team-a", "team-b": "the-key-of-team-b"}),
         Change("endpoint.image", f"{FINISHED}/haproxy:1"),
     ),
 )

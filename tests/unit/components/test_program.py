@@ -10,7 +10,7 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
-from planning.settings.stack_file import LEAST_KEY_CHARACTERS, MOST_KEY_CHARACTERS
+from planning.settings.api_keys import LEAST_KEY_CHARACTERS, MOST_KEY_CHARACTERS
 from tests.unit.components.registrations import CHECKOUT, Program, Registration, run, stack_file
 
 STACKS = ("dev", "a100-bf16", "h200-fp8")

@@ -1,6 +1,7 @@
 """The files in the repository: shipped stacks, project file, schema and reference page."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import yaml
 
 from planning.parse import parse
 from planning.plan import make_plan
+from planning.problems import Refused
 from planning.settings import reference
 from planning.settings.sections import SECTIONS
 from planning.settings.stack_file import SECRETS, read
@@ -65,7 +67,8 @@ def test_the_project_declares_every_key_of_the_types() -> None:
     }
     declared = project["config"]
     assert {name: declared[name] for name in declared if name not in SECRETS} == objects
-    assert all(declared[name]["type"] == "string" and declared[name]["description"] for name in SECRETS)
+    types = {name: declared[name]["type"] for name in SECRETS if declared[name]["description"]}
+    assert types == {"apiKey": "string", "apiKeys": "object", "modelToken": "string"}
 
 
 def test_every_key_says_what_it_does_and_what_a_change_does() -> None:
@@ -74,3 +77,20 @@ def test_every_key_says_what_it_does_and_what_a_change_does() -> None:
             assert field.description, f"{name}.{key}"
             extra = cast("dict[str, object]", field.json_schema_extra)
             assert extra["changing"], f"{name}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "refused"),
+    [
+        ({"team-a": {"secure": "v1:a"}, "team-b": {"secure": "v1:b"}}, False),
+        ({"secure": "v1:all"}, False),
+        ({"team-a": {"secure": "v1:a"}, "team-b": "plain"}, True),
+        ({}, True),
+        ("plain", True),
+    ],
+)
+def test_every_named_key_is_encrypted(keys: object, *, refused: bool, tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.stack.yaml"
+    path.write_text(yaml.safe_dump({"config": {"deepseek:apiKeys": keys}}))
+    with pytest.raises(Refused, match="apiKeys: is a secret in plain text") if refused else nullcontext():
+        assert read(path) == {}
