@@ -28,7 +28,7 @@ class Engine:
     reached: list[tuple[str, str, list[tuple[str, str]], bytes]] = field(default_factory=list)
     """Method, target, headers and body of each request."""
 
-    next_chunk: threading.Event = field(default_factory=threading.Event)
+    next_chunk: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Door:
 
     port: int
     engine: Engine
+    process: "subprocess.Popen[bytes]"
 
     def send(self, raw: bytes, seconds: float = 5) -> bytes:
         """Return all that comes back for these bytes until the proxy closes; what came until then if it does not."""
@@ -79,8 +80,7 @@ def running_engine() -> Generator[Engine]:
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
                 for number in range(CHUNKS):
-                    engine.next_chunk.wait(10)
-                    engine.next_chunk.clear()
+                    engine.next_chunk.acquire(timeout=10)
                     event = f"data: {number}\n\n".encode()
                     self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
                 self.wfile.write(b"0\r\n\r\n")
@@ -131,7 +131,7 @@ def running_door(folder: Path, engine: Engine, keys: Mapping[str, str] | None = 
         )
     try:
         _wait_for(port, process, folder / "log")
-        yield Door(port, engine)
+        yield Door(port, engine, process)
     finally:
         process.kill()
         process.wait()

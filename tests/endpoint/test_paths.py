@@ -132,7 +132,7 @@ def test_an_event_stream_passes_chunk_by_chunk(door: Door) -> None:
         received = b""
         for number in range(CHUNKS):
             assert f"data: {number}".encode() not in received
-            door.engine.next_chunk.set()
+            door.engine.next_chunk.release()
             while f"data: {number}\n\n".encode() not in received:
                 received += connection.recv(65536)
 
