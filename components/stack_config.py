@@ -81,12 +81,11 @@ def _is_encrypted(key: str) -> bool:
 
 
 def _keys_set() -> set[str]:
-    """Return the keys under this project's name; one that is only declared has the value "" or {}."""
+    """Return the keys under this project's name; a secret that is only declared has the value "" or {}."""
     prefix = f"{PROJECT}:"
     values: dict[str, Any] = get_config_env() | CONFIG.get()
-    return {
-        key.removeprefix(prefix) for key, value in values.items() if key.startswith(prefix) and value not in ("", "{}")
-    }
+    written = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+    return {key for key, value in written.items() if value and (key, value) != (NAMED_KEYS, "{}")}
 
 
 def cluster_provider(config: StackConfig) -> k8s.Provider:
