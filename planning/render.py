@@ -110,7 +110,7 @@ def _speeds(prediction: Prediction) -> str:
     )
     start = f"{prediction.first_start_seconds:.0f} s, later {prediction.later_start_seconds:.0f} s"
     assumed = "\n".join(f"- {text}" for text in prediction.assumed)
-    heading = f"Predicted for vLLM {VLLM} (docs/speed.md says how well), the first start {start}:"
+    heading = f"Predicted for vLLM {VLLM} (docs/speed.md has its errors), the first start {start}:"
     return f"{heading}\n{speeds}\nassumed:\n{assumed}"
 
 

@@ -11,7 +11,7 @@ from planning.sizing.architecture import DEEPSEEK_V3
 from planning.sizing.gpus import TABLE
 from planning.sizing.resolved import batch_defaults
 from planning.sizing.weights import BF16
-from planning.speed.efficiency import MEASURED, Efficiency
+from planning.speed.efficiency import ESTIMATED, Efficiency
 from planning.speed.layout import Layout, Links
 from planning.speed.prediction import NETWORK_GBIT
 from planning.speed.rates import Load, decode_step, prefill, speed
@@ -50,7 +50,7 @@ def halves(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     return list(rows[::2]), list(rows[1::2])
 
 
-def compared(row: Row, efficiency: Efficiency = MEASURED) -> list[Compared]:
+def compared(row: Row, efficiency: Efficiency = ESTIMATED) -> list[Compared]:
     """Every rate of a row. A time to the first token counts where one request was alone."""
     machine = machine_of(row, efficiency)
     found: list[Compared] = []
@@ -83,7 +83,7 @@ def load_of(row: Row, load: Row) -> Load:
     )
 
 
-def machine_of(row: Row, efficiency: Efficiency = MEASURED) -> Machine:
+def machine_of(row: Row, efficiency: Efficiency = ESTIMATED) -> Machine:
     """The GPUs of the row with its model. Rows without `routing` had all tokens go to the same experts."""
     serving: Row = row["serving"]
     tensor, pipeline = serving.get("tensorParallelSize", 1), serving.get("pipelineParallelSize", 1)

@@ -29,7 +29,7 @@ class Efficiency:
     """Seconds of one step for each request in it."""
 
 
-MEASURED = Efficiency(
+ESTIMATED = Efficiency(
     memory=0.80,
     experts_memory=0.70,
     math=0.55,
@@ -41,7 +41,10 @@ MEASURED = Efficiency(
     step=0.3e-3,
     request=8e-6,
 )
-"""Fitted by `python -m tests.recorders.record_speed --fit` to every second row of bench/gpu/rows.json."""
+"""Estimates, fitted to nothing: no row of bench/gpu/rows.json has rates with experts drawn at random yet.
+
+docs/speed.md compares what they predict with what was measured.
+"""
 
 PERFECT = Efficiency(
     memory=1,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from planning.sizing.gpus import Rates
 from planning.sizing.resolved import Deployment
-from planning.speed.efficiency import MEASURED, PERFECT
+from planning.speed.efficiency import ESTIMATED, PERFECT
 from planning.speed.layout import Layout, Links
 from planning.speed.rates import Load, Speed, limit, speed
 from planning.speed.start import READ_GB, start_seconds
@@ -93,7 +93,7 @@ def predict(
         return None
     model = Model(deployment.architecture, deployment.precision, engine.kv_cache_element_bytes)
     links = Links.of(gpu.rates, layout, network_gbit or NETWORK_GBIT)
-    machine = Machine(model, layout, gpu.rates, links, MEASURED, engine.enforce_eager)
+    machine = Machine(model, layout, gpu.rates, links, ESTIMATED, engine.enforce_eager)
     perfect = replace(machine, efficiency=PERFECT)
     layers = max(dense + moe for dense, moe, _ in machine.stages)
     first, later = (
@@ -118,11 +118,12 @@ def _assumed(deployment: Deployment, layout: Layout, load: Load, rates: Rates, *
     found = [
         f"prompts of {load.prompt_tokens:,} and answers of {load.answer_tokens:,} tokens, no prompt cached",
         "when a request is answered, the next one comes",
-        "tokens choose experts evenly",
+        "tokens choose experts evenly, which was not measured",
+        "how much of its rates a GPU reaches (planning/speed/efficiency.py): estimated, fitted to no measurement",
         f"a node reads the weights with {READ_GB} GB/s",
     ]
     if deployment.gpu.product not in MEASURED_ON:
-        found.append(f"{deployment.gpu.product} reaches as much of its rates as H100 and H200, which were measured")
+        found.append(f"{deployment.gpu.product} reaches as much of its rates as H100 and H200")
     if deployment.precision == "fp8" and rates.fp8_tflops is None:
         found.append("unpacking FP8 weights costs no time")
     if layout.nodes > 1 and not network_known:
