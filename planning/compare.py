@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from planning.render import table
 from planning.settings.quantities import size_text
 from planning.settings.sections import StackSettings
-from planning.sizing.architecture import Precision
 from planning.sizing.capacity import Capacity
 from planning.sizing.gpus import TABLE, Gpu
+from planning.sizing.matrices import Precision
 from planning.sizing.parallelism import possible_splits
 from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed

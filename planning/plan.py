@@ -47,6 +47,8 @@ class Plan:
     """How fast it will be."""
     not_predicted: str = ""
     """Why the speed is not predicted; empty if it is."""
+    planned: bool = True
+    """Whether the memory of the model is to be planned."""
 
     @property
     def fits(self) -> bool:
@@ -71,6 +73,8 @@ class Plan:
                 "longest request": f"{self.deployment.engine.max_model_len:,}",
                 "full-length requests at once": round(self.full_requests, 1),
             }
+        if not self.planned:
+            lines["memory"] = "not planned"
         if self.weights_bytes:
             lines |= {
                 "weights": f"{self.weights_bytes / GB:,.0f} GB",
@@ -98,6 +102,7 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
         hardware.gpus,
         problems,
         not_predicted=why_not(stack, refused=bool(problems)),
+        planned=settings.model.planned or not hardware.on_gpus,
     )
     if hardware.price_per_gpu_hour is not None and hardware.on_gpus:
         plan = replace(plan, cost_per_hour=hardware.price_per_gpu_hour * hardware.gpus)

@@ -48,5 +48,9 @@ def fixable(key: str, text: str, fix: Changes, reason: str = "") -> Problem:
 
 def describe(changes: Changes) -> str:
     """`hardware.nodes: 5 and without serving.tensorParallelSize`."""
-    parts = [f"without {key}" if value is None else f"{key}: {value}" for key, value in changes.items()]
+    parts = [f"without {key}" if value is None else f"{key}: {_written(value)}" for key, value in changes.items()]
     return " and ".join(parts)
+
+
+def _written(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tiny_tokenizer import SPECIAL, tokenizer, tokenizer_config
 
-from planning.sizing.architecture import DEEPSEEK_V3, Precision
+from planning.sizing.matrices import Precision
+from planning.sizing.repositories import DEEPSEEK_V3
 
 FIRST_TOKEN = len(SPECIAL)
 """Of the 256 that stand for a byte each."""

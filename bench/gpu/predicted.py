@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from planning.release import VLLM
-from planning.sizing.architecture import DEEPSEEK_V3
 from planning.sizing.gpus import TABLE
+from planning.sizing.matrices import BF16
+from planning.sizing.repositories import DEEPSEEK_V3
 from planning.sizing.resolved import batch_defaults
-from planning.sizing.weights import BF16
 from planning.speed.efficiency import ESTIMATED, Efficiency
 from planning.speed.layout import Layout, Links
 from planning.speed.prediction import NETWORK_GBIT

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from planning.settings.quantities import GiB, MiB
-from planning.sizing.architecture import Architecture, Precision, expert_layers
+from planning.sizing.architecture import Architecture, expert_layers
+from planning.sizing.matrices import BF16, FP32, Precision
 from planning.sizing.pipeline import split_layers
-from planning.sizing.weights import BF16, FP32, stage_bytes
+from planning.sizing.weights import stage_bytes
 
 BLOCK_TOKENS = 16
 """Tokens of one block of the KV cache."""
@@ -110,9 +111,10 @@ class Stage:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """One latent vector and one rotary key a layer, the same on every rank of the stage."""
-        a = self.architecture
-        return self.layers * (a.kv_lora_rank + a.qk_rope_head_dim) * self.engine.kv_cache_element_bytes
+        """Of all layers of the stage."""
+        engine = self.engine
+        elements = self.architecture.cache_elements(engine.tensor_parallel_size)
+        return self.layers * elements * engine.kv_cache_element_bytes
 
     @property
     def activations(self) -> int:
@@ -124,7 +126,7 @@ class Stage:
         )
         experts = workspace + self._around_experts
         sampling = workspace + self._sampling if self.last else 0
-        return CUBLAS_WORKSPACE + max(attention, experts, sampling)
+        return CUBLAS_WORKSPACE + max(attention, experts, self._around_feed_forward, sampling)
 
     @property
     def non_torch(self) -> int:
@@ -143,31 +145,28 @@ class Stage:
         size. Measured at 128 requests too: the partial sums were those of the largest graph with prefill, of 256
         tokens.
         """
-        engine, a = self.engine, self.architecture
+        engine = self.engine
         if engine.enforce_eager:
             return 0
-        latent = engine.largest_graph * self._heads * a.kv_lora_rank * FP32
+        elements = self.architecture.partial_sum_elements(engine.tensor_parallel_size)
+        partial_sum = engine.largest_graph * elements * FP32
         with_prefill = _graph_bytes(GRAPH_PER_LAYER * self.layers)
         decoding = _graph_bytes(GRAPH_PER_LAYER * self.layers / 2)
         # A batch that only decodes has a token a request.
         sizes = captured_sizes(engine.largest_graph)
         decode_sizes = captured_sizes(min(engine.max_num_seqs, engine.largest_graph))
-        return (engine.decode_splits + 1) * latent + (sizes - 1) * with_prefill + (decode_sizes - 1) * decoding
-
-    @property
-    def _heads(self) -> int:
-        return self.architecture.num_attention_heads // self.engine.tensor_parallel_size
+        return (engine.decode_splits + 1) * partial_sum + (sizes - 1) * with_prefill + (decode_sizes - 1) * decoding
 
     @property
     def _context(self) -> int:
-        """The expanded keys and values of one chunk of context.
+        """The expanded keys and values of one chunk of context, where latent attention expands them.
 
         The dry run allocates them in every layer's attention (`MLAAttention.forward_impl` without metadata).
         """
-        a, engine = self.architecture, self.engine
+        engine = self.engine
         chunk = min(max(8 * engine.max_model_len, 4 * engine.max_num_seqs * BLOCK_TOKENS), CONTEXT_TOKENS)
         tokens = max(chunk, engine.max_num_seqs * BLOCK_TOKENS)
-        return tokens * self._heads * (a.qk_nope_head_dim + a.v_head_dim) * BF16
+        return tokens * self.architecture.context_elements(engine.tensor_parallel_size) * BF16
 
     @property
     def _expert_workspace(self) -> int:
@@ -181,17 +180,15 @@ class Stage:
         return rows * (max(gate_and_up // 2, a.hidden_size) + max(gate_and_up, a.hidden_size)) * BF16
 
     def _attention_tensors(self, hidden_states: int) -> int:
-        """Queries, latent keys and values and output of one layer's attention.
+        """Queries, keys, values and output of one layer's attention.
 
         They come with `hidden_states` hidden-state tensors. Compiled code frees the projections early; one hidden state
         remains, and the two that came from the stage before.
         """
         a, engine = self.architecture, self.engine
-        latent = a.kv_lora_rank + a.qk_rope_head_dim
-        per_token = self._heads * (a.qk_nope_head_dim + a.qk_rope_head_dim + a.v_head_dim) + latent
+        per_token = a.attention_elements(engine.tensor_parallel_size)
         if engine.enforce_eager:
-            projections = latent + 2 * (a.q_lora_rank or 0)
-            per_token += projections + hidden_states * a.hidden_size + self._kept_by_a_cold_start
+            per_token += a.projection_elements + hidden_states * a.hidden_size + self._kept_by_a_cold_start
         else:
             per_token += (1 if self.first else 3) * a.hidden_size
         return engine.max_num_batched_tokens * per_token * BF16
@@ -213,6 +210,13 @@ class Stage:
     @property
     def _around_experts(self) -> int:
         per_token = HELD_HIDDEN_STATES * self.architecture.hidden_size + self._router_outputs
+        return self.engine.max_num_batched_tokens * per_token * BF16
+
+    @property
+    def _around_feed_forward(self) -> int:
+        """Of a layer without experts: its tensors, its input and the residual."""
+        elements = self.architecture.feed_forward_elements(self.engine.tensor_parallel_size)
+        per_token = elements + 2 * self.architecture.hidden_size if elements else 0
         return self.engine.max_num_batched_tokens * per_token * BF16
 
     @property

@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from planning.sizing.architecture import Architecture, Precision
-from planning.sizing.weights import FP8_BLOCK
+from planning.sizing.architecture import Architecture
+from planning.sizing.matrices import FP8_BLOCK, Precision
 
 VOCABULARY_PADDING = 64
 """vLLM pads the vocabulary to a multiple of this before it divides it."""
@@ -20,6 +20,7 @@ def obstacles(architecture: Architecture, precision: Precision, tensor_parallel_
     }
     counts = {"num_attention_heads": a.num_attention_heads, "vocab_size": _padded(a.vocab_size), **widths}
     faults = [f"{name} {size} does not divide by {tensor}" for name, size in counts.items() if size % tensor]
+    faults += a.attention_obstacles(tensor)
     if precision == "fp8" and tensor > 1 and not faults:
         faults = [
             f"{name} {size} / {tensor} = {size // tensor} is not a multiple of {FP8_BLOCK}, the width that "

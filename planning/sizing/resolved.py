@@ -1,16 +1,18 @@
 """What a stack file leaves open, worked out: the model's numbers, the GPU's, and every default of vLLM."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
 from planning import flags
 from planning.settings.sections import StackSettings
-from planning.sizing.architecture import REQUIRED, Architecture, Precision, known_repository
+from planning.sizing.architecture import Architecture
+from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.gpu_products import compute_capability_of, is_shared, is_slice, whole_product
 from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
+from planning.sizing.matrices import BF16, Precision
 from planning.sizing.memory import FLASH_ATTENTION_SPLITS, Engine
-from planning.sizing.weights import BF16
+from planning.sizing.repositories import known_repository
 
 SPLIT_TOKENS = 512
 """Tokens of context that one part of Triton's decode kernel sums up at least
@@ -51,17 +53,27 @@ class ResolvedStack:
     def missing_numbers(self) -> list[str]:
         """Names of the numbers that neither the known repositories nor the stack file give, in config.json's order."""
         given = self.settings.model.architecture
-        return (
-            [] if self.known else [f.name for f in fields(Architecture) if f.name in REQUIRED and f.name not in given]
-        )
+        return [] if self.known else [name for name in LatentAttention.required() if name not in given]
+
+    @cached_property
+    def foreign_numbers(self) -> list[str]:
+        """Names of the stack file's numbers that the known repository's architecture does not have."""
+        names = self.known[0].names() if self.known else LatentAttention.names()
+        return [name for name in self.settings.model.architecture if name not in names]
 
     @cached_property
     def architecture(self) -> Architecture | None:
-        """The known repository's numbers under those of the stack file; None if some remain unknown."""
-        overrides = cast("dict[str, Any]", dict(self.settings.model.architecture))
+        """The known repository's numbers under those of the stack file; None if some remain unknown, or by its wish.
+
+        The numbers of a repository that is not known are those of latent attention.
+        """
+        if not self.settings.model.planned:
+            return None
+        given = self.settings.model.architecture
+        overrides = cast("dict[str, Any]", {name: n for name, n in given.items() if name not in self.foreign_numbers})
         if self.known:
             return replace(self.known[0], **overrides) if overrides else self.known[0]
-        return None if self.missing_numbers else Architecture(**overrides)
+        return None if self.missing_numbers else LatentAttention(**overrides)
 
     @cached_property
     def precision(self) -> Precision:

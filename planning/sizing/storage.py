@@ -1,7 +1,8 @@
 """Disk for the weights, and the time that they take to come."""
 
 from planning.settings.quantities import GB, GiB
-from planning.sizing.architecture import Architecture, Precision
+from planning.sizing.architecture import Architecture
+from planning.sizing.matrices import Precision
 from planning.sizing.weights import repository_bytes
 
 HEADERS = 0.0002

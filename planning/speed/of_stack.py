@@ -52,6 +52,8 @@ def why_not(stack: ResolvedStack, *, refused: bool) -> str:
         return "on CPUs no speed is predicted"
     if refused:
         return "a stack that is refused has no speed"
+    if not stack.settings.model.planned:
+        return "model.planned is false"
     if stack.deployment is None:
         return "the sizes of model.repository or of hardware.gpu are not known"
     return f"how fast a {stack.settings.hardware.gpu} is, is not known (planning/sizing/gpus.py has those that are)"

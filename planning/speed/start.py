@@ -1,7 +1,7 @@
 """How long vLLM takes from its submission until it answers."""
 
 from planning.settings.quantities import GB
-from planning.sizing.architecture import Precision
+from planning.sizing.matrices import Precision
 
 PROCESSES = 97
 """Seconds of imports, Ray, the processes of the ranks and NCCL: what remains of 106 s to /health with 7 layers on

@@ -5,8 +5,8 @@ from functools import cached_property
 
 from planning.sizing.architecture import expert_layers
 from planning.sizing.gpus import Rates
+from planning.sizing.matrices import BF16
 from planning.sizing.pipeline import split_layers
-from planning.sizing.weights import BF16
 from planning.speed.efficiency import Efficiency
 from planning.speed.layout import Layout, Links
 from planning.speed.work import Batch, Model, Work, head_work, layer_work

@@ -1,16 +1,17 @@
 """What one step makes a rank do in one layer: bytes read, multiplications, bytes sent.
 
-Formulas follow the shapes of planning/sizing/weights.py. A multiplication of weights costs 2 operations for each weight
-and token. Decoding multiplies latent vectors of the KV cache (576 for the scores, 512 for the output, each head);
-a prefill expands keys and values and multiplies those (192 and 128, each head, half of them masked).
+Formulas follow the shapes of planning/sizing. A multiplication of weights costs 2 operations for each weight and token.
+With latent attention, decoding multiplies latent vectors of the KV cache (576 for the scores, 512 for the output, each
+head); a prefill expands keys and values and multiplies those (192 and 128, each head, half of them masked).
 """
 
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from planning.sizing.architecture import Architecture, Precision
-from planning.sizing.weights import BF16, Matrix, attention, embedding, feed_forward
+from planning.sizing.architecture import Architecture
+from planning.sizing.matrices import BF16, Matrix, Precision, feed_forward
+from planning.sizing.weights import embedding
 from planning.speed.layout import Layout
 
 Routing = Literal["even", "same"]
@@ -83,14 +84,13 @@ def layer_work(model: Model, layout: Layout, batch: Batch, *, moe: bool) -> Work
     """One decoder layer."""
     a, tensor = model.architecture, layout.tensor_parallel_size
     shared = a.moe_intermediate_size * (a.n_shared_experts or 0) if moe else a.intermediate_size
-    matrices = [*attention(a), *(feed_forward(a.hidden_size, shared) if shared else [])]
+    matrices = [*a.attention(), *(feed_forward(a.hidden_size, shared) if shared else [])]
     if moe:
         matrices.append(Matrix(a.n_routed_experts or 0, a.hidden_size, fp8=False))
     weights, elements = _held(tuple(matrices), model.precision, tensor)
     heads = a.num_attention_heads / tensor
-    latent = a.kv_lora_rank + a.qk_rope_head_dim
     context = batch.decoding * batch.context
-    expanded = batch.prefill * batch.prompt / 2 * (a.qk_nope_head_dim + a.qk_rope_head_dim + a.v_head_dim)
+    expanded = batch.prefill * batch.prompt / 2 * a.prefill_width
     experts = _experts(model, layout, batch.tokens) if moe else (0.0, 0.0)
     reduced, collectives = _collectives(a, layout, batch, moe=moe)
     return Work(
@@ -98,8 +98,8 @@ def layer_work(model: Model, layout: Layout, batch: Batch, *, moe: bool) -> Work
         weights_flops=2 * elements * batch.tokens,
         experts=experts[0],
         experts_flops=experts[1],
-        cache=context / layout.decode_context_parallel_size * latent * model.cache_element_bytes,
-        attention_flops=2 * heads * (context * (latent + a.kv_lora_rank) + expanded),
+        cache=context / layout.decode_context_parallel_size * a.cache_elements(tensor) * model.cache_element_bytes,
+        attention_flops=2 * heads * (context * a.decode_width + expanded),
         reduced=reduced,
         collectives=collectives,
     )
@@ -130,8 +130,7 @@ def _collectives(a: Architecture, layout: Layout, batch: Batch, *, moe: bool) ->
         reduced += layout.data_parallel_size * hidden
         collectives += 2
     if layout.decode_context_parallel_size > 1:
-        latent = 2 * a.kv_lora_rank + a.qk_rope_head_dim
-        reduced += batch.decoding * a.num_attention_heads / layout.tensor_parallel_size * latent * BF16
+        reduced += batch.decoding * a.num_attention_heads / layout.tensor_parallel_size * a.decode_width * BF16
         collectives += 3
     return reduced, collectives
 

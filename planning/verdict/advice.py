@@ -12,8 +12,6 @@ from planning.sizing.resolved import Deployment, ResolvedStack
 from planning.sizing.storage import disk_needed
 from planning.verdict.remote_code import warnings_of_code
 
-LATENT = 576
-"""Width of latent vector and rotary key that vLLM's fast attention kernels are written for."""
 UNPLANNED_FLAGS = (
     "--additional-config",
     "--attention-config",
@@ -55,6 +53,11 @@ def unplanned_flags(settings: StackSettings) -> list[str]:
 
 def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
     model, known = stack.settings.model, stack.known
+    if not model.planned and stack.settings.hardware.on_gpus:
+        yield (
+            f"model.planned: false: nothing tells beforehand whether {model.repository} fits; vLLM refuses it when it "
+            "does not, and sizes its KV cache itself"
+        )
     if model.folder is None and not is_commit(model.revision):
         yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
     if known and model.precision and model.precision != known[1]:
@@ -83,9 +86,7 @@ def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Ite
     elif tensor > gpu.nvlink_domain:
         joined = f"NVLink joins {gpu.nvlink_domain}" if gpu.nvlink_domain > 1 else "there is no NVLink"
         yield f"tensor parallel {tensor} goes over PCIe ({joined}): every layer waits for it, twice"
-    latent = deployment.architecture.kv_lora_rank + deployment.architecture.qk_rope_head_dim
-    if latent != LATENT:
-        yield f"model.architecture: attention kernels want kv_lora_rank + qk_rope_head_dim = {LATENT}, not {latent}"
+    yield from deployment.architecture.notes()
     usable = Capacity(deployment).usable_bytes
     if deployment.requested_bytes > usable:
         yield (

@@ -1,8 +1,8 @@
-"""Which attention backends vLLM 0.32 has for latent attention (MLA), and which KV caches they hold on which GPU.
+"""Which attention backends vLLM 0.32 has for each kind of attention, and which KV caches they hold on which GPU.
 
 Source: `_get_backend_priorities` in `platforms/cuda.py`, and `supported_kv_cache_dtypes`, `supports_compute_capability`
-and `get_supported_kernel_block_sizes` of each class in `v1/attention/backends/mla/`. Backends for sparse attention are
-left out: the models of this program have none.
+and `get_supported_kernel_block_sizes` of each class in `v1/attention/backends/`. Which KV caches FlashAttention reads:
+`flash_attn_supports_kv_cache_dtype` in its `fa_utils.py`.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from difflib import get_close_matches
 
 from planning import flags
 from planning.problems import Problem
+from planning.sizing.architecture import Attention
 from planning.sizing.gpus import NATIVE_FP8, Gpu
 from planning.sizing.resolved import ResolvedStack
 
@@ -30,6 +31,8 @@ class Backend:
     """Tokens of a block of the KV cache: a multiple of one of these."""
     fp8_from: float = 0.0
     """Compute capability from which it reads FP8."""
+    fp8_on: tuple[int, ...] = ()
+    """Generations on which it reads FP8; all on which it runs if empty."""
 
     def runs_on(self, gpu: Gpu) -> bool:
         """Whether vLLM takes it on that GPU."""
@@ -37,14 +40,20 @@ class Backend:
 
     def holds(self, cache_type: str, gpu: Gpu) -> bool:
         """Whether it reads a KV cache of that type on that GPU."""
-        return cache_type in self.cache_types and (cache_type not in FP8 or gpu.compute_capability >= self.fp8_from)
+        if cache_type not in FP8:
+            return cache_type in self.cache_types
+        reads = gpu.compute_capability >= self.fp8_from and int(gpu.compute_capability) in (
+            self.fp8_on or (int(gpu.compute_capability),)
+        )
+        return reads and cache_type in self.cache_types
 
     def takes(self, block_size: int) -> bool:
         """Whether it reads blocks of `block_size` tokens."""
         return any(block_size % size == 0 for size in self.block_sizes)
 
 
-BACKENDS = {
+BACKENDS: dict[Attention, dict[str, Backend]] = {}
+BACKENDS["latent"] = {
     "FLASH_ATTN_MLA": Backend(generations=(9,), cache_types=PLAIN, block_sizes=(16,)),
     "FLASHMLA": Backend(generations=(9,), cache_types=PLAIN + FP8, block_sizes=(64,)),
     "FLASHINFER_MLA": Backend(generations=(10,), cache_types=PLAIN + FP8, block_sizes=(32, 64)),
@@ -52,6 +61,28 @@ BACKENDS = {
     "TOKENSPEED_MLA": Backend(generations=(10,), cache_types=FP8, block_sizes=(32, 64)),
     "TRITON_MLA": Backend(cache_types=PLAIN + FP8, block_sizes=(16,), fp8_from=NATIVE_FP8),
 }
+BACKENDS["grouped"] = {
+    "FLASH_ATTN": Backend(generations=(8, 9, 10, 11, 12), cache_types=PLAIN + FP8, block_sizes=(16,), fp8_on=(9, 10)),
+    "FLASHINFER": Backend(
+        generations=(8, 9, 10, 11, 12),
+        cache_types=(*PLAIN, *FP8, "fp8_e5m2", "nvfp4", "nvfp4_4over6"),
+        block_sizes=(16,),
+    ),
+    "TRITON_ATTN": Backend(
+        cache_types=(
+            *PLAIN,
+            *FP8,
+            "fp8_e5m2",
+            "int4_per_token_head",
+            "int8_per_token_head",
+            "fp8_per_token_head",
+        ),
+        block_sizes=(16,),
+        fp8_from=NATIVE_FP8,
+    ),
+    "FLEX_ATTENTION": Backend(cache_types=PLAIN, block_sizes=(16,)),
+}
+CALLED: dict[Attention, str] = {"latent": "latent attention (MLA)", "grouped": "grouped-query attention (GQA)"}
 
 
 def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
@@ -60,19 +91,21 @@ def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
     vLLM would fail on it while it loads the model.
     """
     arguments, gpu = stack.settings.serving.extra_args, stack.gpu
-    if gpu is None or not stack.settings.hardware.on_gpus or flags.problems(arguments):
+    architecture = stack.architecture
+    if gpu is None or architecture is None or not stack.settings.hardware.on_gpus or flags.problems(arguments):
         return
+    backends = BACKENDS[architecture.attention_kind]
     wanted = _wanted_backend(arguments)
-    if wanted is not None and (problem := _bad_backend(wanted, gpu)):
+    if wanted is not None and (problem := _bad_backend(wanted, gpu, architecture.attention_kind)):
         yield problem
         return
     cache_type = flags.value_of(arguments, "--kv-cache-dtype") or "auto"
     candidates = {
-        name: backend for name, backend in BACKENDS.items() if wanted in (None, name) and backend.runs_on(gpu)
+        name: backend for name, backend in backends.items() if wanted in (None, name) and backend.runs_on(gpu)
     }
     holding = {name: backend for name, backend in candidates.items() if backend.holds(cache_type, gpu)}
     if not holding:
-        yield _bad_cache_type(cache_type, gpu, list(candidates))
+        yield _bad_cache_type(cache_type, gpu, candidates)
         return
     block_size = flags.value_of(arguments, "--block-size")
     if block_size and not any(backend.takes(int(block_size)) for backend in holding.values()):
@@ -89,24 +122,24 @@ def _wanted_backend(arguments: list[str]) -> str | None:
     return wanted.upper() if isinstance(wanted, str) and wanted.lower() not in ("auto", "none") else None
 
 
-def _bad_backend(wanted: str, gpu: Gpu) -> Problem | None:
-    running = [name for name, backend in BACKENDS.items() if backend.runs_on(gpu)]
+def _bad_backend(wanted: str, gpu: Gpu, kind: Attention) -> Problem | None:
+    running = [name for name, backend in BACKENDS[kind].items() if backend.runs_on(gpu)]
     if wanted in running:
         return None
-    if wanted in BACKENDS:
+    if wanted in BACKENDS[kind]:
         text = f"the attention backend {wanted} does not run on {_described(gpu)}"
     else:
-        text = f"{wanted} is no backend of vLLM for this model's latent attention (MLA)"
+        text = f"{wanted} is no backend of vLLM for this model's {CALLED[kind]}"
     nearest = get_close_matches(wanted, running, n=1, cutoff=0.8)
     return Problem(KEY, text, f"--attention-backend={(nearest or running)[0]}, or leaving it out")
 
 
-def _bad_cache_type(cache_type: str, gpu: Gpu, names: list[str]) -> Problem:
-    text = f"--kv-cache-dtype {cache_type}: {_named(names)} has no such KV cache on {_described(gpu)}"
+def _bad_cache_type(cache_type: str, gpu: Gpu, backends: dict[str, Backend]) -> Problem:
+    text = f"--kv-cache-dtype {cache_type}: {_named(list(backends))} has no such KV cache on {_described(gpu)}"
     if cache_type.startswith("fp8") and gpu.compute_capability < NATIVE_FP8:
         text += f"; FP8 in the KV cache needs {NATIVE_FP8} or more"
-    fp8 = any(BACKENDS[name].holds("fp8", gpu) for name in names)
-    plain = any(BACKENDS[name].holds("auto", gpu) for name in names)
+    fp8 = any(backend.holds("fp8", gpu) for backend in backends.values())
+    plain = any(backend.holds("auto", gpu) for backend in backends.values())
     types = [name for name, there in (("fp8", fp8), ("auto", plain)) if there and name != cache_type]
     return Problem(KEY, text, " or ".join(f"--kv-cache-dtype={name}" for name in types))
 

@@ -35,17 +35,6 @@ def _readable(check: Callable[[ResolvedStack], Iterator[Problem]], stack: Resolv
         return []
 
 
-def _model_is_known(stack: ResolvedStack) -> Iterator[Problem]:
-    missing = stack.missing_numbers
-    if missing and stack.settings.hardware.on_gpus:
-        yield Problem(
-            "model.architecture",
-            f"{stack.settings.model.repository} is not a repository whose sizes are known, and these numbers of its "
-            "config.json are not given: " + ", ".join(missing),
-            "copying them from the repository's config.json",
-        )
-
-
 def _parallelism_works(stack: ResolvedStack) -> Iterator[Problem]:
     hardware, serving, architecture = stack.settings.hardware, stack.settings.serving, stack.architecture
     precision = stack.precision
@@ -180,7 +169,6 @@ def _selector_is_not_empty(stack: ResolvedStack) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
-    _model_is_known,
     *MODEL_CHECKS,
     *GPU_CHECKS,
     _parallelism_works,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from planning.folders import ADOPTED, CACHE
-from planning.problems import Problem, fixable
+from planning.problems import Changes, Problem, fixable
 from planning.sizing.resolved import ResolvedStack
 from planning.verdict.remote_code import code_is_pinned
 
@@ -33,7 +33,38 @@ def _filled_folder_is_on_a_claim(stack: ResolvedStack) -> Iterator[Problem]:
         yield fixable("storage.downloadPods", text, {"storage.downloadPods": None})
 
 
+def _model_is_known(stack: ResolvedStack) -> Iterator[Problem]:
+    """The numbers of another architecture are not asked for: only who gave some is told which are missing."""
+    model, missing = stack.settings.model, stack.missing_numbers
+    if not model.planned or not missing or not stack.settings.hardware.on_gpus:
+        return
+    text = f"{model.repository} is not a repository whose sizes are known"
+    unplanned: Changes = {"model.planned": False}
+    if not model.architecture:
+        reason = "served without a plan of its memory; or model.architecture with the numbers of its config.json, if "
+        yield fixable("model.repository", text, unplanned, reason + "it is of the DeepSeek V2 or V3 architecture")
+        return
+    yield Problem(
+        "model.architecture",
+        f"{text}, and these numbers of its config.json are not given: {', '.join(missing)}",
+        "copying them from the repository's config.json, or model.planned: false if it does not have them",
+        unplanned,
+    )
+
+
+def _numbers_are_the_architectures(stack: ResolvedStack) -> Iterator[Problem]:
+    if not stack.settings.model.planned:
+        return
+    model, foreign = stack.settings.model, stack.foreign_numbers
+    kept = {name: number for name, number in model.architecture.items() if name not in foreign}
+    for name in foreign:
+        text = f"{model.repository} is of an architecture that does not have this number"
+        yield Problem(f"model.architecture.{name}", text, "leaving it out", {"model.architecture": kept})
+
+
 MODEL_CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
+    _model_is_known,
+    _numbers_are_the_architectures,
     _model_has_a_folder_of_its_own,
     _filled_folder_is_on_a_claim,
     code_is_pinned,

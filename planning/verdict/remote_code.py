@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from planning import flags
 from planning.problems import Problem, fixable
 from planning.settings.addresses import is_commit
-from planning.sizing.architecture import KIMI_K2
+from planning.sizing.repositories import KIMI_K2
 from planning.sizing.resolved import ResolvedStack
 
 SHORTEST = "--trust-rem"

@@ -11,22 +11,33 @@ from hypothesis import strategies as st
 from planning.parse import parse
 from planning.plan import make_plan
 from planning.problems import Refused
-from planning.sizing.architecture import DEEPSEEK_V2, DEEPSEEK_V2_LITE, DEEPSEEK_V3, KIMI_K2, Architecture, Precision
+from planning.sizing.architecture import Architecture
 from planning.sizing.capacity import Capacity
 from planning.sizing.gpus import TABLE
+from planning.sizing.matrices import Precision
 from planning.sizing.memory import Engine
 from planning.sizing.parallelism import obstacles
+from planning.sizing.repositories import (
+    DEEPSEEK_V2,
+    DEEPSEEK_V2_LITE,
+    DEEPSEEK_V3,
+    KIMI_K2,
+    QWEN_2_32B,
+    QWEN_3_8B,
+)
 from planning.sizing.resolved import Deployment
 from tests.unit.planning.stacks import LITE, V3_BF16, V3_FP8, Raw, raw, repaired
 
 RANDOM_FILES = 10_000
 TENSOR = [1, 2, 4, 8, 16]
+PRECISIONS: list[Precision] = ["bf16", "fp8"]
+KNOWN: list[Architecture] = [DEEPSEEK_V3, DEEPSEEK_V2, DEEPSEEK_V2_LITE, KIMI_K2, QWEN_2_32B, QWEN_3_8B]
 
 
 @st.composite
 def deployments(draw: st.DrawFn) -> Deployment:
-    architecture: Architecture = draw(st.sampled_from([DEEPSEEK_V3, DEEPSEEK_V2, DEEPSEEK_V2_LITE, KIMI_K2]))
-    precision: Precision = draw(st.sampled_from(["bf16", "fp8"]))
+    architecture: Architecture = draw(st.sampled_from(KNOWN))
+    precision = draw(st.sampled_from(PRECISIONS))
     tensor = draw(st.sampled_from([size for size in TENSOR if not obstacles(architecture, precision, size)]))
     engine = Engine(
         tensor_parallel_size=tensor,

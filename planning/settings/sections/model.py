@@ -93,6 +93,15 @@ class Model(Section):
         json_schema_extra=RESIZES_CACHE,
     )
 
+    planned: bool = Field(
+        default=True,
+        description=(
+            "Whether the memory of the model is planned. `false` serves a model whose sizes the plan does not know: "
+            "vLLM sizes its KV cache itself, and nothing tells beforehand whether the model fits."
+        ),
+        json_schema_extra=RESIZES_CACHE,
+    )
+
     @property
     def short_name(self) -> str:
         """The configured name, else the last segment of the repository's path without `.git`."""

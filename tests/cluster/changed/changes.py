@@ -77,6 +77,7 @@ OF_THE_PLAN = Route(
         Change("storage.downloadBandwidth", "10Gbit"),
         Change("network.bandwidth", 400),
         Change("model.precision", "fp8"),
+        Change("model.planned", value=False),
         Change("serving.gpuMemoryUtilization", 0.95),
         Change("hardware.nodes", 2),
         Change("hardware.nodes", 4),

@@ -9,6 +9,7 @@ from planning.verdict.suggestions import changed
 Raw = dict[str, dict[str, Any]]
 V3_FP8 = "https://huggingface.co/deepseek-ai/DeepSeek-V3"
 V3_BF16 = "https://huggingface.co/opensourcerelease/DeepSeek-V3-bf16"
+DISTILLED = "https://huggingface.co/deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
 LITE = "https://huggingface.co/deepseek-ai/DeepSeek-V2-Lite"
 
 

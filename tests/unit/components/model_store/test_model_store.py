@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from planning.sizing.architecture import DEEPSEEK_V3
+from planning.sizing.repositories import DEEPSEEK_V3
 from tests.unit.components.registrations import run, stack_file
 
 V3 = {name: number for name, number in asdict(DEEPSEEK_V3).items() if number is not None}

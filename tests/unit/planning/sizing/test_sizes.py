@@ -6,10 +6,19 @@ import pytest
 
 from planning.settings.quantities import GiB
 from planning.sizing import weights
-from planning.sizing.architecture import DEEPSEEK_V2, DEEPSEEK_V2_LITE, DEEPSEEK_V3, KIMI_K2, Architecture, Precision
+from planning.sizing.architecture import Architecture
+from planning.sizing.matrices import Matrix, Precision
 from planning.sizing.memory import FP8_LOADING, Engine, stages
 from planning.sizing.pipeline import split_layers
-from planning.sizing.weights import Matrix, repository_bytes
+from planning.sizing.repositories import (
+    DEEPSEEK_V2,
+    DEEPSEEK_V2_LITE,
+    DEEPSEEK_V3,
+    KIMI_K2,
+    LLAMA_3_70B,
+    known_repository,
+)
+from planning.sizing.weights import repository_bytes
 
 
 def engine(tensor: int, pipeline: int) -> Engine:
@@ -38,6 +47,34 @@ def test_the_bf16_repository_has_its_published_size() -> None:
 )
 def test_parameters_are_those_of_the_model_cards(architecture: Architecture, parameters: int) -> None:
     assert repository_bytes(architecture, "bf16") / 2 == pytest.approx(parameters, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("DeepSeek-R1-Distill-Llama-8B", 8_030_261_248),
+        ("DeepSeek-R1-Distill-Llama-70B", 70_553_706_496),
+        ("DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000),
+        ("DeepSeek-R1-Distill-Qwen-7B", 7_615_616_512),
+        ("DeepSeek-R1-Distill-Qwen-14B", 14_770_033_664),
+        ("DeepSeek-R1-Distill-Qwen-32B", 32_763_876_352),
+        ("DeepSeek-R1-0528-Qwen3-8B", 8_190_735_360),
+    ],
+)
+def test_parameters_of_the_distilled_models_are_those_of_their_cards(name: str, parameters: int) -> None:
+    known = known_repository(f"https://huggingface.co/deepseek-ai/{name}")
+    assert known
+    assert repository_bytes(*known) == 2 * parameters
+
+
+@pytest.mark.parametrize(("ranks", "key_heads"), [(1, 8), (2, 4), (8, 1), (16, 1)])
+def test_ranks_divide_the_key_heads_and_copy_the_last(ranks: int, key_heads: int) -> None:
+    """Key heads of 128 elements, a key and a value each, 80 layers, in BF16."""
+    ((_, stage),) = stages(LLAMA_3_70B, "bf16", engine(ranks, 1))
+    assert stage.kv_bytes_per_token == 80 * 2 * key_heads * 128 * 2
+    copies = max(0, ranks - 8) * 80 * 2 * 128 * 8192 * 2
+    replicated = (ranks - 1) * (80 * 2 + 1) * 8192 * 2 + ranks * LLAMA_3_70B.rotary_bytes
+    assert ranks * stage.weights == repository_bytes(LLAMA_3_70B, "bf16") + copies + replicated
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from planning.sizing.architecture import DEEPSEEK_V3, Precision
+from planning.sizing.matrices import Precision
+from planning.sizing.repositories import DEEPSEEK_V3
 from planning.sizing.weights import layer_bytes
 from planning.speed.layout import Layout, Links
 from planning.speed.work import Batch, Model, experts_read, head_work, layer_work

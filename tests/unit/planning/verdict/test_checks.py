@@ -5,11 +5,26 @@ from typing import Any
 
 import pytest
 
-from planning.sizing.architecture import DEEPSEEK_V3
-from tests.unit.planning.stacks import LITE, V3_FP8, plan, raw, repaired
+from planning.sizing.repositories import DEEPSEEK_V3
+from tests.unit.planning.stacks import DISTILLED, LITE, V3_FP8, plan, raw, repaired
 
 REFUSALS: dict[str, tuple[dict[str, dict[str, Any]], str, str]] = {
-    "unknown model": ({"model": {"repository": "https://example.com/o/n"}}, "model.architecture", "hidden_size"),
+    "unknown model": ({"model": {"repository": "https://example.com/o/n"}}, "model.repository", "model.planned: false"),
+    "unknown model with some numbers": (
+        {"model": {"repository": "https://example.com/o/n", "architecture": {"hidden_size": 7168}}},
+        "model.architecture",
+        "not given: intermediate_size",
+    ),
+    "number of another architecture": (
+        {"model": {"repository": DISTILLED, "architecture": {"kv_lora_rank": 512}}},
+        "model.architecture.kv_lora_rank",
+        "does not have this number",
+    ),
+    "key heads do not divide": (
+        {"model": {"repository": DISTILLED}, "hardware": {"gpusPerNode": 5}},
+        "hardware.gpusPerNode",
+        "num_key_value_heads 8 neither divides by 5 nor divides it",
+    ),
     "unknown GPU": ({"hardware": {"gpu": "NVIDIA-A100-80GB"}}, "hardware.gpu", "NVIDIA-A100-SXM4-80GB"),
     "ranks are not GPUs": (
         {"serving": {"tensorParallelSize": 4}},
@@ -210,3 +225,52 @@ def test_the_summary_reads_well_in_a_diff() -> None:
         "tokens/s at 64 requests": planned.prediction.summary()["tokens/s at 64 requests"],
         "cost per million output tokens": planned.prediction.summary()["cost per million output tokens"],
     }
+
+
+UNPLANNED: dict[str, dict[str, Any]] = {
+    "model": {"repository": "https://example.com/owner/new", "planned": False},
+    "storage": {"size": "2Ti"},
+}
+
+
+def test_a_model_without_a_plan_is_served_and_the_plan_says_so() -> None:
+    served = plan(**UNPLANNED)
+    assert served.fits
+    assert served.deployment is None
+    assert served.kv_cache_memory_bytes is None
+    assert served.summary()["memory"] == "not planned"
+    assert served.not_predicted == "model.planned is false"
+    assert any("model.planned: false" in warning for warning in served.warnings)
+
+
+def test_a_planned_model_says_nothing_of_it() -> None:
+    assert "memory" not in plan().summary()
+    assert not any("model.planned" in warning for warning in plan().warnings)
+
+
+def test_the_fix_of_an_unknown_model_leaves_only_its_size_to_ask_for() -> None:
+    stack = raw(model={"repository": "https://example.com/owner/new"}, storage={"size": "2Ti"})
+    assert repaired(stack).fits
+
+
+def test_a_distilled_model_is_planned_without_numbers() -> None:
+    found = plan(
+        model={"repository": DISTILLED},
+        hardware={"gpu": "NVIDIA-H100-80GB-HBM3", "gpusPerNode": 2, "nodes": 1},
+        serving={"extraArgs": ["--attention-backend=FLASH_ATTN"]},
+    )
+    assert found.fits, found.problems
+    assert [rank.kv_bytes_per_token for rank in found.ranks] == [64 * 2 * 4 * 128 * 2]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "flag", "said"),
+    [
+        ("NVIDIA-A100-SXM4-80GB", "--attention-backend=FLASHMLA", "grouped-query attention"),
+        ("NVIDIA-L40S", "--kv-cache-dtype=fp8", "FLASH_ATTN"),
+    ],
+)
+def test_backends_of_grouped_attention_are_checked(gpu: str, flag: str, said: str) -> None:
+    arguments = [flag, "--attention-backend=FLASH_ATTN"] if "kv-cache" in flag else [flag]
+    found = plan(model={"repository": DISTILLED}, hardware={"gpu": gpu}, serving={"extraArgs": arguments})
+    assert any(said in problem.text for problem in found.problems if problem.key == "serving.extraArgs")
