@@ -73,7 +73,7 @@ reference: venv ## write docs/stack-file.md and its JSON schema from planning/se
 lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
-.PHONY: bench bench-weights gpu-row
+.PHONY: bench bench-weights gpu-row gpu-network
 bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
@@ -82,3 +82,5 @@ bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/w
 	$(PYTHON) -m bench.weights
 gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)
 	PYTHONPATH=.:local/git-server python3 -m bench.gpu $(ROW)
+gpu-network: ## on a machine with GPUs and PyTorch: the network proof, played as one node and as several
+	python3 -m bench.gpu.network

@@ -1,0 +1,123 @@
+"""One node: starts its ranks, waits for them no longer than told, and returns what they measured and what it sees."""
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import nccl_log
+from proof_layout import Layout
+
+GRACE_SECONDS = 5.0
+OUTPUT_CHARACTERS = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a node has to do: it has the ranks from `first_rank` on, which meet at `host` and `port`."""
+
+    layout: Layout
+    first_rank: int
+    host: str
+    port: int
+    seconds: float
+    """After which its ranks have ended."""
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Return what one node found out (`run_in`)."""
+    with tempfile.TemporaryDirectory(prefix="network-proof-") as folder:
+        return run_in(Path(folder), task, os.environ)
+
+
+def run_in(folder: Path, task: Task, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run the ranks of one node in this environment; return what they and it found out. Their files stay in `folder`.
+
+    `ranks` has, by rank as text, what rank_measure.py wrote, and `end` where that did not end well.
+    """
+    processes = {
+        task.first_rank + place: _start(task, place, folder, environment) for place in range(task.layout.ranks_per_node)
+    }
+    deadline = time.monotonic() + task.seconds + GRACE_SECONDS
+    for process in processes.values():
+        try:
+            process.wait(max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    ranks = {str(rank): _of_rank(folder, rank, process) for rank, process in processes.items()}
+    logs = [path.read_text(errors="replace") for path in folder.glob("nccl-*")]
+    return {
+        "name": socket.gethostname(),
+        "address": os.environ.get("VLLM_HOST_IP", ""),
+        "ranks": ranks,
+        "ways": asdict(nccl_log.ways(logs)),
+        **_of_machine(),
+    }
+
+
+def _start(task: Task, place: int, folder: Path, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    rank = task.first_rank + place
+    variables = {
+        **environment,
+        **nccl_log.VARIABLES,
+        "NCCL_DEBUG_FILE": str(folder / f"nccl-{rank}"),
+        "RANK": str(rank),
+        "LAYOUT": task.layout.told(),
+        "MASTER_HOST": task.host,
+        "MASTER_PORT": str(task.port),
+        "SECONDS": str(task.seconds),
+        "FIGURES": str(folder / f"figures-{rank}"),
+    }
+    if task.layout.on_gpus:
+        devices = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        variables["CUDA_VISIBLE_DEVICES"] = devices[place] if devices[0] else str(place)
+    with (folder / f"output-{rank}").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "rank_measure"],
+            cwd=Path(__file__).parent,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _of_rank(folder: Path, rank: int, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    file = folder / f"figures-{rank}"
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    step = next((line["step"] for line in reversed(lines) if "step" in line), "its start")
+    failed = next((line["failed"] for line in lines if "failed" in line), "")
+    found: dict[str, Any] = {"figures": [line for line in lines if "figure" in line]}
+    if process.returncode or step:
+        said = failed or (folder / f"output-{rank}").read_text(errors="replace").strip()[-OUTPUT_CHARACTERS:]
+        found |= {"step": step, "end": said or f"it ended with exit code {process.returncode}"}
+    return found
+
+
+def _of_machine() -> dict[str, Any]:
+    _, memlock = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    devices = Path("/dev/infiniband")
+    return {
+        "memlock": None if memlock == resource.RLIM_INFINITY else memlock,
+        "infiniband": sorted(path.name for path in devices.glob("uverbs*")) if devices.is_dir() else [],
+        "uncorrectedErrors": _uncorrected_errors(),
+    }
+
+
+def _uncorrected_errors() -> list[int]:
+    """Return the ECC errors of each GPU since its driver was loaded, nothing where nvidia-smi does not tell."""
+    query = ["nvidia-smi", "--query-gpu=ecc.errors.uncorrected.volatile.total", "--format=csv,noheader"]
+    try:
+        said = subprocess.run(query, check=True, capture_output=True, text=True, timeout=GRACE_SECONDS).stdout
+        return [int(line) for line in said.split()]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
