@@ -7,7 +7,7 @@ from local import paths
 from local.building import builds
 from local.building.programs import FOR_SIMULATED_NODES, FOR_THE_REAL_NODE, LINT_PROGRAMS
 from local.cluster import cluster, namespace
-from local.images import base_images, registry
+from local.images import base_images, proxy_image, registry
 from local.machine import debian, preconditions
 from local.steps import Step, StepLog, run_steps
 
@@ -36,6 +36,11 @@ def boot(stack_namespace: str, *, again: str) -> None:
                 name="base images",
                 action=lambda log: base_images.make_base_images(images, log),
                 needs=("registry",),
+            ),
+            Step(
+                name="HAProxy image",
+                action=lambda log: proxy_image.make_proxy_image(images, log),
+                needs=("base images",),
             ),
             Step(
                 name="BuildKit image",

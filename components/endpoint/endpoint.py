@@ -14,9 +14,9 @@ from components.shared.content import digest
 from components.shared.labels import labels, metadata, selector
 from components.shared.pods import Manifest
 from planning.settings.sections import StackSettings
+from planning.settings.sections.endpoint import PROXY
 
 COMPONENT = "endpoint"
-PROXY = "library/haproxy:2.6-bookworm"
 REPLICAS = 2
 
 

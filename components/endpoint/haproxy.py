@@ -24,6 +24,10 @@ MOST_QUEUED = 512
 MOST_BODY_BYTES = 16 * 1024 * 1024
 """A prompt of 131,072 tokens is about 1 MB."""
 
+CONNECTS = 5
+"""Further attempts to connect to vLLM, a second apart where it refuses: the packet filter's rules for a new proxy come
+a moment after it. Nothing of the request has been sent until then."""
+
 LONGEST_SILENCE = "1h"
 """How long neither side may send a byte. An answer that is no stream comes all at once, at its end."""
 
@@ -106,7 +110,7 @@ generates !{{ req.hdr(content-length) -m found }}
 
 def _engine(engine: str) -> str:
     return f"""backend engine
-    retries 1
+    retries {CONNECTS}
     server vllm {engine}:{PORT} maxconn {MOST_IN_FLIGHT}"""
 
 

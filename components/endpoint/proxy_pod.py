@@ -29,6 +29,9 @@ END = "sleep 5; kill -USR1 1; while kill -0 1; do sleep 1; done"
 """By then no new client is sent to the pod. At SIGUSR1 HAProxy takes no connections and ends with its last answer; at
 SIGTERM, which follows this command, it would cut all of them."""
 
+SETTLED_SECONDS = 5
+"""The packet filter's rules for a new pod, by which it reaches vLLM, come a moment after it."""
+
 LONGEST_END_SECONDS = 3700
 """An answer may take an hour."""
 
@@ -67,7 +70,11 @@ def proxy_pod(
                 "command": ["sh", "-c", START],
                 "env": [field_variable("POD_IP", "status.podIP")],
                 "ports": [{"name": "http", "containerPort": PORT}],
-                "readinessProbe": {"httpGet": {"path": "/ready", "port": PROBE_PORT}, "periodSeconds": 5},
+                "readinessProbe": {
+                    "httpGet": {"path": "/ready", "port": PROBE_PORT},
+                    "initialDelaySeconds": SETTLED_SECONDS,
+                    "periodSeconds": 5,
+                },
                 "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", END]}}},
                 "resources": RESOURCES,
                 "securityContext": SEALED_CONTAINER_SECURITY,

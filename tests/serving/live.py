@@ -20,6 +20,7 @@ CORE = f"/api/v1/namespaces/{dev.NAMESPACE}"
 HEAD = "ray.io/node-type=head"
 WORKER = "ray.io/node-type=worker"
 SUPERVISOR = "app.kubernetes.io/component=serving"
+PROXY = "app.kubernetes.io/component=endpoint"
 
 API_SERVER = "bin/vllm serve"
 ENGINE = "VLLM::EngineCore"
@@ -65,6 +66,12 @@ def is_ready(pod: dict[str, Any]) -> bool:
 def service_url(service: str) -> str:
     """Return where the Service answers: kube-proxy serves this machine too."""
     return f"http://{API.request('GET', f'{CORE}/services/{service}')['spec']['clusterIP']}:8000"
+
+
+def engine_service(service: str) -> str:
+    """Return the Service of vLLM itself; where proxies stand before it, `service` is theirs."""
+    names = {item["metadata"]["name"] for item in API.request("GET", f"{CORE}/services")["items"]}
+    return f"{service}-engine" if f"{service}-engine" in names else service
 
 
 def is_healthy() -> bool:

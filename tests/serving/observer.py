@@ -37,7 +37,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Look:
-    """Whether the Service has a ready endpoint or a head pod is Ready; a pod that is being deleted is neither."""
+    """Whether vLLM's Service has a ready endpoint or a head pod is Ready; a pod that is being deleted is neither."""
 
     at: float
     ready: bool
@@ -92,7 +92,8 @@ class Observer:
     def _look(self) -> None:
         while not self._stopped.wait(INTERVAL_SECONDS):
             try:
-                ready = live.ready_endpoints(self._service) > 0 or any(map(live.is_ready, live.pods(live.HEAD)))
+                engine = live.engine_service(self._service)
+                ready = live.ready_endpoints(engine) > 0 or any(map(live.is_ready, live.pods(live.HEAD)))
             except (OSError, ApiError):
                 continue  # a busy machine; there is a next look
             self.looks.append(Look(time.time(), ready))

@@ -4,6 +4,9 @@ from pydantic import Field
 
 from planning.settings.sections.base import Section, Text, changing
 
+PROXY = "library/haproxy:2.6-bookworm"
+"""The image of the proxies, below `image.mirror`, where `endpoint.image` names no other."""
+
 
 class Endpoint(Section):
     """The door through which clients reach the model: a proxy before vLLM."""

@@ -1,0 +1,116 @@
+"""With `endpoint.proxy` two pods of HAProxy stand before the model: it is reached through them alone, without a cut."""
+
+import http.client
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from completion import Model
+
+from local import boot, dev, stack
+from local.cluster import cluster
+from tests.serving import live
+from tests.serving.conftest import Served
+from tests.serving.connections import Pod, pods, settled
+from tests.serving.observer import LONG_ANSWER_SECONDS, LongRequest
+
+DEPLOYMENT = "deployment/deepseek-endpoint"
+ELSEWHERE = "door-test"
+MODEL_PORT, PROBE_PORT = 8000, 8404
+GENERATING_SECONDS = 120.0
+ANSWER_SECONDS = 60.0
+ROLLOUT_SECONDS = 300
+AFTERWARDS_SECONDS = 15.0
+"""Until the last of the old proxies has stopped taking connections."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def door(served: Served) -> Iterator[None]:
+    """The dev stack has proxies in this module; then it is as its file says."""
+    assert served.outputs["endpoint"]
+    endpoint = stack.configuration(dev.STACK).get("deepseek:endpoint", {}) | {"proxy": True}
+    stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:endpoint": endpoint}).up(on_output=stack.show)
+    yield
+    stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
+
+
+def test_the_articles_curl_works_word_for_word_through_a_proxy(served: Served, url: str) -> None:
+    command = shlex.split(served.outputs["ask"])
+    command[1] = command[1].replace("http://localhost:8000", url)
+    answer = json.loads(
+        subprocess.run([*command, "--silent", "--max-time", "120"], check=True, capture_output=True).stdout
+    )
+    assert answer["choices"][0]["message"]["content"].strip()
+    assert status(url, "/metrics") == http.HTTPStatus.NOT_FOUND, "a proxy answers, not vLLM"
+
+
+def test_nobody_but_proxies_and_supervisor_reaches_the_model() -> None:
+    head = Pod(live.pod_name(live.HEAD), dev.NAMESPACE)
+    proxies = [pod["status"]["podIP"] for pod in live.pods(live.PROXY)]
+    assert len(proxies) == 2
+    targets = {
+        "model": f"{head.address}:{MODEL_PORT}",
+        **{f"proxy {number}": f"{address}:{MODEL_PORT}" for number, address in enumerate(proxies)},
+        **{f"probe {number}": f"{address}:{PROBE_PORT}" for number, address in enumerate(proxies)},
+    }
+    gate = {
+        "app.kubernetes.io/name": "deepseek",
+        "app.kubernetes.io/instance": dev.STACK,
+        "app.kubernetes.io/component": "gate",
+    }
+    only_proxies = {name for name in targets if name.startswith("proxy")}
+    try:
+        with (
+            pods(ELSEWHERE, {"stranger": {}}) as strangers,
+            pods(dev.NAMESPACE, {"door-test-neighbour": {}, "door-test-gate": gate}) as neighbours,
+        ):
+            for pod in (*strangers.values(), *neighbours.values()):
+                assert settled(pod, targets, only_proxies) == only_proxies, pod.name
+    finally:
+        live.API.delete(f"/api/v1/namespaces/{ELSEWHERE}")
+    supervisor = Pod(live.pod_name(live.SUPERVISOR), dev.NAMESPACE)
+    assert settled(supervisor, targets, {"model"}) == {"model"}
+
+
+def test_a_rolling_restart_of_the_proxies_cuts_no_answer(served: Served) -> None:
+    model = Model(live.service_url(served.outputs["service"]), served.outputs["servedModels"][0])
+    before = {pod["metadata"]["name"] for pod in live.pods(live.PROXY)}
+    under_way = [LongRequest(model, stream=stream) for stream in (True, True, False)]
+    for request in under_way:
+        request.start()
+    assert all(request.generating.wait(GENERATING_SECONDS) for request in under_way[:2])
+    kubectl = boot.kubectl(dev.NAMESPACE)
+    subprocess.run([*kubectl, "rollout", "restart", DEPLOYMENT], check=True)
+    problems: list[str] = []
+    with subprocess.Popen([*kubectl, "rollout", "status", DEPLOYMENT, f"--timeout={ROLLOUT_SECONDS}s"]) as rollout:
+        while rollout.poll() is None:
+            problems.append(problem_of_an_answer(model))
+    until = time.monotonic() + AFTERWARDS_SECONDS
+    while time.monotonic() < until:
+        problems.append(problem_of_an_answer(model))
+    for request in under_way:
+        request.stop()
+    for request in under_way:
+        request.join(LONG_ANSWER_SECONDS)
+    assert rollout.returncode == 0
+    assert not before & {pod["metadata"]["name"] for pod in live.pods(live.PROXY)}
+    assert [request.outcome for request in under_way] == ["", "", ""]
+    assert set(problems) == {""}
+
+
+def problem_of_an_answer(model: Model) -> str:
+    answer = model.ask("Say yes.", 1, ANSWER_SECONDS)
+    return "" if answer.completed else answer.problem
+
+
+def status(url: str, path: str) -> int:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
