@@ -88,6 +88,6 @@ def _row(settings: StackSettings, capacity: Capacity, nodes: int) -> list[str]:
         f"{tokens:,}",
         f"{longest:,}",
         f"{tokens / longest:.1f}",
-        size_text(disk_needed(deployment.architecture, deployment.precision)),
+        size_text(disk_needed(deployment.repository_bytes)),
         f"{gpus * price:,.2f}" if price is not None and own else "",
     ]

@@ -8,7 +8,6 @@ from planning.settings.sections import StackSettings
 from planning.sizing.capacity import Capacity, Rank
 from planning.sizing.resolved import Deployment, ResolvedStack
 from planning.sizing.storage import disk_needed, download_seconds
-from planning.sizing.weights import repository_bytes
 from planning.speed.of_stack import prediction_of, why_not
 from planning.speed.prediction import TOKENS, Prediction
 from planning.verdict.advice import unplanned_flags, warnings
@@ -106,17 +105,15 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
     )
     if hardware.price_per_gpu_hour is not None and hardware.on_gpus:
         plan = replace(plan, cost_per_hour=hardware.price_per_gpu_hour * hardware.gpus)
-    architecture, precision = stack.architecture, stack.precision
-    if architecture:
+    size = stack.repository_bytes
+    if size is not None:
         bandwidth = storage.download_bits_per_second
         plan = replace(
             plan,
-            weights_bytes=repository_bytes(architecture, precision),
-            disk_bytes=disk_needed(architecture, precision),
-            disk_bytes_for_two=disk_needed(architecture, precision, revisions=2),
-            download_seconds=download_seconds(architecture, precision, bandwidth)
-            if bandwidth and not settings.model.folder
-            else None,
+            weights_bytes=size,
+            disk_bytes=disk_needed(size),
+            disk_bytes_for_two=disk_needed(size, revisions=2),
+            download_seconds=download_seconds(size, bandwidth) if bandwidth and not settings.model.folder else None,
         )
     # The arithmetic needs settings that divide; where they do not, those with the problems' own fixes stand in.
     sound = _repaired(stack, problems)

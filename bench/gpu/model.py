@@ -7,7 +7,7 @@ from pathlib import Path
 from tiny_tokenizer import SPECIAL, tokenizer, tokenizer_config
 
 from planning.sizing.matrices import Precision
-from planning.sizing.repositories import DEEPSEEK_V3
+from planning.sizing.model_file import architecture_of
 
 FIRST_TOKEN = len(SPECIAL)
 """Of the 256 that stand for a byte each."""
@@ -34,7 +34,7 @@ BLOCK_FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic
 
 def write_model(folder: Path, layers: int, precision: Precision) -> None:
     """Write a model of `layers` layers, the first three dense, into an existing folder."""
-    architecture = replace(DEEPSEEK_V3, num_hidden_layers=layers)
+    architecture = replace(architecture_of("deepseek-ai/DeepSeek-V3"), num_hidden_layers=layers)
     config: dict[str, object] = {
         **asdict(architecture),
         **ROUTING,

@@ -9,7 +9,7 @@ from typing import Any
 from planning.release import VLLM
 from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import BF16
-from planning.sizing.repositories import DEEPSEEK_V3
+from planning.sizing.model_file import architecture_of
 from planning.sizing.resolved import batch_defaults
 from planning.speed.efficiency import ESTIMATED, Efficiency
 from planning.speed.layout import Layout, Links
@@ -100,7 +100,7 @@ def machine_of(row: Row, efficiency: Efficiency = ESTIMATED) -> Machine:
     if rates is None:
         raise ValueError(f"planning/sizing/gpus.py has no rates of {product(row)}: add them")
     element = 1 if str(serving.get("kvCacheDtype", "auto")).startswith("fp8") else BF16
-    architecture = replace(DEEPSEEK_V3, num_hidden_layers=row["layers"])
+    architecture = replace(architecture_of("deepseek-ai/DeepSeek-V3"), num_hidden_layers=row["layers"])
     model = Model(architecture, row["precision"], element, "even" if row.get("routing") else "same")
     links = Links.of(rates, layout, NETWORK_GBIT)
     return Machine(model, layout, rates, links, efficiency, serving.get("enforceEager", False))

@@ -63,7 +63,7 @@ class Capacity:
     def ranks(self) -> list[Rank]:
         """The stages, first to last; what alike stages hold is worked out once."""
         d = self.deployment
-        pipeline = stages(d.architecture, d.precision, d.engine)
+        pipeline = stages(d.architecture, d.precision, d.engine, d.sums)
         held = {stage: self._held(stage) for stage in dict.fromkeys(stage for _, stage in pipeline)}
         return [Rank(index, layers, *held[stage]) for index, (layers, stage) in enumerate(pipeline)]
 

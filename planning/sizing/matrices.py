@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Precision = Literal["bf16", "fp8"]
+Precision = Literal["bf16", "fp8", "int4", "nvfp4"]
 
 BF16 = 2
 FP32 = 4
@@ -28,7 +28,12 @@ class Matrix:
     least_rows: int = 0
 
     def bytes(self, precision: Precision, tensor_parallel_size: int = 1) -> int:
-        """Bytes on one of `tensor_parallel_size` ranks, block scales included."""
+        """Bytes on one of `tensor_parallel_size` ranks, block scales included.
+
+        Raises ValueError for formats that only a repository's own files tell.
+        """
+        if precision not in ("bf16", "fp8"):
+            raise ValueError(f"sizes of {precision} weights are read from the repository's files")
         rows = max(self.rows // tensor_parallel_size, self.least_rows) if self.split == "rows" else self.rows
         columns = self.columns // tensor_parallel_size if self.split == "columns" else self.columns
         if precision == "fp8" and self.fp8:

@@ -14,6 +14,7 @@ from planning.settings.quantities import GiB, MiB
 from planning.sizing.architecture import Architecture, expert_layers
 from planning.sizing.matrices import BF16, FP32, Precision
 from planning.sizing.pipeline import split_layers
+from planning.sizing.tensor_sums import TensorSums
 from planning.sizing.weights import stage_bytes
 
 BLOCK_TOKENS = 16
@@ -96,11 +97,16 @@ class Stage:
     """Whether a layer follows one with experts."""
     first: bool
     last: bool
+    read_bytes: int | None = None
+    """Weights of a rank by the repository's own files; None where the architecture's numbers tell."""
 
     @property
     def weights(self) -> int:
         """What vLLM reports as model loading."""
-        return (FP8_LOADING if self.precision == "fp8" else 0) + stage_bytes(
+        loading = FP8_LOADING if self.precision == "fp8" else 0
+        if self.read_bytes is not None:
+            return loading + self.read_bytes
+        return loading + stage_bytes(
             self.architecture,
             self.precision,
             self.engine.tensor_parallel_size,
@@ -236,15 +242,22 @@ def _graph_bytes(size: float) -> int:
     return GRAPH_GRANULE * -(-int(size) // GRAPH_GRANULE) if size > GRAPH_LEAST else GRAPH_LEAST
 
 
-def stages(architecture: Architecture, precision: Precision, engine: Engine) -> list[tuple[range, Stage]]:
-    """The layers of each pipeline stage with what it holds; stages that hold the same are one object."""
+def stages(
+    architecture: Architecture, precision: Precision, engine: Engine, sums: TensorSums | None = None
+) -> list[tuple[range, Stage]]:
+    """The layers of each pipeline stage with what it holds; stages that hold the same are one object.
+
+    `sums` are of the repository's own files, where they were read.
+    """
     experts = expert_layers(architecture)
-    alike: dict[tuple[int, int, bool, bool, bool], Stage] = {}
+    alike: dict[tuple[int, int, bool, bool, bool, int | None], Stage] = {}
     pipeline: list[tuple[range, Stage]] = []
     for layers in split_layers(architecture.num_hidden_layers, engine.pipeline_parallel_size):
         moe = experts[layers.start : layers.stop]
         first, last = layers.start == 0, layers.stop == architecture.num_hidden_layers
-        shape = len(layers), sum(moe), any(moe[:-1]), first, last
+        tensor = engine.tensor_parallel_size
+        read = sums.stage_bytes(architecture, tensor, layers, first=first, last=last) if sums else None
+        shape = len(layers), sum(moe), any(moe[:-1]), first, last, read
         stage = alike.get(shape) or alike.setdefault(shape, Stage(architecture, precision, engine, *shape))
         pipeline.append((layers, stage))
     return pipeline

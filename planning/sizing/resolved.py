@@ -12,7 +12,9 @@ from planning.sizing.gpu_products import compute_capability_of, is_shared, is_sl
 from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
 from planning.sizing.matrices import BF16, Precision
 from planning.sizing.memory import FLASH_ATTENTION_SPLITS, Engine
-from planning.sizing.repositories import known_repository
+from planning.sizing.model_file import BadModelFile, KnownModel, known_model
+from planning.sizing.tensor_sums import TensorSums
+from planning.sizing.weights import repository_bytes
 
 SPLIT_TOKENS = 512
 """Tokens of context that one part of Triton's decode kernel sums up at least
@@ -28,6 +30,13 @@ class Deployment:
     gpu: Gpu
     engine: Engine
     utilization: float
+    sums: TensorSums | None = None
+    """Of the repository's own files, where they were read."""
+
+    @property
+    def repository_bytes(self) -> int:
+        """All tensors of the repository."""
+        return self.sums.bytes if self.sums else repository_bytes(self.architecture, self.precision)
 
     @property
     def requested_bytes(self) -> int:
@@ -45,9 +54,12 @@ class ResolvedStack:
     settings: StackSettings
 
     @cached_property
-    def known(self) -> tuple[Architecture, Precision] | None:
-        """Numbers and precision of the repository; None if it is not a known one."""
-        return known_repository(self.settings.model.repository)
+    def known(self) -> KnownModel | None:
+        """Numbers and precision of the repository; None if it is not a known one, or its file is at fault."""
+        try:
+            return known_model(self.settings.model.repository)
+        except BadModelFile:
+            return None
 
     @cached_property
     def missing_numbers(self) -> list[str]:
@@ -58,7 +70,7 @@ class ResolvedStack:
     @cached_property
     def foreign_numbers(self) -> list[str]:
         """Names of the stack file's numbers that the known repository's architecture does not have."""
-        names = self.known[0].names() if self.known else LatentAttention.names()
+        names = self.known.architecture.names() if self.known else LatentAttention.names()
         return [name for name in self.settings.model.architecture if name not in names]
 
     @cached_property
@@ -72,13 +84,26 @@ class ResolvedStack:
         given = self.settings.model.architecture
         overrides = cast("dict[str, Any]", {name: n for name, n in given.items() if name not in self.foreign_numbers})
         if self.known:
-            return replace(self.known[0], **overrides) if overrides else self.known[0]
+            return replace(self.known.architecture, **overrides) if overrides else self.known.architecture
         return None if self.missing_numbers else LatentAttention(**overrides)
 
     @cached_property
     def precision(self) -> Precision:
         """As configured, else as the known repository stores its weights, else BF16."""
-        return self.settings.model.precision or (self.known[1] if self.known else "bf16")
+        return self.settings.model.precision or (self.known.precision if self.known else "bf16")
+
+    @property
+    def sums(self) -> TensorSums | None:
+        """Of the repository's own files, where they were read and are of the precision that is planned."""
+        known = self.known
+        return known.sums if known and known.precision == self.precision else None
+
+    @cached_property
+    def repository_bytes(self) -> int | None:
+        """All tensors of the repository; None if its numbers are not known."""
+        if self.architecture is None:
+            return None
+        return self.sums.bytes if self.sums else repository_bytes(self.architecture, self.precision)
 
     @cached_property
     def gpu(self) -> Gpu | None:
@@ -122,7 +147,12 @@ class ResolvedStack:
             return None
         utilization = self.settings.serving.gpu_memory_utilization
         return Deployment(
-            self.architecture, self.precision, self.gpu, self._engine(self.architecture, self.gpu), utilization
+            self.architecture,
+            self.precision,
+            self.gpu,
+            self._engine(self.architecture, self.gpu),
+            utilization,
+            self.sums,
         )
 
     def _engine(self, architecture: Architecture, gpu: Gpu) -> Engine:

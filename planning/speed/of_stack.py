@@ -16,6 +16,8 @@ def prediction_of(
     A request that is longer than the longest one is cut, prompt and answer alike, and `assumed` says so.
     """
     hardware, deployment = stack.settings.hardware, capacity.deployment
+    if deployment.precision not in ("bf16", "fp8"):
+        return None
     engine = deployment.engine
     share = min(1.0, engine.max_model_len / (prompt_tokens + answer_tokens))
     load = Load(
@@ -54,6 +56,8 @@ def why_not(stack: ResolvedStack, *, refused: bool) -> str:
         return "a stack that is refused has no speed"
     if not stack.settings.model.planned:
         return "model.planned is false"
+    if stack.precision not in ("bf16", "fp8"):
+        return f"how fast vLLM multiplies {stack.precision} weights is not known"
     if stack.deployment is None:
         return "the sizes of model.repository or of hardware.gpu are not known"
     return f"how fast a {stack.settings.hardware.gpu} is, is not known (planning/sizing/gpus.py has those that are)"

@@ -60,8 +60,9 @@ def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
         )
     if model.folder is None and not is_commit(model.revision):
         yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
-    if known and model.precision and model.precision != known[1]:
-        yield f"model.precision: {model.repository} stores {known[1]}, and nothing converts it to {model.precision}"
+    if known and model.precision and model.precision != known.precision:
+        stored = known.precision
+        yield f"model.precision: {model.repository} stores {stored}, and nothing converts it to {model.precision}"
     if known is None and stack.architecture and model.precision is None:
         yield (
             f"model.precision: unset, and {model.repository} is not a known repository: the plan takes "
@@ -95,7 +96,7 @@ def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Ite
             f"cache is planned as with {usable / gpu.memory_bytes:.2f}"
         )
     size = stack.settings.storage.size_bytes
-    two = disk_needed(deployment.architecture, stack.precision, revisions=2)
+    two = disk_needed(deployment.repository_bytes, revisions=2)
     if size is not None and size < two:
         yield f"storage.size: a second revision beside the one that serves needs {size_text(two)}"
 

@@ -105,8 +105,8 @@ def _claim_is_large_enough(stack: ResolvedStack) -> Iterator[Problem]:
     storage = stack.settings.storage
     if storage.size is None and storage.existing_claim:
         return
-    architecture = stack.architecture
-    needed = disk_needed(architecture, stack.precision) if architecture else None
+    size = stack.repository_bytes
+    needed = None if size is None else disk_needed(size)
     suggestion: Changes | None = {"storage.size": size_text(needed)} if needed else None
     if storage.size is None:
         text = "needed for the claim that holds the weights, unless storage.existingClaim names one"
@@ -121,11 +121,11 @@ def _claim_is_large_enough(stack: ResolvedStack) -> Iterator[Problem]:
 
 
 def _download_ends_in_time(stack: ResolvedStack) -> Iterator[Problem]:
-    storage, architecture = stack.settings.storage, stack.architecture
+    storage, size = stack.settings.storage, stack.repository_bytes
     bandwidth = storage.download_bits_per_second
-    if architecture is None or bandwidth is None or stack.settings.model.folder:
+    if size is None or bandwidth is None or stack.settings.model.folder:
         return
-    seconds = download_seconds(architecture, stack.precision, bandwidth)
+    seconds = download_seconds(size, bandwidth)
     if seconds > storage.download_timeout:
         hours = math.ceil(1.5 * seconds / 3600)
         best, allowed = duration_text(60 * math.ceil(seconds / 60)), duration_text(storage.download_timeout)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from planning.folders import ADOPTED, CACHE
 from planning.problems import Changes, Problem, fixable
+from planning.sizing.model_file import BadModelFile, known_model
 from planning.sizing.resolved import ResolvedStack
 from planning.verdict.remote_code import code_is_pinned
 
@@ -33,6 +34,17 @@ def _filled_folder_is_on_a_claim(stack: ResolvedStack) -> Iterator[Problem]:
         yield fixable("storage.downloadPods", text, {"storage.downloadPods": None})
 
 
+def _model_file_is_whole(stack: ResolvedStack) -> Iterator[Problem]:
+    model = stack.settings.model
+    if not model.planned:
+        return
+    try:
+        known_model(model.repository)
+    except BadModelFile as fault:
+        text = f"{fault}"
+        yield Problem("model.repository", text, f"make model REPOSITORY={model.repository} REVISION={model.revision}")
+
+
 def _model_is_known(stack: ResolvedStack) -> Iterator[Problem]:
     """The numbers of another architecture are not asked for: only who gave some is told which are missing."""
     model, missing = stack.settings.model, stack.missing_numbers
@@ -60,9 +72,16 @@ def _numbers_are_the_architectures(stack: ResolvedStack) -> Iterator[Problem]:
     for name in foreign:
         text = f"{model.repository} is of an architecture that does not have this number"
         yield Problem(f"model.architecture.{name}", text, "leaving it out", {"model.architecture": kept})
+    if stack.sums is None:
+        return
+    for name in kept:
+        if name != "max_position_embeddings":
+            text = f"planning/models has the sizes of {model.repository} from its own files, which have this number"
+            yield fixable(f"model.architecture.{name}", text, {"model.architecture": None})
 
 
 MODEL_CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
+    _model_file_is_whole,
     _model_is_known,
     _numbers_are_the_architectures,
     _model_has_a_folder_of_its_own,

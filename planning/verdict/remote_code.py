@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from planning import flags
 from planning.problems import Problem, fixable
 from planning.settings.addresses import is_commit
-from planning.sizing.repositories import KIMI_K2
 from planning.sizing.resolved import ResolvedStack
 
 SHORTEST = "--trust-rem"
@@ -121,4 +120,5 @@ def _needs_no_code(stack: ResolvedStack, trusting: Sequence[Trust]) -> bool:
 
     Kimi K2's tokenizer is a Python file of its repository. What a plugin brings, vLLM need not have.
     """
-    return stack.known is not None and stack.known[0] is not KIMI_K2 and not any(trust.is_plugin for trust in trusting)
+    own_code = stack.known is not None and stack.known.model_type != "kimi_k2"
+    return own_code and not any(trust.is_plugin for trust in trusting)

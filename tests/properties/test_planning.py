@@ -17,7 +17,8 @@ from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import Precision
 from planning.sizing.memory import Engine
 from planning.sizing.parallelism import obstacles
-from planning.sizing.repositories import (
+from planning.sizing.resolved import Deployment
+from tests.unit.planning.architectures import (
     DEEPSEEK_V2,
     DEEPSEEK_V2_LITE,
     DEEPSEEK_V3,
@@ -25,7 +26,6 @@ from planning.sizing.repositories import (
     QWEN_2_32B,
     QWEN_3_8B,
 )
-from planning.sizing.resolved import Deployment
 from tests.unit.planning.stacks import LITE, V3_BF16, V3_FP8, Raw, raw, repaired
 
 RANDOM_FILES = 10_000

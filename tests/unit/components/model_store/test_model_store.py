@@ -6,8 +6,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from planning.sizing.repositories import DEEPSEEK_V3
 from tests.unit.components.registrations import run, stack_file
+from tests.unit.planning.architectures import DEEPSEEK_V3
 
 V3 = {name: number for name, number in asdict(DEEPSEEK_V3).items() if number is not None}
 

@@ -7,18 +7,19 @@ import pytest
 from planning.settings.quantities import GiB
 from planning.sizing import weights
 from planning.sizing.architecture import Architecture
+from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.matrices import Matrix, Precision
 from planning.sizing.memory import FP8_LOADING, Engine, stages
+from planning.sizing.model_file import known_model
 from planning.sizing.pipeline import split_layers
-from planning.sizing.repositories import (
+from planning.sizing.weights import repository_bytes
+from tests.unit.planning.architectures import (
     DEEPSEEK_V2,
     DEEPSEEK_V2_LITE,
     DEEPSEEK_V3,
     KIMI_K2,
     LLAMA_3_70B,
-    known_repository,
 )
-from planning.sizing.weights import repository_bytes
 
 
 def engine(tensor: int, pipeline: int) -> Engine:
@@ -62,9 +63,9 @@ def test_parameters_are_those_of_the_model_cards(architecture: Architecture, par
     ],
 )
 def test_parameters_of_the_distilled_models_are_those_of_their_cards(name: str, parameters: int) -> None:
-    known = known_repository(f"https://huggingface.co/deepseek-ai/{name}")
+    known = known_model(f"https://mirror.example.com/deepseek-ai/{name}.git")
     assert known
-    assert repository_bytes(*known) == 2 * parameters
+    assert repository_bytes(known.architecture, known.precision) == 2 * parameters
 
 
 @pytest.mark.parametrize(("ranks", "key_heads"), [(1, 8), (2, 4), (8, 1), (16, 1)])
@@ -97,6 +98,7 @@ def test_weights_of_the_articles_stages() -> None:
 @pytest.mark.parametrize("tensor", [1, 2, 8, 16])
 def test_ranks_together_hold_the_model_and_what_is_replicated(precision: Precision, depth: int, tensor: int) -> None:
     a = DEEPSEEK_V3
+    assert isinstance(a, LatentAttention)
     pipeline = stages(a, precision, engine(tensor, depth))
     held = tensor * sum(stage.weights for _, stage in pipeline)
     loading = tensor * depth * (FP8_LOADING if precision == "fp8" else 0)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from planning.sizing.matrices import Precision
-from planning.sizing.repositories import DEEPSEEK_V3
 from planning.sizing.weights import layer_bytes
 from planning.speed.layout import Layout, Links
 from planning.speed.work import Batch, Model, experts_read, head_work, layer_work
+from tests.unit.planning.architectures import DEEPSEEK_V3
 
 V3 = Model(DEEPSEEK_V3, "bf16")
 ALONE = Layout(tensor_parallel_size=1, gpus_per_node=1)

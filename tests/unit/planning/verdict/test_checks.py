@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from planning.sizing.repositories import DEEPSEEK_V3
+from tests.unit.planning.architectures import DEEPSEEK_V3
 from tests.unit.planning.stacks import DISTILLED, LITE, V3_FP8, plan, raw, repaired
 
 REFUSALS: dict[str, tuple[dict[str, dict[str, Any]], str, str]] = {
