@@ -67,7 +67,9 @@ git-lfs:
 haproxy:
 	@command -v haproxy > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends haproxy)
 
-.PHONY: lock reference
+.PHONY: lock reference model
+model: venv ## write planning/models from a repository's own files: make model REPOSITORY=https://HOST/OWNER/NAME REVISION=COMMIT [FOLDER=…]
+	@$(PYTHON) -m planning.headers "$(REPOSITORY)" "$(REVISION)" $(if $(FOLDER),--folder "$(FOLDER)")
 reference: venv ## write docs/stack-file.md and its JSON schema from planning/sections
 	$(PYTHON) -m planning.settings.reference
 lock: venv ## write the hash-pinned requirements from the .in files

@@ -1,15 +1,20 @@
 """What the plan asks of a model's architecture. Each one has a module in planning/sizing/architectures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from planning.sizing.matrices import Matrix, Precision
+from planning.sizing.tensor_rules import TensorRule
 
 Attention = Literal["latent", "grouped"]
 """Multi-head latent attention (MLA), or grouped-query attention (GQA)."""
+
+
+Dimension = tuple[str, int]
+"""One dimension of a tensor: the numbers of config.json that make it, in words, and its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,8 @@ class Architecture(ABC):
 
     attention_kind: ClassVar[Attention]
     """By which vLLM chooses its attention backends."""
+    tensor_rules: ClassVar[tuple[TensorRule, ...]]
+    """Of the tensors of a layer, by their names in the repository; the first that fits counts."""
 
     hidden_size: int
     intermediate_size: int
@@ -47,6 +54,18 @@ class Architecture(ABC):
     def required(cls) -> list[str]:
         """The names without which there is no plan."""
         return [field.name for field in fields(cls) if field.init and field.default is MISSING]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Its numbers, as a config.json has them. Raises KeyError with the names of those that are missing."""
+        missing = [name for name in cls.required() if name not in config]
+        if missing:
+            raise KeyError(", ".join(missing))
+        return cls(**{name: config[name] for name in cls.names() if name in config})
+
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[Dimension, ...]]:
+        """Shapes of the weights of a layer that tell whether a repository's config.json is of its tensors."""
 
     def is_moe(self, layer: int) -> bool:
         """Whether that layer has experts, as vLLM's DeepseekV2DecoderLayer decides it."""

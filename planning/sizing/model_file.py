@@ -12,7 +12,8 @@ from planning.sizing.architecture import Architecture
 from planning.sizing.architectures import ARCHITECTURES
 from planning.sizing.matrices import Precision
 from planning.sizing.quantization import precision_of
-from planning.sizing.tensor_sums import Kind, Split, TensorSum, TensorSums
+from planning.sizing.tensor_rules import Kind, Split
+from planning.sizing.tensor_sums import TensorSum, TensorSums
 
 FOLDER = Path(__file__).resolve().parents[1] / "models"
 

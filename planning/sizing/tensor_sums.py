@@ -2,18 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from planning.sizing.architecture import Architecture
+from planning.sizing.tensor_rules import Kind, Split
 
-Split = Literal["ranks", "key heads", "no"]
-"""`ranks`: tensor parallelism divides it. `key heads`: it divides it too, but not further than the key heads go.
-`no`: every rank holds the whole."""
-Kind = Literal[
-    "attention", "kv_b", "feed_forward", "shared_experts", "experts", "router", "norm", "embedding", "head", "other"
-]
-"""`kv_b` is latent attention's projection that vLLM keeps in BF16 too; `other` is beside the layers, such as a tower
-for images."""
 UNQUANTIZED = ("BF16", "F16", "F32", "F64")
 """Types of safetensors that are no quantization."""
 

@@ -60,6 +60,8 @@ def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
         )
     if model.folder is None and not is_commit(model.revision):
         yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
+    if known and known.commit and is_commit(model.revision) and model.revision != known.commit:
+        yield f"model.revision: the plan has the sizes of commit {known.commit}; `make model` reads those of this one"
     if known and model.precision and model.precision != known.precision:
         stored = known.precision
         yield f"model.precision: {model.repository} stores {stored}, and nothing converts it to {model.precision}"

@@ -53,8 +53,8 @@ def _model_is_known(stack: ResolvedStack) -> Iterator[Problem]:
     text = f"{model.repository} is not a repository whose sizes are known"
     unplanned: Changes = {"model.planned": False}
     if not model.architecture:
-        reason = "served without a plan of its memory; or model.architecture with the numbers of its config.json, if "
-        yield fixable("model.repository", text, unplanned, reason + "it is of the DeepSeek V2 or V3 architecture")
+        reason = "served without a plan of its memory; or `make model` reads its sizes from its files"
+        yield fixable("model.repository", text, unplanned, reason)
         return
     yield Problem(
         "model.architecture",

@@ -4,12 +4,13 @@ Source: vLLM's `model_executor/models/llama.py`, `qwen2.py` and `qwen3.py`, and 
 `model_executor/layers/linear.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
-from planning.sizing.architecture import Architecture, Attention
+from planning.sizing.architecture import Architecture, Attention, Dimension
 from planning.sizing.matrices import BF16, Matrix, Precision
+from planning.sizing.tensor_rules import DENSE, NORMS, TensorRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,14 @@ class GroupedAttention(Architecture):
     """
 
     attention_kind: ClassVar[Attention] = "grouped"
+    tensor_rules: ClassVar[tuple[TensorRule, ...]] = (
+        TensorRule(r"self_attn\.q_proj", "attention", "outputs"),
+        TensorRule(r"self_attn\.[kv]_proj", "attention", "key heads"),
+        TensorRule(r"self_attn\.o_proj", "attention", "inputs"),
+        TensorRule(r"self_attn\.[qk]_norm", "norm"),
+        *NORMS,
+        *DENSE,
+    )
     biases: ClassVar[bool] = False
     head_norms: ClassVar[bool] = False
 
@@ -33,6 +42,26 @@ class GroupedAttention(Architecture):
     num_experts_per_tok: int = field(default=0, init=False)
     num_nextn_predict_layers: int = field(default=0, init=False)
     moe_layer_freq: int = field(default=1, init=False)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Its numbers. The width of a head is what the heads share of the hidden size, unless it is given."""
+        given = dict(config)
+        if given.get("head_dim") is None and "hidden_size" in given and given.get("num_attention_heads"):
+            given["head_dim"] = given["hidden_size"] // given["num_attention_heads"]
+        return super().from_config(given)
+
+    def shapes(self) -> dict[str, tuple[Dimension, ...]]:
+        """Of the projections, the norm and the feed-forward part."""
+        hidden = ("hidden_size", self.hidden_size)
+        queries = ("num_attention_heads × head_dim", self.num_attention_heads * self.head_dim)
+        return {
+            "input_layernorm": (hidden,),
+            "self_attn.q_proj": (queries, hidden),
+            "self_attn.k_proj": (("num_key_value_heads × head_dim", self.num_key_value_heads * self.head_dim), hidden),
+            "self_attn.o_proj": (hidden, queries),
+            "mlp.down_proj": (hidden, ("intermediate_size", self.intermediate_size)),
+        }
 
     def attention(self) -> list[Matrix]:
         """Queries, keys, values and the output, with the layer's norms."""

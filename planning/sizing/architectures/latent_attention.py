@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from planning.sizing.architecture import Architecture, Attention
+from planning.sizing.architecture import Architecture, Attention, Dimension
 from planning.sizing.matrices import FP32, Matrix, Precision
+from planning.sizing.tensor_rules import DENSE, EXPERTS, NEXT_TOKEN, NORMS, TensorRule
 
 LATENT = 576
 """Width of latent vector and rotary key that vLLM's fast attention kernels are written for."""
@@ -20,12 +21,43 @@ class LatentAttention(Architecture):
     """A layer caches one latent vector and one rotary key for each token, the same on every rank."""
 
     attention_kind: ClassVar[Attention] = "latent"
+    tensor_rules: ClassVar[tuple[TensorRule, ...]] = (
+        TensorRule(r"self_attn\.(q_a_proj|kv_a_proj_with_mqa)", "attention"),
+        TensorRule(r"self_attn\.(q|q_b)_proj", "attention", "outputs"),
+        TensorRule(r"self_attn\.kv_b_proj", "kv_b", "outputs"),
+        TensorRule(r"self_attn\.o_proj", "attention", "inputs"),
+        TensorRule(r"self_attn\.(q|kv)_a_layernorm", "norm"),
+        *NORMS,
+        *EXPERTS,
+        *DENSE,
+        *NEXT_TOKEN,
+    )
 
     q_lora_rank: int | None
     kv_lora_rank: int
     qk_nope_head_dim: int
     qk_rope_head_dim: int
     v_head_dim: int
+
+    def shapes(self) -> dict[str, tuple[Dimension, ...]]:
+        """Of the projections, norms, router and feed-forward parts."""
+        hidden = ("hidden_size", self.hidden_size)
+        latent = ("kv_lora_rank", self.kv_lora_rank)
+        values = "num_attention_heads × (qk_nope_head_dim + v_head_dim)", self._kv_b.rows
+        outputs = "num_attention_heads × v_head_dim", self.num_attention_heads * self.v_head_dim
+        shapes: dict[str, tuple[Dimension, ...]] = {
+            "input_layernorm": (hidden,),
+            "self_attn.kv_a_layernorm": (latent,),
+            "self_attn.kv_a_proj_with_mqa": (("kv_lora_rank + qk_rope_head_dim", self.latent_width), hidden),
+            "self_attn.kv_b_proj": (values, latent),
+            "self_attn.o_proj": (hidden, outputs),
+            "mlp.down_proj": (hidden, ("intermediate_size", self.intermediate_size)),
+            "mlp.gate": (("n_routed_experts", self.n_routed_experts or 0), hidden),
+            "mlp.experts.0.down_proj": (hidden, ("moe_intermediate_size", self.moe_intermediate_size)),
+        }
+        if self.q_lora_rank is not None:
+            shapes["self_attn.q_a_proj"] = (("q_lora_rank", self.q_lora_rank), hidden)
+        return shapes
 
     def attention(self) -> list[Matrix]:
         """Latent attention and the layer's norms. The projections into the latent spaces are not divided."""

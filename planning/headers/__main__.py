@@ -1,0 +1,91 @@
+"""Writes what a repository's own files say of its size into planning/models; see `--help`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from planning.headers.faults import BadRepository
+from planning.headers.safetensors import Tensor, read_tensors
+from planning.headers.sources import INDEX, Folder, Host, Source, read_json, weight_files
+from planning.headers.summary import CONFIG, Found, model_file
+from planning.settings.addresses import check_address, check_revision, is_commit, owner_and_name
+from planning.sizing.model_file import FOLDER
+
+TOKEN = "MODEL_TOKEN"  # noqa: S105 - a variable's name
+WRITTEN, REFUSED = 0, 2
+
+
+def main(arguments: list[str] | None = None, models: Path = FOLDER) -> int:
+    """Exit code 0 if the file was written, 2 if the repository is refused."""
+    parser = argparse.ArgumentParser(
+        prog="python -m planning.headers",
+        description="Reads config.json and the headers of the safetensors files, and writes planning/models. "
+        f"The environment variable {TOKEN} may have a token for the repository.",
+    )
+    parser.add_argument("repository", help="https://HOST/OWNER/NAME")
+    parser.add_argument("revision", help="a full commit; or a branch or tag, if the host tells its commit")
+    parser.add_argument("--folder", type=Path, help="where the files of that commit are, instead of the host")
+    options = parser.parse_args(arguments)
+    try:
+        address = check_address(options.repository.removesuffix(".git"))
+        revision = check_revision(options.revision)
+        found = read_repository(address, revision, options.folder)
+        text = json.dumps(model_file(found), indent=2) + "\n"
+    except FileNotFoundError as missing:
+        print(f"{missing.filename or missing.args[0]}: is not there, and is needed", file=sys.stderr)
+        return REFUSED
+    except (BadRepository, ValueError) as refused:
+        print(refused, file=sys.stderr)
+        return REFUSED
+    path = models / f"{found.repository.replace('/', '--')}.json"
+    path.write_text(text, encoding="utf-8")
+    print(f"{path.name}: written, of {len(found.tensors):,} tensors")
+    return WRITTEN
+
+
+def read_repository(address: str, revision: str, folder: Path | None) -> Found:
+    """Read a repository's facts from a folder, or from its host. Raises FileNotFoundError, BadRepository."""
+    host = Host(address, revision, os.environ.get(TOKEN))
+    source: Source = Folder(folder) if folder else host
+    commit = revision if is_commit(revision) else None if folder else host.commit
+    if commit is None or not is_commit(commit):
+        raise BadRepository(CONFIG, "commit", f"{revision} is none, and nothing tells the one behind it", "40 digits")
+    if source is host:
+        source = Host(address, commit, host.token)
+    config = read_json(source, CONFIG)
+    text = cast("dict[str, Any]", config.get("text_config") or {})
+    quantization: dict[str, Any] | None = (
+        config.get("quantization_config") or text.get("quantization_config") or _of_nvidia(source)
+    )
+    return Found(owner_and_name(address), commit, config, quantization, _tensors(source))
+
+
+def _of_nvidia(source: Source) -> dict[str, Any] | None:
+    """The quantization in a file of its own, as NVIDIA's modelopt writes it."""
+    try:
+        written = read_json(source, "hf_quant_config.json")
+    except FileNotFoundError:
+        return None
+    return {"quant_method": "modelopt", **(written.get("quantization") or {})}
+
+
+def _tensors(source: Source) -> dict[str, tuple[str, Tensor]]:
+    tensors: dict[str, tuple[str, Tensor]] = {}
+    for file, indexed in weight_files(source).items():
+        read = {tensor.name: tensor for tensor in read_tensors(source, file)}
+        for name in sorted((indexed or frozenset()) - set(read)):
+            raise BadRepository(INDEX, f"weight_map.{name}", file, "another file: this one has no such tensor")
+        for name, tensor in read.items():
+            if indexed is not None and name not in indexed:
+                continue
+            if name in tensors:
+                raise BadRepository(file, name, f"in {tensors[name][0]} too", "in one file")
+            tensors[name] = file, tensor
+    return tensors
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""Sizes read from a repository's own files: what is planned from them, and which files are refused."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import write_model
+
+from planning.headers.__main__ import main
+from planning.sizing.architectures.latent_attention import LatentAttention
+from planning.sizing.memory import Engine, stages
+from planning.sizing.model_file import KnownModel, read
+from planning.sizing.weights import repository_bytes
+from tests.unit.planning.architectures import DEEPSEEK_V3
+from tests.unit.planning.headers.host import COMMIT, host
+from tests.unit.planning.headers.repositories import (
+    INT4,
+    LLAMA,
+    deepseek_fp8,
+    header_of,
+    llama,
+    write,
+    write_repository,
+)
+
+ADDRESS = "https://models.example.com/owner/small"
+
+
+def engine(tensor: int, pipeline: int = 1) -> Engine:
+    return Engine(tensor, pipeline, max_model_len=2048, max_num_batched_tokens=512, max_num_seqs=8, enforce_eager=True)
+
+
+def made(folder: Path, models: Path) -> KnownModel:
+    models.mkdir(exist_ok=True)
+    assert main([ADDRESS, COMMIT, "--folder", str(folder)], models) == 0
+    return read(models / "owner--small.json")
+
+
+def weights(known: KnownModel, tensor: int, pipeline: int = 1) -> list[int]:
+    found = stages(known.architecture, known.precision, engine(tensor, pipeline), known.sums)
+    return [stage.weights for _, stage in found]
+
+
+def test_a_repository_in_bf16_has_the_sizes_that_its_numbers_make(tmp_path: Path) -> None:
+    write_model(tmp_path / "tiny")
+    known = made(tmp_path / "tiny", tmp_path / "models")
+    assert (known.model_type, known.precision, known.commit) == ("deepseek_v3", "bf16", COMMIT)
+    assert known.sums
+    assert known.sums.bytes == repository_bytes(known.architecture, "bf16")
+    for tensor, pipeline in ((1, 1), (2, 1), (4, 1), (2, 2)):
+        derived = [stage.weights for _, stage in stages(known.architecture, "bf16", engine(tensor, pipeline))]
+        assert weights(known, tensor, pipeline) == derived
+
+
+def test_a_repository_in_fp8_has_the_sizes_that_its_numbers_make(tmp_path: Path) -> None:
+    """DeepSeek-V3's own widths, five layers of them, two with experts."""
+    a = replace(DEEPSEEK_V3, num_hidden_layers=5, num_nextn_predict_layers=0)
+    assert isinstance(a, LatentAttention)
+    config = {name: getattr(a, name) for name in a.names()} | {
+        "model_type": "deepseek_v3",
+        "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+    }
+    write_repository(tmp_path / "v3", config, deepseek_fp8(a))
+    known = made(tmp_path / "v3", tmp_path / "models")
+    assert known.sums
+    assert known.sums.bytes == repository_bytes(a, "fp8")
+    for tensor, pipeline in ((1, 1), (8, 1), (8, 2)):
+        derived = [stage.weights for _, stage in stages(a, "fp8", engine(tensor, pipeline))]
+        # A scale that several ranks need, because a block ends on another rank, is on each of them.
+        assert weights(known, tensor, pipeline) == pytest.approx(derived, rel=1e-5)
+
+
+def test_int4_weights_are_a_sum_over_what_the_files_name(tmp_path: Path) -> None:
+    packed = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "self_attn.k_proj")
+    write_repository(tmp_path / "int4", LLAMA | {"quantization_config": INT4}, llama(packed))
+    known = made(tmp_path / "int4", tmp_path / "models")
+    assert known.precision == "int4"
+    of_packed = 256 * 512 // 2 + 2 * 256 * 512 // 32
+    layer = 3 * of_packed // 4 + (64 * 256 // 2 + 2 * 64 * 256 // 32) // 2 + 2 * 64 * 256 // 2
+    layer += 2 * 2 * 256 * 256 // 4 + 2 * 2 * 256 + 4 * 8 * 2
+    rotary = 2 * 2048 * 32
+    assert weights(known, 4) == [2 * layer + 2 * 2 * 1024 * 256 // 4 + 2 * 256 + rotary]
+
+
+def test_what_a_host_has_is_read_by_parts(tmp_path: Path) -> None:
+    write_model(tmp_path / "tiny")
+    models = tmp_path / "models"
+    models.mkdir()
+    with host(tmp_path / "tiny") as (address, asked):
+        assert main([f"{address}.git", "main"], models) == 0
+    from_host = (models / "owner--small.json").read_text()
+    made(tmp_path / "tiny", models)
+    assert from_host == (models / "owner--small.json").read_text()
+    assert not [path for path in asked if "/main/" in path and "config.json" not in path], "the branch may have moved"
+
+
+def test_a_host_without_range_requests_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(tmp_path / "tiny")
+    with host(tmp_path / "tiny", ranges=False) as (address, _):
+        assert main([address, COMMIT], tmp_path) == 2
+    assert "has no range requests; download the repository and name its FOLDER" in capsys.readouterr().err
+
+
+def test_a_branch_of_a_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(tmp_path / "tiny")
+    assert main([ADDRESS, "main", "--folder", str(tmp_path / "tiny")], tmp_path) == 2
+    assert "commit: main is none" in capsys.readouterr().err
+
+
+def cut(path: Path) -> None:
+    with path.open("rb+") as file:
+        file.truncate(path.stat().st_size - 1)
+
+
+def longer(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def long_header(path: Path) -> None:
+    with path.open("rb+") as file:
+        file.write((10**9).to_bytes(8, "little"))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def pointer(path: Path) -> None:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+
+def with_header(change: Callable[[dict[str, Any]], str]) -> Callable[[Path], None]:
+    """A file whose header is what `change` makes of the right one."""
+
+    def write_it(path: Path) -> None:
+        header, size = header_of(llama())
+        text = change(header).encode()
+        with path.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            file.truncate(8 + len(text) + size)
+
+    return write_it
+
+
+def edited(name: str, **fields: Any) -> Callable[[Path], None]:
+    return with_header(lambda header: json.dumps(header | {name: header[name] | fields}))
+
+
+def twice(header: dict[str, Any]) -> str:
+    text = json.dumps(header)
+    return f'{text[:-1]}, "lm_head.weight": {json.dumps(header["lm_head.weight"])}}}'
+
+
+NORM = "model.norm.weight"
+BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "cut": (cut, "length: "),
+    "longer": (longer, "more follows than the header names"),
+    "length": (long_header, "length of the header: 1,000,000,000 bytes; right is 2 to "),
+    "pointer": (pointer, "a pointer of Git LFS"),
+    "empty": (empty, "length: 0 bytes"),
+    "no JSON": (with_header(lambda _: "{{"), "header: no JSON"),
+    "twice": (with_header(twice), "lm_head.weight: named twice; right is once"),
+    "type": (edited(NORM, dtype="F7"), "model.norm.weight.dtype: 'F7'"),
+    "shape": (edited(NORM, shape=[-1]), "model.norm.weight.shape"),
+    "offsets": (edited(NORM, data_offsets=[0, 4]), "model.norm.weight.data_offsets: [0, 4]; right is 512 bytes"),
+    "overlap": (edited(NORM, data_offsets=[0, 512]), "without a gap"),
+}
+
+
+@pytest.mark.parametrize(("damage", "said"), BAD_FILES.values(), ids=BAD_FILES.keys())
+def test_a_damaged_file_is_refused_by_file_and_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], said: str
+) -> None:
+    write_repository(tmp_path / "small", LLAMA, llama())
+    damage(tmp_path / "small" / "model.safetensors")
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("model.safetensors: ")
+    assert said in error
+    assert not list(tmp_path.glob("*.json"))
+
+
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "fewer layers": ({"num_hidden_layers": 1}, "num_hidden_layers + num_nextn_predict_layers: 1; right is 2"),
+    "more layers": ({"num_hidden_layers": 3}, "num_hidden_layers: 3; right is fewer: no file has a tensor of layer 2"),
+    "width": ({"hidden_size": 128, "head_dim": 32}, "hidden_size: 128; right is 256"),
+    "vocabulary": ({"vocab_size": 1000}, "vocab_size: 1000; right is 1024"),
+    "key heads": ({"num_key_value_heads": 4}, "num_key_value_heads × head_dim: 128; right is 64"),
+    "feed-forward": ({"intermediate_size": 500}, "intermediate_size: 500; right is 512"),
+    "architecture": ({"model_type": "mamba"}, "model_type: mamba; right is one of "),
+    "quantization": ({"quantization_config": {"quant_method": "x"}}, "quantization_config: quant_method 'x'"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_a_config_that_contradicts_the_files_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    write_repository(tmp_path / "small", LLAMA | change, llama())
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("config.json: ")
+    assert said in error
+
+
+def test_a_number_that_config_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_repository(tmp_path / "small", {k: v for k, v in LLAMA.items() if k != "vocab_size"}, llama())
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    assert "config.json: numbers: vocab_size missing" in capsys.readouterr().err
+
+
+def test_a_tensor_in_two_files_or_in_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_repository(tmp_path / "small", LLAMA, llama())
+    index = tmp_path / "small" / "model.safetensors.index.json"
+    placed = dict.fromkeys(llama(), "model.safetensors")
+    index.write_text(json.dumps({"weight_map": placed | {"model.extra.weight": "model.safetensors"}}))
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    assert "weight_map.model.extra.weight: model.safetensors; right is another file" in capsys.readouterr().err
+
+
+def test_a_tensor_that_the_architecture_does_not_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = {"model.layers.0.self_attn.sinks": ("BF16", (8,))}
+    write_repository(tmp_path / "small", LLAMA, llama() | strange)
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    assert "model.layers.0.self_attn.sinks: a tensor that vLLM's model does not have" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "small").mkdir()
+    write(tmp_path / "small" / "model.safetensors", llama())
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    assert "config.json: is not there" in capsys.readouterr().err
