@@ -7,7 +7,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.endpoint.haproxy import PORT, haproxy_configuration
+from components.endpoint.haproxy import BOUNDED_BODY, PORT, haproxy_configuration
 from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.proxy_pod import CONFIGURATION, mount_keys, proxy_pod
 from components.shared.content import digest
@@ -58,11 +58,16 @@ class Endpoint(pulumi.ComponentResource):
             opts=child,
         )
         guarded = args.api_key is not None
-        configuration = engine.metadata["name"].apply(lambda host: haproxy_configuration(host, guarded=guarded))
+        files = engine.metadata["name"].apply(
+            lambda host: {
+                CONFIGURATION: haproxy_configuration(host, guarded=guarded),
+                BOUNDED_BODY.name: BOUNDED_BODY.read_text(encoding="utf-8"),
+            }
+        )
         config_map = k8s.core.v1.ConfigMap(
             f"{name}-endpoint",
-            metadata=metadata(configuration.apply(lambda text: f"{name}-endpoint-{digest(text)}"), COMPONENT),
-            data={CONFIGURATION: configuration},
+            metadata=metadata(files.apply(lambda data: f"{name}-endpoint-{digest(data)}"), COMPONENT),
+            data=files,
             immutable=True,
             opts=child,
         )

@@ -5,12 +5,13 @@ Source of the directives: HAProxy 2.6, configuration.txt.
 """
 
 import json
+from pathlib import Path
 
 from components.endpoint.key_map import KEY_MAP
 from components.ray_cluster.ray_cluster import PORT
 
 PROBE_PORT = 8404
-"""Where the kubelet asks whether a proxy runs. It is no part of the Service."""
+"""Where the kubelet asks whether a proxy runs, and a Prometheus for its metrics. It is no part of the Service."""
 
 MOST_FILES = 21_000
 """Open at a time: for 10,000 connections of clients, or for fewer where the node allows a pod fewer files."""
@@ -31,12 +32,15 @@ a moment after it. Nothing of the request has been sent until then."""
 LONGEST_SILENCE = "1h"
 """How long neither side may send a byte. An answer that is no stream comes all at once, at its end."""
 
-KEYS_FOLDER = "/keys"
+CONFIGURATION_FOLDER, KEYS_FOLDER = "/configuration", "/keys"
+
+BOUNDED_BODY = Path(__file__).with_name("bounded_body.lua")
+"""The filter that bounds bodies whose length is not said."""
 
 RETRY_AFTER = "hdr Retry-After 5"
 
 ERRORS = (
-    (400, "The request is not well-formed HTTP."),
+    (400, f"The request is not well-formed HTTP, or its body has more than {MOST_BODY_BYTES} bytes."),
     (408, "The request did not arrive in time."),
     (500, "The proxy failed."),
     (502, "The model's server broke off."),
@@ -49,16 +53,27 @@ ERRORS = (
 def haproxy_configuration(engine: str, *, guarded: bool) -> str:
     """Return haproxy.cfg of a proxy before `engine`, the Service of vLLM; `guarded` by the keys of key_map.py.
 
-    HAProxy reads LISTEN from its environment: every address of the pod, `0.0.0.0` or `::`. If it is guarded it also
-    reads INNER_KEY, which vLLM wants.
+    HAProxy reads its environment: LISTEN, every address of the pod (`0.0.0.0` or `::`); FAMILY, `ipv4` or `ipv6`;
+    DOMAIN, what follows the name of a Service of the namespace; and, if it is guarded, INNER_KEY, which vLLM wants.
     """
-    return "\n\n".join((_GLOBAL, _defaults(), _probe(), _door(_GUARD if guarded else ""), _engine(engine))) + "\n"
+    parts = (_GLOBAL, _defaults(), _RESOLVERS, _probe(), _door(_GUARD if guarded else ""), _engine(engine))
+    return "\n\n".join(parts) + "\n"
 
 
 _GLOBAL = f"""global
     log stdout format raw daemon notice
     fd-hard-limit {MOST_FILES}
-    nbthread 2"""
+    nbthread 2
+    lua-load-per-thread {CONFIGURATION_FOLDER}/{BOUNDED_BODY.name}"""
+
+_RESOLVERS = """resolvers cluster
+    parse-resolv-conf
+    hold valid 10s
+    hold nx 24d
+    hold refused 24d
+    hold timeout 24d
+    hold other 24d"""
+"""A new address holds at once. The last one stays as long as there is no other: DNS that fails cuts nobody."""
 
 
 def _defaults() -> str:
@@ -80,13 +95,17 @@ def _defaults() -> str:
 def _probe() -> str:
     return f"""frontend probe
     bind "${{LISTEN}}:{PROBE_PORT}"
-    monitor-uri /ready"""
+    no log
+    monitor-uri /ready
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    http-request return status 404"""
 
 
 def _door(guard: str) -> str:
     return f"""frontend door
     bind "${{LISTEN}}:{PORT}"
     no log
+    filter lua.bounded-body {MOST_BODY_BYTES}
     acl plain url_beg /
     acl generates path -m str /v1/chat/completions /v1/completions /v1/responses
     acl lists path -m str /v1/models
@@ -98,10 +117,7 @@ plain health
 hdr Access-Control-Allow-Headers "%[req.fhdr(access-control-request-headers)]" if METH_OPTIONS
     http-request return {_refusal(405, "This path takes another method.")} unless generates METH_POST or \
 lists reads or health reads
-{guard}    acl chunked req.hdr(transfer-encoding) -m found
-    http-request return {_refusal(411, "Send the body with its Content-Length.")} if chunked or \
-generates !{{ req.hdr(content-length) -m found }}
-    http-request return {_refusal(413, f"The body has more than {MOST_BODY_BYTES} bytes.")} if \
+{guard}    http-request return {_refusal(413, f"The body has more than {MOST_BODY_BYTES} bytes.")} if \
 {{ req.body_size gt {MOST_BODY_BYTES} }}
     http-request return {_refusal(503, "Too many requests wait for the model.")} if {{ queue(engine) ge {MOST_QUEUED} }}
     http-request del-header Upgrade
@@ -111,7 +127,8 @@ generates !{{ req.hdr(content-length) -m found }}
 def _engine(engine: str) -> str:
     return f"""backend engine
     retries {CONNECTS}
-    server vllm {engine}:{PORT} maxconn {MOST_IN_FLIGHT}"""
+    server vllm "{engine}${{DOMAIN}}:{PORT}" maxconn {MOST_IN_FLIGHT} resolvers cluster resolve-prefer "${{FAMILY}}" \
+init-addr libc,none"""
 
 
 def _refusal(status: int, text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.endpoint.haproxy import KEYS_FOLDER, PORT, PROBE_PORT
+from components.endpoint.haproxy import CONFIGURATION_FOLDER, KEYS_FOLDER, PORT, PROBE_PORT
 from components.endpoint.key_map import INNER_KEY, KEY_MAP
 from components.shared.pods import (
     SEALED_CONTAINER_SECURITY,
@@ -20,10 +20,12 @@ from planning.settings.sections import Image, Scheduling
 CONFIGURATION = "haproxy.cfg"
 
 START = (
-    'case "$POD_IP" in *:*) LISTEN=:: ;; *) LISTEN=0.0.0.0 ;; esac; export LISTEN; '
-    f"exec haproxy -db -f /configuration/{CONFIGURATION}"
+    'case "$POD_IP" in *:*) export LISTEN=:: FAMILY=ipv6 ;; *) export LISTEN=0.0.0.0 FAMILY=ipv4 ;; esac; '
+    "export DOMAIN=$(sed -n 's/^search[[:space:]]*\\([^[:space:]]*\\).*/.\\1/p' /etc/resolv.conf); "
+    f"exec haproxy -db -f {CONFIGURATION_FOLDER}/{CONFIGURATION}"
 )
-"""It listens on the family that the pod has: a node without IPv6 refuses the other one."""
+"""It listens on the family that the pod has: a node without IPv6 refuses the other one. HAProxy's own resolver, unlike
+the C library, does not search: a pod's first search domain is that of its namespace's Services."""
 
 END = "sleep 5; kill -USR1 1; while kill -0 1; do sleep 1; done"
 """By then no new client is sent to the pod. At SIGUSR1 HAProxy takes no connections and ends with its last answer; at
@@ -69,7 +71,10 @@ def proxy_pod(
                 "image": proxy_image,
                 "command": ["sh", "-c", START],
                 "env": [field_variable("POD_IP", "status.podIP")],
-                "ports": [{"name": "http", "containerPort": PORT}],
+                "ports": [
+                    {"name": "http", "containerPort": PORT},
+                    {"name": "metrics", "containerPort": PROBE_PORT},
+                ],
                 "readinessProbe": {
                     "httpGet": {"path": "/ready", "port": PROBE_PORT},
                     "initialDelaySeconds": SETTLED_SECONDS,
@@ -79,7 +84,7 @@ def proxy_pod(
                 "resources": RESOURCES,
                 "securityContext": SEALED_CONTAINER_SECURITY,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
-                "volumeMounts": [{"name": "configuration", "mountPath": "/configuration", "readOnly": True}],
+                "volumeMounts": [{"name": "configuration", "mountPath": CONFIGURATION_FOLDER, "readOnly": True}],
             }
         ],
         "volumes": [{"name": "configuration", "configMap": {"name": config_map}}],

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from components.endpoint.haproxy import KEYS_FOLDER, haproxy_configuration
+from components.endpoint.haproxy import BOUNDED_BODY, CONFIGURATION_FOLDER, KEYS_FOLDER, haproxy_configuration
 from components.endpoint.key_map import KEY_MAP, key_map
 
 CHUNKS = 5
@@ -36,6 +37,7 @@ class Door:
     """A proxy that runs, and the engine behind it."""
 
     port: int
+    probe_port: int
     engine: Engine
     process: "subprocess.Popen[bytes]"
 
@@ -72,7 +74,7 @@ def running_engine() -> Generator[Engine]:
         do_POST = do_PUT = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = do_GET  # noqa: N815
 
         def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = self._body()
             engine.reached.append((self.command, self.path, list(self.headers.items()), body))
             self.send_response(200)
             if b"stream" in body:
@@ -88,6 +90,16 @@ def running_engine() -> Generator[Engine]:
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"{}")
+
+        def _body(self) -> bytes:
+            if "transfer-encoding" not in self.headers:
+                return self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = b""
+            while size := int(self.rfile.readline() or b"0", 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name in the library
             pass
@@ -109,19 +121,32 @@ def running_engine() -> Generator[Engine]:
 
 
 @contextmanager
-def running_door(folder: Path, engine: Engine, keys: Mapping[str, str] | None = None) -> Generator[Door]:
-    """Run HAProxy until the context ends; with keys by name, the first is what the engine wants."""
-    port, probe = _free_port(), _free_port()
-    text = haproxy_configuration("127.0.0.1", guarded=keys is not None)
-    for was, is_now in (
-        (":8404", f":{probe}"),
-        ("}:8000", f"}}:{port}"),
-        ("127.0.0.1:8000", f"127.0.0.1:{engine.port}"),
-    ):
+def running_door(
+    folder: Path,
+    engine: Engine,
+    keys: Mapping[str, str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    changed: Mapping[str, str] | None = None,
+) -> Generator[Door]:
+    """Run HAProxy until the context ends; with keys by name, the first is what the engine wants.
+
+    `host` is the engine's name, and `changed` what stands in the configuration for what.
+    """
+    port, probe = free_port(), free_port()
+    text = haproxy_configuration(host, guarded=keys is not None)
+    places = {
+        ":8404": f":{probe}",
+        "LISTEN}:8000": f"LISTEN}}:{port}",
+        "DOMAIN}:8000": f"DOMAIN}}:{engine.port}",
+        f"{CONFIGURATION_FOLDER}/": f"{folder}/",
+    }
+    for was, is_now in {**places, **(changed or {})}.items():
         assert was in text
         text = text.replace(was, is_now)
     (folder / "haproxy.cfg").write_text(text.replace(f"{KEYS_FOLDER}/", f"{folder}/"))
-    environment = os.environ | {"LISTEN": "127.0.0.1"}
+    shutil.copy(BOUNDED_BODY, folder)
+    environment = os.environ | {"LISTEN": "127.0.0.1", "FAMILY": "ipv4", "DOMAIN": ""}
     if keys:
         environment["INNER_KEY"] = next(iter(keys.values()))
         (folder / KEY_MAP).write_text(key_map(keys))
@@ -131,7 +156,7 @@ def running_door(folder: Path, engine: Engine, keys: Mapping[str, str] | None = 
         )
     try:
         _wait_for(port, process, folder / "log")
-        yield Door(port, engine, process)
+        yield Door(port, probe, engine, process)
     finally:
         process.kill()
         process.wait()
@@ -150,7 +175,7 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

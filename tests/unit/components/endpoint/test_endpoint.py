@@ -1,12 +1,15 @@
 """The door as the program asks for it, and the stack without it as it was."""
 
 import json
+import subprocess
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+from components.endpoint.proxy_pod import START
 from tests.unit.components.registrations import Program, run, stack_file
 from tests.unit.components.test_network_policies import policy
 
@@ -63,7 +66,7 @@ def test_clients_are_sent_to_the_proxies_and_the_proxies_to_the_head() -> None:
         for item in program.kubernetes()
         if item.name == "deepseek-endpoint" and "data" in item.inputs
     ]
-    assert f"server vllm {engine.inputs['metadata']['name']}:8000 " in configuration
+    assert f'server vllm "{engine.inputs["metadata"]["name"]}${{DOMAIN}}:8000" ' in configuration
 
 
 def test_the_service_is_pointed_at_the_proxies_when_they_are_ready() -> None:
@@ -94,6 +97,24 @@ def test_a_proxy_is_sealed_and_finishes_its_answers() -> None:
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert "kill -USR1 1" in container["lifecycle"]["preStop"]["exec"]["command"][-1]
     assert pod["terminationGracePeriodSeconds"] > 3600
+
+
+@pytest.mark.parametrize(
+    ("address", "resolv_conf", "told"),
+    [
+        ("10.0.0.1", "search models.svc.example.com svc.example.com\n", "0.0.0.0 ipv4 .models.svc.example.com"),
+        ("fd00::1", "nameserver fd00::a\nsearch\tmodels.svc.cluster.local\n", ":: ipv6 .models.svc.cluster.local"),
+        ("10.0.0.1", "nameserver 10.0.0.10\n", "0.0.0.0 ipv4 "),
+    ],
+)
+def test_a_proxy_starts_with_what_its_pod_knows(address: str, resolv_conf: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text(resolv_conf)
+    (tmp_path / "haproxy").write_text('#!/bin/sh\necho "$LISTEN $FAMILY $DOMAIN"\n')
+    (tmp_path / "haproxy").chmod(0o755)
+    start = START.replace("/etc/resolv.conf", str(tmp_path / "resolv.conf"))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "POD_IP": address}
+    done = subprocess.run(["sh", "-c", start], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{told}\n"
 
 
 def test_a_drained_node_leaves_one_proxy_of_two() -> None:

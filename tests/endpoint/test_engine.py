@@ -1,0 +1,78 @@
+"""The model behind the door: it is found anew when its address changes, and more than it takes waits or is refused."""
+
+import json
+import socket
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.endpoint.dns_server import running_name_server
+from tests.endpoint.door import CHUNKS, Door, running_door, running_engine, status_of
+from tests.endpoint.test_paths import request
+
+STREAM = b'{"stream": true}'
+ASK = request("POST", "/v1/completions", f"Content-Length: {len(STREAM)}\r\n", STREAM)
+RESOLVED_WITHIN_SECONDS = 15
+NOBODYS = "127.0.0.9"
+
+
+def test_the_models_address_is_asked_for_again_and_again(tmp_path: Path) -> None:
+    with running_engine() as engine, running_name_server() as names:
+        changed = {"parse-resolv-conf": f"nameserver stub 127.0.0.1:{names.port}", "hold valid 10s": "hold valid 1s"}
+        with running_door(tmp_path, engine, host="engine.invalid", changed=changed) as door:
+            assert status_of(door.send(request("GET", "/health"))) == 503, "the name is not known at its start"
+            names.address = "127.0.0.1"
+            assert answers_become(door, 200)
+            names.address = NOBODYS
+            assert answers_become(door, 503)
+            names.address = "127.0.0.1"
+            assert answers_become(door, 200)
+            names.address = ""
+            time.sleep(3)
+            assert status_of(door.send(request("GET", "/health"))) == 200, "without DNS it stays where it was"
+
+
+def answers_become(door: Door, status: int) -> bool:
+    deadline = time.monotonic() + RESOLVED_WITHIN_SECONDS
+    while status_of(door.send(request("GET", "/health"), seconds=10)) != status:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def test_what_the_model_does_not_take_waits_and_the_rest_is_told_to_come_again(tmp_path: Path) -> None:
+    changed = {"maxconn 1024": "maxconn 4", "queue(engine) ge 512": "queue(engine) ge 3"}
+    with running_engine() as engine, running_door(tmp_path, engine, changed=changed) as door:
+        clients = [socket.create_connection(("127.0.0.1", door.port), timeout=20) for _ in range(7)]
+        for client in clients:
+            client.sendall(ASK)
+            time.sleep(0.05)
+        refused = [door.send(ASK) for _ in range(20)]
+        assert {status_of(response) for response in refused} == {503}
+        assert all(b"retry-after: 5" in response.lower() for response in refused)
+        assert json.loads(refused[0].partition(b"\r\n\r\n")[2])["error"]["type"] == "server_error"
+        assert len(engine.reached) == 4
+        engine.next_chunk.release(CHUNKS * len(clients))
+        with ThreadPoolExecutor(len(clients)) as pool:
+            answers = list(pool.map(all_of, clients))
+        assert all(f"data: {CHUNKS - 1}".encode() in answer for answer in answers)
+        assert len(engine.reached) == 7
+
+
+def all_of(client: socket.socket) -> bytes:
+    received = b""
+    with client:
+        while data := client.recv(65536):
+            received += data
+    return received
+
+
+def test_a_proxy_tells_its_metrics_where_no_client_comes(tmp_path: Path) -> None:
+    with running_engine() as engine, running_door(tmp_path, engine) as door:
+        door.send(request("GET", "/health"))
+        with urllib.request.urlopen(f"http://127.0.0.1:{door.probe_port}/metrics", timeout=5) as response:
+            text = response.read().decode()
+        assert 'haproxy_frontend_http_responses_total{proxy="door",code="2xx"} 1' in text
+        assert status_of(door.send(request("GET", "/metrics"))) == 404
