@@ -13,7 +13,7 @@ LEAST_FOR_BF16 = 8.0
 """The least on which vLLM takes bfloat16 (`check_if_supports_dtype` in `platforms/cuda.py`)."""
 LEAST_FOR_CUDA_13 = 7.5
 """The least that CUDA 13 builds code for; the lock's torch is such a build."""
-MOST_MULTIPROCESSORS = 148
+MOST_MULTIPROCESSORS = 188
 """Of any GPU of the table. The plan counts more memory for more of them, so an unknown GPU is not planned too full."""
 
 
@@ -52,9 +52,21 @@ H20 = Rates(4000, 148, 296, 450)
 """NVIDIA HGX H20, as its sellers list it."""
 H200 = Rates(4800, 989, 1979, 450)
 """NVIDIA H200 data sheet."""
+L4 = Rates(300, 121, 242, PCIE_4)
+"""NVIDIA L4 data sheet, half of the figures with sparsity."""
+H200_NVL = Rates(4800, 835, 1671, 450)
+"""NVIDIA H200 NVL data sheet, half of the figures with sparsity; NVLink of 900 GB/s for bridges of 2 or 4."""
+H20_3E = Rates(4800, 148, 296, 450)
+"""An H20 with the memory of an H200."""
 B200 = Rates(8000, 2250, 4500, 900)
 GB200 = Rates(8000, 2500, 5000, 900)
 """NVIDIA DGX B200 and GB200 NVL72 data sheets, half of the figures with sparsity; NVLink 1,800 GB/s."""
+
+B300 = Rates(8000, 2250, 4500, 900)
+GB300 = Rates(8000, 2500, 5000, 900)
+"""NVIDIA HGX B300 and GB300 NVL72 data sheets, half of the figures with sparsity; NVLink 1,800 GB/s."""
+RTX_PRO_6000 = Rates(1597, 500, 1000, PCIE_5)
+"""NVIDIA RTX PRO 6000 Blackwell Server Edition data sheet, half of the figures with sparsity."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,8 @@ class Gpu:
     usual_per_node: int = 8
     memory_measured: bool = False
     """Measured on the card. Otherwise taken from out-of-memory messages that people posted, the lowest where they
-    differ by driver."""
+    differ by driver. H20-3e and H200 NVL have as many MiB as an H200 (143,771, by nvidia-smi): theirs is the lowest of
+    such GPUs."""
     rates: Rates | None = None
     """None where they are not known."""
 
@@ -104,15 +117,21 @@ TABLE = {
         Gpu("NVIDIA-A100-SXM4-80GB", 79.15, 8.0, 108, 8, rates=A100_80),
         Gpu("NVIDIA-A100-80GB-PCIe", 79.15, 8.0, 108, 1, rates=A100_80_PCIE),
         Gpu("NVIDIA-A800-SXM4-80GB", 79.15, 8.0, 108, 8, rates=A800),
+        Gpu("NVIDIA-L4", 22.03, 8.9, 58, 1, rates=L4),
         Gpu("NVIDIA-L40S", 44.39, 8.9, 142, 1, rates=L40S),
         Gpu("NVIDIA-H100-80GB-HBM3", 79.1787, 9.0, 132, 8, memory_measured=True, rates=H100),
         Gpu("NVIDIA-H100-PCIe", 79.10, 9.0, 114, 1, rates=H100_PCIE),
         Gpu("NVIDIA-H100-NVL", 93.10, 9.0, 132, 2, rates=H100_NVL),
         Gpu("NVIDIA-H800", 79.10, 9.0, 132, 8, rates=H800),
         Gpu("NVIDIA-H20", 95.00, 9.0, 78, 8, rates=H20),
+        Gpu("NVIDIA-H20-3e", 139.72, 9.0, 78, 8, rates=H20_3E),
+        Gpu("NVIDIA-H200-NVL", 139.72, 9.0, 132, 4, rates=H200_NVL),
         Gpu("NVIDIA-H200", 139.80, 9.0, 132, 8, memory_measured=True, rates=H200),
         Gpu("NVIDIA-B200", 178.35, 10.0, 148, 8, rates=B200),
         Gpu("NVIDIA-GB200", 184.00, 10.0, 148, 72, usual_per_node=4, rates=GB200),
+        Gpu("NVIDIA-B300-SXM6-AC", 267.69, 10.3, 148, 8, rates=B300),
+        Gpu("NVIDIA-GB300", 276.50, 10.3, 152, 72, usual_per_node=4, rates=GB300),
+        Gpu("NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition", 94.97, 12.0, 188, 1, rates=RTX_PRO_6000),
     )
 }
 

@@ -189,11 +189,11 @@ def batch_defaults(gpu: Gpu) -> tuple[int, int]:
 
 
 def _decode_splits(gpu: Gpu, max_model_len: int) -> int:
-    """How many partial sums the decode kernel keeps: FlashAttention's number on Hopper (and, assumed, above).
+    """How many partial sums the decode kernel keeps: FlashAttention's number on Hopper (and, assumed, on 10.x).
 
-    Below, Triton's kernel takes a power of two by the longest request, up to two a multiprocessor.
+    Elsewhere, Triton's kernel takes a power of two by the longest request, up to two a multiprocessor.
     """
-    if gpu.compute_capability >= 9.0:
+    if int(gpu.compute_capability) in (9, 10):
         return FLASH_ATTENTION_SPLITS
     wanted = max(1, max_model_len // SPLIT_TOKENS)
     return min(1 << (wanted - 1).bit_length(), 2 * gpu.multiprocessors)

@@ -136,3 +136,20 @@ def test_memory_that_does_not_hold_the_shared_memory_is_refused(
     assert problem.key == key
     assert suggested in problem.suggestion
     assert plan(hardware={"memory": "64Gi", "sharedMemory": "64Gi"}).fits
+
+
+@pytest.mark.parametrize(
+    ("product", "memory", "capability"),
+    [
+        ("NVIDIA-L4", 22.03, 8.9),
+        ("NVIDIA-H20-3e", 139.72, 9.0),
+        ("NVIDIA-H200-NVL", 139.72, 9.0),
+        ("NVIDIA-B300-SXM6-AC", 267.69, 10.3),
+        ("NVIDIA-GB300", 276.5, 10.3),
+        ("NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition", 94.97, 12.0),
+    ],
+)
+def test_newer_gpus_are_known(product: str, memory: float, capability: float) -> None:
+    found = TABLE[product]
+    assert (found.memory_gib, found.compute_capability) == (memory, capability)
+    assert compute_capability_of(product) == capability, "a partitioned one is known by its name"
