@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -12,6 +12,7 @@ from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT
 from components.shared.content import digest
 from components.shared.labels import FOR_NAMESPACE, metadata, selector
 from components.shared.pods import Manifest
+from components.stack_config import StackConfig
 from planning.egress import build_peers, download_peers
 from planning.settings.sections import Image, Model, Network
 from planning.settings.sections.network import EVERYWHERE, Peer
@@ -56,6 +57,19 @@ class NetworkPoliciesArgs:
     benchmark: bool = False
     proxy: bool = False
     """Whether there are such pods."""
+
+    @classmethod
+    def of(cls, config: StackConfig) -> Self:
+        """Return the arguments for the pods that a stack has."""
+        settings = config.settings
+        return cls(
+            network=settings.network,
+            model=settings.model,
+            image=settings.image,
+            namespace=config.namespace,
+            benchmark=settings.benchmark.enabled,
+            proxy=settings.endpoint.proxy,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,17 @@
 """What the benchmark takes."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.api_key import ApiKey
+from components.benchmark.prediction import predicted_tokens_per_second
+from components.model_store.model_store import ModelStore
 from components.shared.pods import PodImage
+from components.stack_config import StackConfig
+from components.vllm_server.vllm_server import VllmServer
 from planning.settings.sections import Benchmark, Hardware, Scheduling, Storage
 
 
@@ -34,3 +40,27 @@ class BenchmarkArgs:
     namespace: str
     kubeconfig: str | None
     context: str | None
+
+    @classmethod
+    def of(
+        cls, config: StackConfig, image: PodImage, store: ModelStore, server: VllmServer, api_key: ApiKey | None
+    ) -> Self:
+        """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask."""
+        settings = config.settings
+        return cls(
+            image=image,
+            claim_name=store.claim_name,
+            model_path=store.model_path,
+            model_folder=store.model_folder,
+            endpoint=server.endpoint,
+            gate=server.gate,
+            api_key_secret=api_key.secret_name if api_key else None,
+            benchmark=settings.benchmark,
+            hardware=settings.hardware,
+            scheduling=settings.scheduling,
+            storage=settings.storage,
+            predicted=predicted_tokens_per_second(settings),
+            namespace=config.namespace,
+            kubeconfig=config.kubeconfig,
+            context=config.context,
+        )

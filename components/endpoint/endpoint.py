@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.api_key import ApiKey
 from components.endpoint.haproxy import BOUNDED_BODY, PORT, haproxy_configuration
 from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.proxy_pod import CONFIGURATION, mount_keys, proxy_pod
 from components.shared.content import digest
 from components.shared.labels import labels, metadata, selector
 from components.shared.pods import Manifest
+from components.stack_config import StackConfig
 from planning.settings.sections import StackSettings
 from planning.settings.sections.endpoint import PROXY
 
@@ -31,6 +33,16 @@ class EndpointArgs:
 
     api_keys: pulumi.Input[Mapping[str, str]]
     """What clients may present beside it, by name."""
+
+    @classmethod
+    def of(cls, config: StackConfig, cluster_name: pulumi.Input[str], api_key: ApiKey | None) -> Self:
+        """Return the arguments for a stack; `api_key` is None when anybody may ask."""
+        return cls(
+            cluster_name=cluster_name,
+            settings=config.settings,
+            api_key=api_key.value if api_key else None,
+            api_keys=config.api_keys,
+        )
 
 
 class Endpoint(pulumi.ComponentResource):

@@ -1,8 +1,10 @@
 """What ImageBuild takes."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from components.image.recipes import Recipe
+from components.stack_config import StackConfig
 from planning.settings.sections import Image, Network, Scheduling
 
 
@@ -19,3 +21,17 @@ class ImageBuildArgs:
 
     kubeconfig: str | None
     context: str | None
+
+    @classmethod
+    def of(cls, config: StackConfig, recipe: Recipe) -> Self:
+        """Return the arguments for one image of a stack."""
+        settings = config.settings
+        return cls(
+            recipe=recipe,
+            image=settings.image,
+            scheduling=settings.scheduling,
+            network=settings.network,
+            namespace=config.namespace,
+            kubeconfig=config.kubeconfig,
+            context=config.context,
+        )

@@ -1,6 +1,7 @@
 """ModelStore: the claim that holds the weights, and the Job that puts them there, verified."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -21,6 +22,7 @@ from components.shared.pods import (
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from components.shared.site_network import use_site_network
+from components.stack_config import StackConfig
 from planning.folders import cache_folder, model_folder
 from planning.settings.sections import Hardware, Model, Network, Scheduling, Storage
 
@@ -45,6 +47,20 @@ class ModelStoreArgs:
     network: Network
     token: pulumi.Input[str] | None = None
     """Token of a private repository."""
+
+    @classmethod
+    def of(cls, config: StackConfig, image: PodImage) -> Self:
+        """Return the arguments for the model of a stack; `image` is the fetch image."""
+        settings = config.settings
+        return cls(
+            image=image,
+            model=settings.model,
+            storage=settings.storage,
+            hardware=settings.hardware,
+            scheduling=settings.scheduling,
+            network=settings.network,
+            token=config.model_token,
+        )
 
 
 class ModelStore(pulumi.ComponentResource):

@@ -1,13 +1,16 @@
 """RevisionCleanup: the Job that removes the revisions of the model that nothing serves any more."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 
+from components.model_store.model_store import ModelStore
 from components.shared.jobs import JobArgs, job
 from components.shared.placement import beside_the_volume
 from components.shared.pods import Manifest, PodImage, environment, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
+from components.stack_config import StackConfig
 from planning.settings.sections import Scheduling, Storage
 
 MODEL = "/model"
@@ -28,6 +31,18 @@ class RevisionCleanupArgs:
 
     endpoint: pulumi.Input[str]
     """Where the configured revision has answered: by then nothing serves another one."""
+
+    @classmethod
+    def of(cls, config: StackConfig, image: PodImage, store: ModelStore, endpoint: pulumi.Input[str]) -> Self:
+        """Return the arguments for the model of a stack; `image` is the fetch image."""
+        return cls(
+            image=image,
+            storage=config.settings.storage,
+            scheduling=config.settings.scheduling,
+            claim_name=store.claim_name,
+            model_folder=store.model_folder,
+            endpoint=endpoint,
+        )
 
 
 class RevisionCleanup(pulumi.ComponentResource):

@@ -1,10 +1,14 @@
 """What the RayCluster takes."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 
+from components.api_key import ApiKey
+from components.model_store.model_store import ModelStore
 from components.shared.pods import PodImage
+from components.stack_config import StackConfig
 from planning.settings.sections import Hardware, Network, Pods, Scheduling
 
 
@@ -28,3 +32,20 @@ class RayClusterArgs:
     scheduling: Scheduling
     network: Network
     pods: Pods
+
+    @classmethod
+    def of(cls, config: StackConfig, image: PodImage, store: ModelStore, api_key: ApiKey | None) -> Self:
+        """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask."""
+        settings = config.settings
+        return cls(
+            image=image,
+            claim_name=store.claim_name,
+            model_path=store.model_path,
+            model_folder=store.model_folder,
+            cache_folder=store.cache_folder,
+            api_key_secret=api_key.secret_name if api_key else None,
+            hardware=settings.hardware,
+            scheduling=settings.scheduling,
+            network=settings.network,
+            pods=settings.pods,
+        )

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 
+from components.api_key import ApiKey
+from components.endpoint.endpoint import Endpoint
+from components.model_store.model_store import ModelStore
 from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.pods import PodImage
+from components.stack_config import StackConfig
 from planning.plan import Plan
 from planning.settings.sections import Hardware, Model, Scheduling, Serving
 
@@ -29,3 +34,31 @@ class VllmServerArgs:
     plan: Plan
     proxies: Mapping[str, str] | None
     """The labels of the pods that clients are sent to; None where they are sent to the head."""
+
+    @classmethod
+    def of(  # noqa: PLR0913  it takes from most of the components before it
+        cls,
+        config: StackConfig,
+        plan: Plan,
+        *,
+        image: PodImage,
+        store: ModelStore,
+        cluster: RayCluster,
+        endpoint: Endpoint | None,
+        api_key: ApiKey | None,
+    ) -> Self:
+        """Return the arguments for a stack. `image` is the fetch image; `api_key` is None when anybody may ask."""
+        settings = config.settings
+        return cls(
+            image=image,
+            namespace=config.namespace,
+            cluster=cluster,
+            model_path=store.model_path,
+            api_key_secret=api_key.secret_name if api_key else None,
+            model=settings.model,
+            hardware=settings.hardware,
+            scheduling=settings.scheduling,
+            serving=settings.serving,
+            plan=plan,
+            proxies=endpoint.selector if endpoint else None,
+        )

@@ -11,14 +11,5 @@ from components.stack_config import cluster_provider, read_stack_config
 def fetch_image_build() -> ImageBuild:
     """Build the fetch image of the current stack as `__main__` does."""
     config = read_stack_config()
-    settings = config.settings
-    args = ImageBuildArgs(
-        recipe=fetch_image(settings.image),
-        image=settings.image,
-        scheduling=settings.scheduling,
-        network=settings.network,
-        namespace=config.namespace,
-        kubeconfig=config.kubeconfig,
-        context=config.context,
-    )
+    args = ImageBuildArgs.of(config, fetch_image(config.settings.image))
     return ImageBuild("fetch", args, pulumi.ResourceOptions(provider=cluster_provider(config)))

@@ -41,28 +41,9 @@ def weights_program() -> None:
     config = read_stack_config()
     settings, opts = config.settings, pulumi.ResourceOptions(provider=cluster_provider(config))
     image = pod_image(fetch_image(settings.image), settings.image, settings.image.fetch_reference or "")
-    store = ModelStore(
-        "store",
-        ModelStoreArgs(
-            image=image,
-            model=settings.model,
-            storage=settings.storage,
-            hardware=settings.hardware,
-            scheduling=settings.scheduling,
-            network=settings.network,
-        ),
-        opts,
-    )
+    store = ModelStore("store", ModelStoreArgs.of(config, image), opts)
     if settings.storage.other_revisions == "remove":
-        cleanup = RevisionCleanupArgs(
-            image=image,
-            storage=settings.storage,
-            scheduling=settings.scheduling,
-            claim_name=store.claim_name,
-            model_folder=store.model_folder,
-            endpoint=ANSWERED_AT,
-        )
-        RevisionCleanup("revisions", cleanup, opts)
+        RevisionCleanup("revisions", RevisionCleanupArgs.of(config, image, store, ANSWERED_AT), opts)
 
 
 class Namespace:
