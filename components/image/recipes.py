@@ -7,6 +7,7 @@ from components.shared.versions import BUILDKIT, RAY
 from planning import builds
 from planning.settings.sections import Hardware, Image
 
+FETCH_LOCK = "requirements.txt"
 PYTHON = "library/python:3.11-bookworm"
 RAY_ON_CPUS = f"rayproject/ray:{RAY}-py311-cpu"
 RAY_ON_GPUS = f"rayproject/ray:{RAY}-py312-cu130"
@@ -45,6 +46,8 @@ def fetch_image(image: Image) -> Recipe:
     """Return what the small image of the download, of supervisor and gate is built from."""
     return Recipe(
         folder="fetch",
+        sources=(FETCH_LOCK,),
+        lock=FETCH_LOCK,
         base=image.fetch_base or f"{image.mirror}/{PYTHON}",
         rebuild=image.rebuild,
         finished=image.fetch_reference,

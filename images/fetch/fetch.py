@@ -20,6 +20,7 @@ from types import FrameType
 import connections
 import failure
 import inventory
+from download_metrics import METRICS
 from download_settings import DownloadSettings, from_environment
 from earlier import earlier_download, take_over
 from failure import Failed, Interrupted, MayPass, binary
@@ -27,6 +28,7 @@ from git_repository import GitRepository
 from inventory import INVENTORY, MARKER, Inventory, shares
 from lease import hold
 from links import check_links, leaving, links_on_disk
+from metrics import PORT, tell_metrics
 from object_store import ObjectStore
 from progress import reported, show, tell
 from repetition import TRANSIENT
@@ -53,6 +55,8 @@ def main() -> int:
     try:
         os.environ.update(connections.variables(os.environ))
         download = from_environment(os.environ)
+        if problem := tell_metrics(METRICS.readings, int(os.environ.get("METRICS_PORT", PORT))):
+            log.warning("Prometheus is told nothing: %s", problem)
         try:
             run(download)
         except Failed as reason:
@@ -172,16 +176,16 @@ def bring(download: DownloadSettings, files: Inventory) -> None:
     numbers = range(download.pods) if download.index == 0 else [download.index]
     mine = [file for number in numbers for file in divided[number]]
     total = sum(file.size for file in mine)
-    with (
-        closing(Verifier(store)) as verifier,
-        reported(download, total, lambda: store.received(mine), lambda: verifier.verified_bytes),
-    ):
-        transfer = Transfer(download, GitRepository(download), store, verifier)
-        for number in numbers:
-            with hold(download.state / f"share-{number}-of-{download.pods}.lease") as lease:
-                if number == download.index or not is_verified(download, files, number):
-                    transfer.bring(divided[number], lease)
-                    record(download, number).write_text(signature(download, files))
+    with closing(Verifier(store)) as verifier:
+        progress = (total, lambda: store.received(mine), lambda: verifier.verified_bytes)
+        METRICS.follow(*progress)
+        with reported(download, *progress):
+            transfer = Transfer(download, GitRepository(download), store, verifier)
+            for number in numbers:
+                with hold(download.state / f"share-{number}-of-{download.pods}.lease") as lease:
+                    if number == download.index or not is_verified(download, files, number):
+                        transfer.bring(divided[number], lease)
+                        record(download, number).write_text(signature(download, files))
 
 
 def is_verified(download: DownloadSettings, files: Inventory, number: int) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from download_metrics import METRICS
 from download_settings import DownloadSettings
 from failure import Failed, Interrupted, MayPass, binary
 from git_repository import GitRepository
@@ -58,6 +59,7 @@ class Patience:
                 f"Nothing new came for {limit:.0f} s, at last because of: {why}. The next run goes on from here."
             )
         tell(self.download, f"Interrupted ({why}): next attempt in {pause:.0f} s")
+        METRICS.interrupted(lasting=why.lasting)
         self._attempts += 1
         time.sleep(pause)
 

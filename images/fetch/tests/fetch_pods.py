@@ -88,6 +88,7 @@ class Volume:
             "MODEL_DIRECTORY": str(self.directory),
             "VOLUME": str(self.path),
             "PATIENCE_SECONDS": "10",
+            "METRICS_PORT": "0",
             "STALL_SECONDS": "1",
             **changes,
         }

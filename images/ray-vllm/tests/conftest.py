@@ -69,6 +69,7 @@ def environment(ray: StubRay, model: StubModel) -> dict[str, str]:
         "SUBMISSION_ID": "abc",
         "ENDPOINT": model.url + "/",
         "SERVED_MODEL": "/m x",
+        "METRICS_PORT": "0",
     }
 
 

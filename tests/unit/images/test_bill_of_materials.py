@@ -10,7 +10,9 @@ from tests.unit.images.test_serving_requirements import LOCKS, versions
 from tests.unit.images.test_tags import recipes
 
 
-@pytest.mark.parametrize(("lock", "variant"), [(LOCKS[0], "cpu"), (LOCKS[1], "cuda")])
+@pytest.mark.parametrize(
+    ("lock", "variant"), [(LOCKS[0], "cpu"), (LOCKS[1], "cuda"), ("../fetch/requirements.txt", "fetch")]
+)
 def test_every_package_of_the_lock_is_in_the_image_s_bill(lock: str, variant: str) -> None:
     recipe = recipes()[variant]
     bill = json.loads(context(recipe)[BILL])
@@ -24,7 +26,3 @@ def test_every_package_of_the_lock_is_in_the_image_s_bill(lock: str, variant: st
 def test_packages_have_addresses_by_which_scanners_know_them() -> None:
     bill = json.loads(bill_of_materials("image", "base", "# by a tool\nFoo_bar[x]==1.0+cpu \\\n    --hash=sha256:00\n"))
     assert [item["purl"] for item in bill["components"][1:]] == ["pkg:pypi/foo-bar@1.0%2Bcpu"]
-
-
-def test_an_image_without_a_lock_has_no_bill() -> None:
-    assert BILL not in context(recipes()["fetch"])

@@ -13,6 +13,7 @@ from planning.settings.sections import Hardware, Image
 IMAGES = content.IMAGES
 GOES_INTO = {
     "fetch/Dockerfile": {"fetch"},
+    "fetch/requirements.txt": {"fetch"},
     "ray-vllm/Dockerfile": {"cpu", "cuda"},
     "ray-vllm/cpu-platform/cpu_between_pods.py": {"cpu"},
     "ray-vllm/cpu-platform/cpu_on_ray.py": {"cpu"},

@@ -19,6 +19,7 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     hopeless     same, reason                                    with the third of the same failures and all after
     stopping     job, reason;  still_running  job, reason;  stop_unknown  reason
     stopped      reason;  left  reason                           after SIGTERM, the last line
+    no_metrics   reason                                          Prometheus is told nothing
     event_lost   reason                                          an Event on the Job could not be made
 """
 

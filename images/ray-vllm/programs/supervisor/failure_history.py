@@ -6,6 +6,8 @@ from dataclasses import dataclass
 FIRST_DELAY_SECONDS = 10
 MOST_DELAY_SECONDS = 300
 HOPELESS_REPETITIONS = 3
+KINDS: tuple[str, ...] = ("nodes", "submit", "exit", "stopped", "lost", "load", "empty", "refused", "hung")
+"""`Failed` says what each means."""
 
 
 class Failed(Exception):

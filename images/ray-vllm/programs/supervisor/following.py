@@ -62,6 +62,10 @@ class Following:
             self._watch.close()
             self._log.close()
 
+    def silent_for(self) -> float:
+        """Return for how many seconds questions have had no answer and nothing has shown life."""
+        return self._watch.silent_for()
+
     def _head_knows_job(self) -> bool:
         """Tell whether the head answers and the job runs; raise `Failed` when that has ended or the head is lost."""
         try:

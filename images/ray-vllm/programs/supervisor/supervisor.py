@@ -11,11 +11,11 @@ Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job w
 
 Environment: RAY_JOBS_ADDRESS, RAY_AUTH_TOKEN (optional), RAY_NODES, GPUS_PER_NODE, GPU_PRODUCT (empty on CPUs),
 VLLM_ARGUMENTS (a JSON list: what follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, API_KEY_FILE (optional),
-HANG_TIMEOUT_SECONDS (optional, 180), PLANNED_KV_CACHE_TOKENS (optional), SERVING_JOB (optional: the name of its
-Kubernetes Job, which its service account may get), POD_NAMESPACE (with SERVING_JOB). With SERVING_JOB it also makes
-an Event on that Job when vLLM has failed and when it serves. How long nodes may take to join and the model to load,
-the Job's annotations say at the beginning of each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS
-(1800, 7200) hold where they say nothing.
+HANG_TIMEOUT_SECONDS (optional, 180), METRICS_PORT (optional, 8001: where a Prometheus asks),
+PLANNED_KV_CACHE_TOKENS (optional), SERVING_JOB (optional: the name of its Kubernetes Job, which its service account
+may get), POD_NAMESPACE (with SERVING_JOB). With SERVING_JOB it also makes an Event on that Job when vLLM has failed and
+when it serves. How long nodes may take to join and the model to load, the Job's annotations say at the beginning of
+each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS (1800, 7200) hold where they say nothing.
 """
 
 import json
@@ -24,7 +24,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
@@ -35,11 +35,13 @@ from failure_history import HOPELESS_REPETITIONS, Failed, FailureHistory
 from following import SERVING_FILE, Following
 from joining import wait_for_nodes
 from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
+from metrics import PORT, tell_metrics
 from own_job import Bounds, bounds_now, will_start_another_pod
 from planned_nodes import PlannedNodes
 from ray_api import Job, RayApi
 from serving_events import FAILED, KV_CACHE_DIFFERS, SERVING, tell
 from supervisor_log import say
+from supervisor_metrics import SupervisorMetrics
 from vllm_job import VllmJobs
 
 HEAD_SECONDS = 15.0  # to reach the head in when vLLM is to be stopped
@@ -67,6 +69,8 @@ class Settings:
     planned_kv_cache_tokens: int
     """0 where there is no plan of it."""
 
+    metrics_port: int
+
     @staticmethod
     def read(env: Mapping[str, str]) -> "Settings":
         """Return the settings; raise KeyError for a variable that is not set, ValueError for one that is no number."""
@@ -84,6 +88,7 @@ class Settings:
             ),
             serving_job=env.get("SERVING_JOB", ""),
             planned_kv_cache_tokens=int(env.get("PLANNED_KV_CACHE_TOKENS", "0")),
+            metrics_port=int(env.get("METRICS_PORT", PORT)),
         )
 
 
@@ -94,11 +99,14 @@ class Supervisor:
         self._settings = settings
         self._bounds = settings.bounds
         self._failures = FailureHistory()
+        self.metrics = SupervisorMetrics()
 
     def run(self) -> NoReturn:
         """Serve, and after each failure serve again."""
         SERVING_FILE.unlink(missing_ok=True)
         say("started", submission=self._settings.jobs.prefix, command=self._settings.jobs.command)
+        if problem := tell_metrics(self.metrics.readings, self._settings.metrics_port):
+            say("no_metrics", reason=problem)
         while True:
             began = time.monotonic()
             try:
@@ -129,6 +137,7 @@ class Supervisor:
 
     def serve(self) -> NoReturn:
         """Make one attempt: raise `Failed` when it has ended."""
+        self.metrics.attempts += 1
         self._bounds = bounds_now(self._settings.serving_job, self._bounds)
         job = self._running()
         if job is None:
@@ -156,13 +165,15 @@ class Supervisor:
         log = LogFollower(settings.ray, job.submission_id, lines)
         following = Following(settings.ray, job, log, settings.model, settings.planned_nodes, self._bounds)
         try:
-            following.until_end(lambda: self._announce(job, log))
+            following.until_end(lambda: self._announce(job, log, following.silent_for))
         finally:
+            self.metrics.has_ended()
             if following.served:
                 self._failures.clear()
 
-    def _announce(self, job: Job, log: LogFollower) -> None:
+    def _announce(self, job: Job, log: LogFollower, silence: Callable[[], float]) -> None:
         """Tell that vLLM serves, and when its KV cache is not the planned one."""
+        self.metrics.begins_to_serve(silence)
         name, planned, served = (
             self._settings.serving_job,
             self._settings.planned_kv_cache_tokens,
@@ -175,6 +186,7 @@ class Supervisor:
 
     def _report(self, failure: Failed, lasted: float) -> None:
         """Say why an attempt failed, and wait before the next."""
+        self.metrics.failures[failure.kind] += 1
         delay = self._failures.add(failure)
         same = self._failures.same
         say("failed", kind=failure.kind, same=same, after=int(lasted), retry_in=delay, reason=failure.reason)
