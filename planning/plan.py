@@ -133,10 +133,16 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
         deployment=deployment,
         kv_cache_tokens=capacity.kv_cache_tokens,
         full_requests=capacity.full_requests,
-        kv_cache_memory_bytes=None if unplanned_flags(sound.settings) else capacity.kv_cache_memory_bytes,
+        kv_cache_memory_bytes=None if _is_open(sound, deployment) else capacity.kv_cache_memory_bytes,
         prediction=prediction,
         not_predicted="" if prediction else why_not(stack, refused=bool(problems)),
     )
+
+
+def _is_open(stack: ResolvedStack, deployment: Deployment) -> bool:
+    """Whether vLLM takes memory that the plan does not follow, so that it has to size its KV cache itself."""
+    images = deployment.sums is not None and deployment.sums.reads_images
+    return images or bool(unplanned_flags(stack.settings))
 
 
 def _repaired(stack: ResolvedStack, problems: list[Problem]) -> ResolvedStack | None:

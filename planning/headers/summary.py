@@ -17,8 +17,12 @@ from planning.sizing.tensor_rules import OUTSIDE, Kind, Split, TensorRule
 
 CONFIG = "config.json"
 IN_LAYER = re.compile(r"(?:language_model\.)?model\.layers\.(\d+)\.(.+)")
-OF_IMAGES = TensorRule(r"(vision_tower|mm_projector|multi_modal_projector)", "other")
-"""Of models that read images; every rank is taken to hold all of it."""
+OF_IMAGES = (
+    TensorRule(r"vision_tower\.encoder\.blocks\.\d+\.(wqkv|mlp\.fc0)", "other", "outputs"),
+    TensorRule(r"vision_tower\.encoder\.blocks\.\d+\.(wo|mlp\.fc1)", "other", "inputs"),
+    TensorRule(r"(vision_tower|mm_projector)", "other"),
+)
+"""Of models that read images. Source: vLLM's `model_executor/models/kimi_k25_vit.py`."""
 WHOLE_SHAPES = ("F8_E4M3", "BF16", "F16", "F32")
 """Types in which a weight has an element for each of its numbers. Others pack several into one."""
 ROTARY = "self_attn.rotary_emb.inv_freq"
@@ -58,7 +62,7 @@ def model_file(found: Found) -> dict[str, object]:
     layers, outside = _by_layer(found.tensors, architecture)
     _check_layers(layers, architecture)
     sums = [_added(found, layer, architecture.tensor_rules) for layer in layers]
-    beside = _added(found, outside, (*OUTSIDE, OF_IMAGES))
+    beside = _added(found, outside, (*OUTSIDE, *OF_IMAGES))
     total = sum(size for group in (*sums, beside) for size, _ in group.values())
     return {
         "repository": found.repository,
@@ -129,12 +133,14 @@ def _added(found: Found, names: Mapping[str, str], rules: Iterable[TensorRule]) 
             raise BadRepository(file, name, "a tensor that vLLM's model does not have", "one of this architecture")
         key: Key = (rule.kind, rule.split(tensor.shape), tensor.type) if rule else ("other", "no", tensor.type)
         stored[key] += tensor.bytes
-        held[key] += _held_bytes(tensor) if rule else 0
+        held[key] += _held_bytes(tensor, rule) if rule else 0
     return {key: (stored[key], held[key]) for key in sorted(stored)}
 
 
-def _held_bytes(tensor: Tensor) -> int:
-    """As vLLM holds it: weights that are stored in float32 have the model's type, BF16."""
+def _held_bytes(tensor: Tensor, rule: TensorRule) -> int:
+    """As vLLM holds it: weights that are stored in float32, or that a rule says so of, have the model's type, BF16."""
+    if rule.in_bf16:
+        return BF16 * tensor.elements if tensor.name.endswith(".weight") else 0
     computed = tensor.type in ("F32", "F64") and tensor.name.endswith((".weight", ".bias"))
     return BF16 * tensor.elements if computed else tensor.bytes
 

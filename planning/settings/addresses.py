@@ -15,6 +15,9 @@ ADDRESS = rf"^(https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+$"
 REVISION = rf"^{NAME}(/{NAME})*$"
 """For editors, which check no more than a pattern. The functions say what is wrong, and find more."""
 
+PAGE = re.compile(r"^(https?://[^/]+/[^/]+/[^/]+)/(tree|blob|resolve|raw|commits?|discussions|src|-)(/|$)")
+"""Of a repository at huggingface.co, GitHub, GitLab or Gitea; the group is the repository's address."""
+
 LAST_PORT = 65535
 LONGEST_NAME = 200
 """Characters. File systems take 255 bytes, and the cleanup of old revisions puts a prefix before the name."""
@@ -22,6 +25,8 @@ LONGEST_NAME = 200
 
 def check_address(address: str) -> str:
     """Return the address. Raises ValueError with what is wrong with it."""
+    if page := PAGE.match(address):
+        raise ValueError(f"is a page of a repository, as a browser shows it: write {page[1]}")
     if fault := _fault_of_address(address):
         raise ValueError(f"{fault}: write https://HOST/OWNER/NAME")
     return address

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, Self
 from planning.sizing.matrices import Matrix, Precision
 from planning.sizing.tensor_rules import TensorRule
 
-Attention = Literal["latent", "grouped"]
-"""Multi-head latent attention (MLA), or grouped-query attention (GQA)."""
+Attention = Literal["latent", "sparse", "grouped"]
+"""Multi-head latent attention (MLA), the same of chosen tokens alone, or grouped-query attention (GQA)."""
 
 
 Dimension = tuple[str, int]
@@ -91,6 +91,14 @@ class Architecture(ABC):
     @abstractmethod
     def cache_elements(self, tensor_parallel_size: int) -> int:
         """Elements of the KV cache for each token."""
+
+    def beside_cache_bytes(self, layers: range) -> int:  # noqa: ARG002 - for those that have such a cache
+        """Bytes that those layers cache for each token beside the attention's own cache."""
+        return 0
+
+    def workspace_bytes(self, max_model_len: int, max_num_batched_tokens: int) -> int:  # noqa: ARG002 - as above
+        """Bytes that attention reserves for prefills, whatever the batch."""
+        return 0
 
     @abstractmethod
     def attention_elements(self, tensor_parallel_size: int) -> int:

@@ -7,6 +7,8 @@ from planning.settings.quantities import GiB
 
 NATIVE_FP8 = 8.9
 """Compute capability from which tensor cores multiply FP8."""
+NATIVE_FP4 = 10.0
+"""Compute capability from which tensor cores multiply FP4."""
 WEIGHT_ONLY_FP8 = 7.5
 """The least that vLLM's kernels for FP8 weights alone take."""
 LEAST_FOR_BF16 = 8.0

@@ -25,6 +25,8 @@ CONTEXT_TOKENS = 64 * 1024
 FLASH_ATTENTION_SPLITS = 32
 """Parts of the context that FlashAttention's decode kernel sums up separately
 (`AttentionConfig.flash_attn_max_num_splits_for_cuda_graph`)."""
+PACKED_LATENT = 656
+"""Bytes of a latent vector in FP8 with its scales and its rotary key in BF16 (`flashmla_sparse.py`)."""
 LARGEST_GRAPH = 512
 """Tokens of the largest captured batch (`VllmConfig._set_cudagraph_sizes`)."""
 FP8_LOADING = 32 * MiB
@@ -70,6 +72,8 @@ class Engine:
     enforce_eager: bool
     decode_splits: int = FLASH_ATTENTION_SPLITS
     kv_cache_element_bytes: int = BF16
+    packed_cache: bool = False
+    """Whether sparse attention packs the latent vector of a token in PACKED_LATENT bytes (`fp8_ds_mla`)."""
 
     @property
     def largest_graph(self) -> int:
@@ -97,6 +101,8 @@ class Stage:
     """Whether a layer follows one with experts."""
     first: bool
     last: bool
+    beside_cache_bytes: int = 0
+    """Of all layers, for each token: what is cached beside the attention's own cache."""
     read_bytes: int | None = None
     """Weights of a rank by the repository's own files; None where the architecture's numbers tell."""
 
@@ -120,12 +126,16 @@ class Stage:
         """Of all layers of the stage."""
         engine = self.engine
         elements = self.architecture.cache_elements(engine.tensor_parallel_size)
-        return self.layers * elements * engine.kv_cache_element_bytes
+        of_a_layer = PACKED_LATENT if engine.packed_cache else elements * engine.kv_cache_element_bytes
+        return self.layers * of_a_layer + self.beside_cache_bytes
 
     @property
     def activations(self) -> int:
         """The highest sum of PyTorch's tensors in the dry run: in attention, around the experts, or while sampling."""
+        engine = self.engine
         workspace = self._expert_workspace if self.moe_layers else 0
+        prefill = self.architecture.workspace_bytes(engine.max_model_len, engine.max_num_batched_tokens)
+        workspace = max(workspace, prefill)
         attention = self._context + max(
             self._attention_tensors(hidden_states=3),
             self._attention_tensors(hidden_states=2 if self.first else 3) + workspace * self.moe_before_last,
@@ -250,14 +260,14 @@ def stages(
     `sums` are of the repository's own files, where they were read.
     """
     experts = expert_layers(architecture)
-    alike: dict[tuple[int, int, bool, bool, bool, int | None], Stage] = {}
+    alike: dict[tuple[int, int, bool, bool, bool, int, int | None], Stage] = {}
     pipeline: list[tuple[range, Stage]] = []
     for layers in split_layers(architecture.num_hidden_layers, engine.pipeline_parallel_size):
         moe = experts[layers.start : layers.stop]
         first, last = layers.start == 0, layers.stop == architecture.num_hidden_layers
         tensor = engine.tensor_parallel_size
         read = sums.stage_bytes(architecture, tensor, layers, first=first, last=last) if sums else None
-        shape = len(layers), sum(moe), any(moe[:-1]), first, last, read
+        shape = len(layers), sum(moe), any(moe[:-1]), first, last, architecture.beside_cache_bytes(layers), read
         stage = alike.get(shape) or alike.setdefault(shape, Stage(architecture, precision, engine, *shape))
         pipeline.append((layers, stage))
     return pipeline

@@ -119,9 +119,11 @@ def read(path: Path) -> KnownModel:
         raise BadModelFile(f"{_shown(path)}: quantization: {error}") from None
     if path.stem != written.repository.replace("/", "--"):
         raise BadModelFile(f"{_shown(path)}: repository: {written.repository} belongs into another file")
-    sums = _sums(path, written, architecture) if written.source == "headers" else None
+    if written.source == "headers" and not is_commit(written.commit or ""):
+        raise BadModelFile(f"{_shown(path)}: commit: {written.commit} is no full commit, and source is headers")
+    sums = _sums(path, written, architecture) if written.source == "headers" or written.layers else None
     if sums is None and precision not in ("bf16", "fp8"):
-        raise BadModelFile(f"{_shown(path)}: source: sizes of {precision} weights are never derived, but read")
+        raise BadModelFile(f"{_shown(path)}: layers: there are none, and {precision} weights have no formula")
     return KnownModel(written.repository, written.commit, written.model_type, architecture, precision, sums)
 
 
@@ -141,8 +143,6 @@ def _architecture(path: Path, written: WrittenFile) -> Architecture:
 
 
 def _sums(path: Path, written: WrittenFile, architecture: Architecture) -> TensorSums:
-    if written.commit is None or not is_commit(written.commit):
-        raise BadModelFile(f"{_shown(path)}: commit: {written.commit} is no full commit, and source is headers")
     layers: list[tuple[TensorSum, ...]] = []
     for group in written.layers:
         if group.first != len(layers) or group.last < group.first:

@@ -173,6 +173,7 @@ class ResolvedStack:
             enforce_eager=serving.enforce_eager,
             decode_splits=_decode_splits(gpu, length),
             kv_cache_element_bytes=1 if kv_cache_dtype.startswith("fp8") else BF16,
+            packed_cache=architecture.attention_kind == "sparse" and _packs(gpu, kv_cache_dtype),
         )
 
 
@@ -186,6 +187,17 @@ def batch_defaults(gpu: Gpu) -> tuple[int, int]:
     if gpu.memory_gib >= 70 and "a100" not in gpu.product.lower():
         return 8192, 1024
     return 2048, 256
+
+
+def _packs(gpu: Gpu, kv_cache_dtype: str) -> bool:
+    """Whether the backend of sparse attention keeps an FP8 cache packed (`_canonicalize_sparse_mla_kv_cache_dtype`).
+
+    On 9.x it does (FLASHMLA_SPARSE), on 10.x only if asked (FLASHINFER_MLA_SPARSE does not), on 12.x always.
+    """
+    generation = int(gpu.compute_capability)
+    if generation == 10:
+        return kv_cache_dtype == "fp8_ds_mla"
+    return generation == 12 or kv_cache_dtype.startswith("fp8")
 
 
 def _decode_splits(gpu: Gpu, max_model_len: int) -> int:

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "attention", "kv_b", "feed_forward", "shared_experts", "experts", "router", "norm", "embedding", "head", "other"
+    "attention",
+    "kv_b",
+    "indexer",
+    "feed_forward",
+    "shared_experts",
+    "experts",
+    "router",
+    "norm",
+    "embedding",
+    "head",
+    "other",
 ]
 """`kv_b` is latent attention's projection that vLLM keeps in BF16 too; `other` is beside the layers, such as a tower
 for images."""
@@ -25,6 +35,8 @@ class TensorRule:
     pattern: str
     kind: Kind
     divided: Literal["outputs", "key heads", "inputs", "no"] = "no"
+    in_bf16: bool = False
+    """Whether vLLM computes it in BF16 though the repository may quantize it."""
 
     def is_of(self, name: str) -> bool:
         """Whether the tensor is one of these; `name` is without `model.layers.N.`."""

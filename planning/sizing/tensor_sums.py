@@ -46,6 +46,11 @@ class TensorSums:
         """Of all tensors, in the repository."""
         return sum(item.bytes for group in (*self.layers, self.outside) for item in group)
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether there is more than the language model."""
+        return any(item.kind == "other" for item in self.outside)
+
     def stage_bytes(self, a: Architecture, tensor_parallel_size: int, layers: range, *, first: bool, last: bool) -> int:
         """Bytes that vLLM reports as model loading, on one rank of the stage with those layers."""
         held = [item for layer in self.layers[layers.start : layers.stop] for item in layer]

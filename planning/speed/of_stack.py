@@ -1,7 +1,9 @@
 """The prediction of a stack that fits, or why there is none."""
 
 from planning import flags
+from planning.sizing.architecture import Architecture
 from planning.sizing.capacity import Capacity
+from planning.sizing.matrices import Precision
 from planning.sizing.resolved import ResolvedStack
 from planning.speed.layout import Layout
 from planning.speed.prediction import Prediction, predict
@@ -16,7 +18,7 @@ def prediction_of(
     A request that is longer than the longest one is cut, prompt and answer alike, and `assumed` says so.
     """
     hardware, deployment = stack.settings.hardware, capacity.deployment
-    if deployment.precision not in ("bf16", "fp8"):
+    if _unmeasured(deployment.architecture, deployment.precision):
         return None
     engine = deployment.engine
     share = min(1.0, engine.max_model_len / (prompt_tokens + answer_tokens))
@@ -48,6 +50,13 @@ def prediction_of(
     return found
 
 
+def _unmeasured(architecture: Architecture | None, precision: Precision) -> str:
+    """What of the model was never measured, nor anything like it; empty if nothing."""
+    if architecture and architecture.attention_kind == "sparse":
+        return "sparse attention is"
+    return "" if precision in ("bf16", "fp8") else f"vLLM multiplies {precision} weights"
+
+
 def why_not(stack: ResolvedStack, *, refused: bool) -> str:
     """Return why the speed of the stack cannot be predicted."""
     if not stack.settings.hardware.on_gpus:
@@ -56,8 +65,8 @@ def why_not(stack: ResolvedStack, *, refused: bool) -> str:
         return "a stack that is refused has no speed"
     if not stack.settings.model.planned:
         return "model.planned is false"
-    if stack.precision not in ("bf16", "fp8"):
-        return f"how fast vLLM multiplies {stack.precision} weights is not known"
+    if unmeasured := _unmeasured(stack.architecture, stack.precision):
+        return f"how fast {unmeasured}, is not known"
     if stack.deployment is None:
         return "the sizes of model.repository or of hardware.gpu are not known"
     return f"how fast a {stack.settings.hardware.gpu} is, is not known (planning/sizing/gpus.py has those that are)"

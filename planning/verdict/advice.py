@@ -8,6 +8,7 @@ from planning.settings.quantities import gib_text, size_text
 from planning.settings.sections import StackSettings
 from planning.sizing.capacity import Capacity
 from planning.sizing.gpu_products import is_shared
+from planning.sizing.gpus import NATIVE_FP4
 from planning.sizing.resolved import Deployment, ResolvedStack
 from planning.sizing.storage import disk_needed
 from planning.verdict.remote_code import warnings_of_code
@@ -90,6 +91,16 @@ def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Ite
         joined = f"NVLink joins {gpu.nvlink_domain}" if gpu.nvlink_domain > 1 else "there is no NVLink"
         yield f"tensor parallel {tensor} goes over PCIe ({joined}): every layer waits for it, twice"
     yield from deployment.architecture.notes()
+    if deployment.precision == "nvfp4" and gpu.compute_capability < NATIVE_FP4:
+        yield (
+            f"hardware.gpu: {gpu.product} has no FP4 arithmetic: vLLM keeps the weights in FP4 and unpacks them as it "
+            "multiplies (Marlin), which saves memory and not time"
+        )
+    if deployment.sums and deployment.sums.reads_images:
+        yield (
+            f"model.repository: {stack.settings.model.repository} reads images too: what vLLM takes for them is not "
+            "planned, so it sizes its KV cache itself"
+        )
     usable = Capacity(deployment).usable_bytes
     if deployment.requested_bytes > usable:
         yield (

@@ -61,6 +61,17 @@ BACKENDS["latent"] = {
     "TOKENSPEED_MLA": Backend(generations=(10,), cache_types=FP8, block_sizes=(32, 64)),
     "TRITON_MLA": Backend(cache_types=PLAIN + FP8, block_sizes=(16,), fp8_from=NATIVE_FP8),
 }
+BACKENDS["sparse"] = {
+    "FLASH_ATTN_MLA_SPARSE": Backend(generations=(9,), cache_types=PLAIN, block_sizes=(64,)),
+    "FLASHMLA_SPARSE": Backend(
+        generations=(9, 10), cache_types=("auto", "bfloat16", "fp8", "fp8_ds_mla"), block_sizes=(64,)
+    ),
+    "FLASHINFER_MLA_SPARSE_SM90": Backend(generations=(9,), cache_types=("auto", "bfloat16", *FP8), block_sizes=(64,)),
+    "FLASHINFER_MLA_SPARSE": Backend(generations=(10,), cache_types=PLAIN + FP8, block_sizes=(32,)),
+    "FLASHINFER_MLA_SPARSE_SM120": Backend(
+        generations=(12,), cache_types=("auto", *FP8, "fp8_ds_mla"), block_sizes=(64,)
+    ),
+}
 BACKENDS["grouped"] = {
     "FLASH_ATTN": Backend(generations=(8, 9, 10, 11, 12), cache_types=PLAIN + FP8, block_sizes=(16,), fp8_on=(9, 10)),
     "FLASHINFER": Backend(
@@ -82,7 +93,11 @@ BACKENDS["grouped"] = {
     ),
     "FLEX_ATTENTION": Backend(cache_types=PLAIN, block_sizes=(16,)),
 }
-CALLED: dict[Attention, str] = {"latent": "latent attention (MLA)", "grouped": "grouped-query attention (GQA)"}
+CALLED: dict[Attention, str] = {
+    "latent": "latent attention (MLA)",
+    "sparse": "sparse latent attention",
+    "grouped": "grouped-query attention (GQA)",
+}
 
 
 def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
@@ -95,6 +110,10 @@ def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
     if gpu is None or architecture is None or not stack.settings.hardware.on_gpus or flags.problems(arguments):
         return
     backends = BACKENDS[architecture.attention_kind]
+    if not any(backend.runs_on(gpu) for backend in backends.values()):
+        text = f"vLLM has no backend for {CALLED[architecture.attention_kind]} on {_described(gpu)}"
+        yield Problem("hardware.gpu", text, "a GPU of compute capability 9.0, 10.x or 12.0")
+        return
     wanted = _wanted_backend(arguments)
     if wanted is not None and (problem := _bad_backend(wanted, gpu, architecture.attention_kind)):
         yield problem

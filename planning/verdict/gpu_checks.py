@@ -58,7 +58,7 @@ def gpu_runs_the_image(stack: ResolvedStack) -> Iterator[Problem]:
             f"{has}; FP8 weights and the serving image, which is built for CUDA 13, need {LEAST_FOR_CUDA_13} or more",
             "a newer GPU; `make plan` lists those that hold the model",
         )
-    elif stack.precision == "bf16" and gpu.compute_capability < LEAST_FOR_BF16:
+    elif stack.precision != "fp8" and gpu.compute_capability < LEAST_FOR_BF16:
         yield Problem(
             KEY,
             f"{has}; vLLM computes BF16 from {LEAST_FOR_BF16} on",

@@ -118,7 +118,8 @@ def _named(trusting: Sequence[Trust]) -> str:
 def _needs_no_code(stack: ResolvedStack, trusting: Sequence[Trust]) -> bool:
     """Whether vLLM 0.32 and its transformers have configuration, model and tokenizer of that repository themselves.
 
-    Kimi K2's tokenizer is a Python file of its repository. What a plugin brings, vLLM need not have.
+    The tokenizer of Kimi and Moonlight is a Python file of their repositories. What a plugin brings, vLLM need not
+    have.
     """
-    own_code = stack.known is not None and stack.known.model_type != "kimi_k2"
+    own_code = stack.known is not None and not stack.known.repository.startswith("moonshotai/")
     return own_code and not any(trust.is_plugin for trust in trusting)

@@ -240,3 +240,14 @@ def test_a_token_for_an_address_that_is_not_encrypted_is_refused(address: str, t
 
 def test_the_reference_page_has_the_addresses_form() -> None:
     assert "https://huggingface.co/deepseek-ai/DeepSeek-V3-0324" in reference.page()
+
+
+@pytest.mark.parametrize(
+    "page", ["/tree/main", "/blob/main/config.json", "/commit/0123456789", "/-/tree/main", "/src/branch/main"]
+)
+def test_a_page_of_a_repository_is_refused_with_its_address(page: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse(raw(model={"repository": f"https://huggingface.co/deepseek-ai/DeepSeek-V3{page}"}))
+    (problem,) = refused.value.problems
+    assert problem.key == "model.repository"
+    assert "write https://huggingface.co/deepseek-ai/DeepSeek-V3," in problem.text

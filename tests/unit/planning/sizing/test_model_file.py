@@ -89,7 +89,7 @@ EDITED: dict[str, tuple[dict[str, Any], str]] = {
     "hole": ({"layers": [{"first": 1, "last": 1, "tensors": []}]}, "layers: 1 to 1 follow 0 layers"),
     "too few layers": ({"layers": []}, "layers: there are 0, and config has 2"),
     "quantization": ({"quantization": {"quant_method": "marvel"}}, "quantization: quant_method 'marvel'"),
-    "derived": ({"source": "derived"}, "source: sizes of int4 weights are never derived"),
+    "derived": ({"source": "derived", "layers": []}, "layers: there are none, and int4 weights have no formula"),
     "name": ({"repository": "owner/other"}, "repository: owner/other belongs into another file"),
 }
 

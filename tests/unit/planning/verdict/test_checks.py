@@ -274,3 +274,41 @@ def test_backends_of_grouped_attention_are_checked(gpu: str, flag: str, said: st
     arguments = [flag, "--attention-backend=FLASH_ATTN"] if "kv-cache" in flag else [flag]
     found = plan(model={"repository": DISTILLED}, hardware={"gpu": gpu}, serving={"extraArgs": arguments})
     assert any(said in problem.text for problem in found.problems if problem.key == "serving.extraArgs")
+
+
+V32 = "https://huggingface.co/deepseek-ai/DeepSeek-V3.2"
+KIMI = "https://huggingface.co/moonshotai/Kimi-K2.5"
+EIGHT_H200 = {"gpu": "NVIDIA-H200", "gpusPerNode": 8, "nodes": 1}
+
+
+def test_sparse_attention_needs_hopper_or_newer() -> None:
+    refused = plan(model={"repository": V32}, hardware={"nodes": 4})
+    assert ["no backend for sparse latent attention" in problem.text for problem in refused.problems] == [True]
+    served = plan(model={"repository": V32}, hardware=EIGHT_H200, serving={"gpuMemoryUtilization": 0.92})
+    assert served.fits, served.problems
+    assert served.not_predicted == "how fast sparse attention is, is not known"
+
+
+@pytest.mark.parametrize(("gpu", "latent"), [("NVIDIA-H200", 656), ("NVIDIA-B200", 576)])
+def test_an_fp8_cache_of_sparse_attention_is_packed_on_hopper(gpu: str, latent: int) -> None:
+    hardware = {"gpu": gpu, "gpusPerNode": 8, "nodes": 1}
+    serving = {"gpuMemoryUtilization": 0.92, "extraArgs": ["--kv-cache-dtype=fp8"]}
+    found = plan(model={"repository": V32}, hardware=hardware, serving=serving)
+    assert [rank.kv_bytes_per_token for rank in found.ranks] == [61 * (latent + 132)]
+
+
+def test_a_model_that_reads_images_sizes_its_cache_itself() -> None:
+    found = plan(model={"repository": KIMI}, hardware=EIGHT_H200, serving={"gpuMemoryUtilization": 0.92})
+    assert found.fits, found.problems
+    assert found.kv_cache_memory_bytes is None
+    assert any("reads images too" in warning for warning in found.warnings)
+    assert found.summary()["precision"] == "int4"
+
+
+def test_weights_of_four_bits_are_told_of_gpus_that_unpack_them() -> None:
+    nvfp4 = {"repository": "https://huggingface.co/nvidia/DeepSeek-R1-FP4"}
+    for gpu, told in (("NVIDIA-H200", True), ("NVIDIA-B200", False)):
+        hardware = {"gpu": gpu, "gpusPerNode": 8, "nodes": 1}
+        found = plan(model=nvfp4, hardware=hardware, serving={"gpuMemoryUtilization": 0.92})
+        assert found.fits, found.problems
+        assert any("no FP4 arithmetic" in warning for warning in found.warnings) is told
