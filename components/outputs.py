@@ -11,6 +11,7 @@ from components.api_key import ApiKey
 from components.benchmark.benchmark import Benchmark
 from components.image.image_build import ImageBuild
 from components.model_store.model_store import ModelStore
+from components.network_result import network_result
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.pods import KEY
 from components.stack_config import StackConfig
@@ -35,6 +36,8 @@ def outputs(
     }
     if resolved := {name: build.resolved for name, build in builds.items() if build.resolved}:
         found["images"] = pulumi.Output.all(**resolved)
+    if (network := network_result(config, server)) is not None:
+        found["network"] = network
     if benchmark:
         found["benchmark"] = benchmark.result
     if api_key:

@@ -8,10 +8,10 @@ import pulumi_kubernetes as k8s
 
 from components.benchmark.args import BenchmarkArgs
 from components.benchmark.benchmark_pod import benchmark_pod
-from components.benchmark.result import result_after
 from components.shared.jobs import ONCE, JobArgs, job
 from components.shared.labels import metadata
 from components.shared.programs import programs, programs_config_map
+from components.shared.result import Place, result_after
 from components.shared.service_account import service_account
 
 COMPONENT = "benchmark"
@@ -58,5 +58,19 @@ class Benchmark(pulumi.ComponentResource):
                 pulumi.ResourceOptions(depends_on=[kept], replace_with=[args.gate], delete_before_replace=True),
             ),
         )
-        self.result = result_after(measured, f"{name}-result", args)
+        place = Place(
+            config_map=f"{name}-result",
+            namespace=args.namespace,
+            kubeconfig=args.kubeconfig,
+            context=args.context,
+            of_before=("tokensPerSecond", "measuredAt"),
+        )
+        self.result = result_after(measured, measured, place).apply(lambda found: _told(found, args.predicted))
         self.register_outputs({"result": self.result})
+
+
+def _told(found: Mapping[str, Any], predicted: float | None) -> Mapping[str, Any]:
+    """Return the result with what the plan predicts for this load; warn where nothing was measured."""
+    if "problem" in found and not pulumi.runtime.is_dry_run():
+        pulumi.warn(f"benchmark: {found['problem']}")
+    return found if predicted is None else {**found, "predictedTokensPerSecond": predicted}

@@ -15,6 +15,7 @@ PROGRAM_FOLDERS = (
     "ray-vllm/programs/benchmark",
     "ray-vllm/programs/gate",
     "ray-vllm/programs/head",
+    "ray-vllm/programs/proof",
     "ray-vllm/programs/shared",
     "ray-vllm/programs/supervisor",
     "shared",

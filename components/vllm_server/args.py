@@ -13,7 +13,7 @@ from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.plan import Plan
-from planning.settings.sections import Hardware, Model, Scheduling, Serving
+from planning.settings.sections import Hardware, Model, Network, Scheduling, Serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class VllmServerArgs:
     hardware: Hardware
     scheduling: Scheduling
     serving: Serving
+    network: Network
     plan: Plan
     proxies: Mapping[str, str] | None
     """The labels of the pods that clients are sent to; None where they are sent to the head."""
@@ -59,6 +60,7 @@ class VllmServerArgs:
             hardware=settings.hardware,
             scheduling=settings.scheduling,
             serving=settings.serving,
+            network=settings.network,
             plan=plan,
             proxies=endpoint.selector if endpoint else None,
         )

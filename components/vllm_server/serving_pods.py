@@ -18,8 +18,12 @@ from components.shared.pods import (
 )
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.vllm_arguments import vllm_arguments
+from planning import flags
+from planning.settings.sections import Hardware
 
 RAY_TOKEN = "auth_token"  # noqa: S105  the key under which KubeRay keeps Ray's token in the Secret named like the cluster
+NETWORK_RESULT = "network-result"
+"""The ConfigMap into which the supervisor writes the result of the network proof."""
 
 
 def supervisor_pod(
@@ -38,7 +42,12 @@ def supervisor_pod(
         "VLLM_ARGUMENTS": arguments,
         "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
+        "NETWORK_RESULT": NETWORK_RESULT,
     }
+    if is_proven(args.hardware):
+        variables["NETWORK_LAYOUT"] = network_layout(args)
+    if args.network.rdma_resources:
+        variables["RDMA_RESOURCES"] = ", ".join(sorted(args.network.rdma_resources))
     if plan.kv_cache_memory_bytes:
         variables["PLANNED_KV_CACHE_TOKENS"] = str(plan.kv_cache_tokens)
     pod = program_pod(
@@ -52,6 +61,7 @@ def supervisor_pod(
             *_shared_variables(args),
             secret_variable("RAY_AUTH_TOKEN", args.cluster.name, RAY_TOKEN),
             field_variable("SERVING_JOB", "metadata.labels['batch.kubernetes.io/job-name']"),
+            field_variable("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
         ],
     )
     serving_file = "/tmp/serving"  # noqa: S108  in the pod's own emptyDir
@@ -95,8 +105,27 @@ def gate_pod(
     return pod
 
 
+def is_proven(hardware: Hardware) -> bool:
+    """Return whether the network is measured before vLLM starts: on GPUs the proof has not been run yet."""
+    return hardware.gpus > 1 and not hardware.on_gpus
+
+
+def network_layout(args: VllmServerArgs) -> str:
+    """Return what the network proof measures: proof_layout.Layout of images/ray-vllm/programs by its fields, JSON."""
+    return json.dumps(
+        {
+            "nodes": args.hardware.nodes,
+            "ranks_per_node": args.hardware.gpus_per_node,
+            "tensor_parallel_size": args.plan.tensor_parallel_size,
+            "pipeline_parallel_size": args.plan.pipeline_parallel_size,
+            "expert_parallel": flags.is_set(args.serving.extra_args, "--enable-expert-parallel"),
+            "on_gpus": args.hardware.on_gpus,
+        }
+    )
+
+
 def supervisor_bounds(args: VllmServerArgs) -> dict[str, str]:
-    """Return the annotations with the supervisor's bounds: longer ones must not restart what serves."""
+    """Return the annotations with the supervisor's bounds: other ones must not restart what serves."""
     return {
         JOIN_TIMEOUT: str(args.scheduling.join_timeout),
         LOAD_TIMEOUT: str(args.serving.load_timeout),

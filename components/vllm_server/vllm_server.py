@@ -11,6 +11,7 @@ from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.serving_pods import (
+    NETWORK_RESULT,
     gate_pod,
     gate_seconds,
     supervisor_bounds,
@@ -21,11 +22,18 @@ GATE_MARGIN_SECONDS = 300
 """The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
 
 MAX_INT32 = 2**31 - 1
+SUPERVISOR = ("ray-vllm/programs/supervisor/supervisor",)
+NETWORK_PROOF = ("ray-vllm/programs/proof/network_proof", "ray-vllm/programs/proof/rank_measure")
+"""The supervisor does not run it, but gives it to the Ray nodes."""
 SUPERVISOR_RULES = [
     k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
     k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create"]),
+    k8s.rbac.v1.PolicyRuleArgs(
+        api_groups=[""], resources=["configmaps"], resource_names=[NETWORK_RESULT], verbs=["patch"]
+    ),
 ]
-"""The supervisor reads its own Job, to learn whether its pod only leaves the node, and writes Events on that Job."""
+"""The supervisor reads its own Job, to learn whether its pod only leaves the node, writes Events on that Job, and keeps
+the result of the network proof."""
 
 
 class VllmServer(pulumi.ComponentResource):
@@ -36,23 +44,29 @@ class VllmServer(pulumi.ComponentResource):
     and events, and read logs; for each of the two a ConfigMap of its programs. Waits for: the gate, at most
     `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the
     cluster, known in the preview and resolved when it has answered; `service_name`; `served_models`, the names by which
-    clients may ask; `gate`, which is replaced whenever something is served anew.
+    clients may ask; `gate`, which is replaced whenever something is served anew; `serving`, whose supervisor writes the
+    result of the network proof into a ConfigMap.
     """
 
     endpoint: pulumi.Output[str]
     service_name: pulumi.Output[str]
     served_models: pulumi.Output[list[str]]
     gate: k8s.batch.v1.Job
+    serving: k8s.batch.v1.Job
 
     def __init__(self, name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:VllmServer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         service = _service(name, args, child)
         # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
-        supervising = programs_config_map(
-            "serving", "serving", programs("ray-vllm/programs/supervisor/supervisor"), child
-        )
+        supervising = programs_config_map("serving", "serving", programs(*SUPERVISOR, *NETWORK_PROOF), child)
         gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate/gate"), child)
+        kept = k8s.core.v1.ConfigMap(
+            NETWORK_RESULT,
+            metadata=metadata(NETWORK_RESULT, "serving"),
+            # The supervisor writes it.
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["data"])),
+        )
         supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, child)
         serve = JobArgs(
             component="serving",
@@ -67,7 +81,9 @@ class VllmServer(pulumi.ComponentResource):
             serve,
             pulumi.ResourceOptions.merge(
                 child,
-                pulumi.ResourceOptions(replace_with=[args.cluster.resource], delete_before_replace=True),
+                pulumi.ResourceOptions(
+                    depends_on=[kept], replace_with=[args.cluster.resource], delete_before_replace=True
+                ),
             ),
         )
 
@@ -102,7 +118,7 @@ class VllmServer(pulumi.ComponentResource):
             ),
         )
         short_name = args.model.short_name
-        self.gate = gate
+        self.gate, self.serving = gate, serving
         self.endpoint = handed_on(gate, ENDPOINT)
         self.service_name = service.metadata["name"]
         self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])

@@ -35,6 +35,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer("POST", self.path, "")
 
+    def do_PUT(self) -> None:
+        self.stub.uploads[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.headers.replace_header("Content-Length", "0")
+        self._answer("PUT", self.path, "")
+
     def do_PATCH(self) -> None:
         self._answer("PATCH", self.path, "")
 
@@ -85,6 +90,9 @@ class StubServer:
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str] = []
         self.streams: dict[str, list[str]] = {}
+        self.uploads: dict[str, bytes] = {}
+        """The bytes of each PUT by path."""
+
         self.turns_away = False
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))

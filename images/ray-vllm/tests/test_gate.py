@@ -321,3 +321,45 @@ def test_the_program_writes_its_reason_and_fails(monkeypatch: pytest.MonkeyPatch
         gate.main()
     assert caught.value.code == 1
     assert (tmp_path / "message").read_text() == "no GPUs"
+
+
+def network(api: Api, *events: str) -> None:
+    """The supervisor's log after the nodes have joined."""
+    api.log = "\n".join((formatted("joined", nodes="2/2", gpus="2/2", after=9), *events))
+
+
+def test_what_is_wrong_with_the_network_is_told_once_while_the_model_loads(
+    wait: Wait, model: StubModel, api: Api, patches: list[KubeObject]
+) -> None:
+    assert patches == []
+    model.status = 503
+    network(api, formatted("network", measured="between nodes 11 GB/s", reason="GPU 3 of worker multiplies slowly"))
+    assert "\n- network: between nodes 11 GB/s" in wait(GATE_JOB="gate")
+    assert api.events == ["GPU 3 of worker multiplies slowly"]
+
+
+def test_a_sound_network_is_no_warning(wait: Wait, model: StubModel, api: Api, patches: list[KubeObject]) -> None:
+    assert patches == []
+    model.status = 503
+    network(api, formatted("network", measured="between nodes 48 GB/s"))
+    assert "- network: between nodes 48 GB/s" in wait(GATE_JOB="gate")
+    assert api.events == []
+
+
+def test_a_network_below_the_minimum_ends_the_wait_at_once_with_both_numbers(
+    wait: Wait, model: StubModel, api: Api
+) -> None:
+    model.status = 503
+    said = "network.minimumBandwidth is 100 Gbit/s, and 89.6 Gbit/s were measured between head - worker"
+    network(api, formatted("failed", kind="network", same=1, after=0, retry_in=10, reason=said))
+    reason = wait(TIMEOUT_SECONDS="60")
+    assert reason.startswith("m is not served: gave up after 0 s: network.minimumBandwidth is 100 Gbit/s, and 89.6")
+
+
+def test_devices_for_rdma_that_are_not_used_end_the_wait_with_what_is_missing(
+    wait: Wait, model: StubModel, api: Api
+) -> None:
+    model.status = 503
+    said = "network.rdmaResources gives the pods rdma/hca, and NCCL does not use it: NCCL_IB_DISABLE=1 is set"
+    network(api, formatted("network_error", reason=said))
+    assert wait(TIMEOUT_SECONDS="60").startswith(f"m is not served: {said}; it is loaded all the same, and slow")

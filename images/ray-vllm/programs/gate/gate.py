@@ -4,8 +4,9 @@ It runs as a Kubernetes Job beside the supervisor, so that `pulumi up` sees succ
 Service every 5 s, and looks every 15 s at RayCluster, pods, warnings and the supervisor's log. It gives up after
 TIMEOUT_SECONDS; after JOIN_TIMEOUT_SECONDS when the Ray nodes have not joined by then; and earlier where waiting on is
 useless: vLLM has ended twice for the same reason, answers without text, refuses the question or did not serve in time,
-an image cannot be pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster. The reason goes to
-the termination message, the most telling part first.
+an image cannot be pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster; and where the network
+is below the minimum, or the pods have devices for RDMA and do not use them. The reason goes to the termination message,
+the most telling part first.
 
 While RayCluster, serving Job or pods are suspended (Kueue, or another that sets spec.suspend or a scheduling gate), it
 says by whom, no time counts, and it moves the bound of its own Job.
@@ -25,13 +26,14 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import network_story
 from cluster_state import Reader, State
 from completion import QUESTION, QUESTION_TOKENS, Answer, Model
 from diagnosis import Finding, findings, have_joined, missing_gpus, progress, told
 from own_deadline import OwnDeadline
 from planned_nodes import PlannedNodes
 from refusals import Refusals
-from serving_events import SUSPENDED, tell
+from serving_events import NETWORK_PROBLEM, SUSPENDED, tell
 from supervisor_log import Event
 from suspension import Stopwatch, suspended_by
 
@@ -42,7 +44,7 @@ LOOK_SECONDS = 15.0
 REPEAT_SECONDS = 60.0  # after which a line that has not changed is said again
 ANSWER_SECONDS = 60.0
 USELESS_REPETITIONS = 2
-USELESS_KINDS = ("empty", "load", "refused")
+USELESS_KINDS = ("empty", "load", "network", "refused")
 
 
 class Gate:
@@ -65,6 +67,7 @@ class Gate:
         self._patience = Patience()
         self._refusals = Refusals()
         self._said, self._said_at = "", 0.0
+        self._network_problem = ""
 
     def wait(self) -> str:
         """Print the answer and return nothing; or return why there is none."""
@@ -80,6 +83,7 @@ class Gate:
                 state = self._reader.look(int(self._stopwatch.total))
                 found = [] if self._is_suspended(state) else findings(state, self._planned, self._join_timeout)
                 self._say("; ".join([*self._suspension(), progress(state, self._planned), *told(found)[:2]]))
+                self._tell_of_network(network_story.problem(state.story))
                 if verdict := self._verdict(state, found):
                     return self._reason(verdict, state, found, answer)
             time.sleep(ASK_SECONDS)
@@ -88,6 +92,8 @@ class Gate:
         causes = [text for text in (missing_gpus(state, self._planned), verdict) if text]
         lines = [f"{self._model.name} is not served: {': '.join(causes)}", progress(state, self._planned)]
         lines += [f"- {text}" for text in told(found) if text not in verdict]
+        if network := network_story.measured(state.story):
+            lines.append(f"- network: {network}")
         if self._stopwatch.stopped:
             lines.append(f"- suspended for {self._stopwatch.stopped:.0f} s, which do not count")
         lines.append(f"{self._model.endpoint}: {answer.problem}")
@@ -98,11 +104,17 @@ class Gate:
         by = suspended_by((("RayCluster", state.cluster), ("Job", state.job)), state.pods)
         self._stopwatch.stop(stopped=bool(by))
         if by and by != self._suspended_by:
-            tell(self._own_job, SUSPENDED, f"{by}; waiting until it goes on")
+            tell(self._own_job, SUSPENDED, f"{by}; waiting until it goes on", by="gate")
         self._suspended_by = by
         if by and (problem := self._deadline.move(self._stopwatch.stopped)):
             self._say(problem)
         return bool(by)
+
+    def _tell_of_network(self, problem: str) -> None:
+        """Say in `up`, hours before the model has loaded, what the network proof found."""
+        if problem and problem != self._network_problem:
+            tell(self._own_job, NETWORK_PROBLEM, problem, by="gate")
+            self._network_problem = problem
 
     def _suspension(self) -> list[str]:
         return [self._suspended_by] if self._suspended_by else []
@@ -117,6 +129,8 @@ class Gate:
             return f"no answer within {self._timeout:.0f} s (scheduling.joinTimeout and serving.loadTimeout)"
         if elapsed > self._join_timeout and not have_joined(state.story):
             return f"the Ray nodes have not joined within {self._join_timeout:.0f} s (scheduling.joinTimeout)"
+        if error := network_story.error(state.story):
+            return f"{error}; it is loaded all the same, and slow"
         over = self._patience.over(found, time.monotonic())
         if why := useless(state.story, self._stopwatch.total) or self._refusals.final or over:
             return f"gave up after {elapsed:.0f} s: {why}"

@@ -3,12 +3,13 @@
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from typing import Any
 import nccl_log
 from proof_layout import Layout
 
+PROGRAMS = Path(__file__).parent
 GRACE_SECONDS = 5.0
+POLL_SECONDS = 0.05
+STOOD_STILL = "it stood still"
 OUTPUT_CHARACTERS = 600
 
 
@@ -46,13 +50,7 @@ def run_in(folder: Path, task: Task, environment: Mapping[str, str]) -> dict[str
     processes = {
         task.first_rank + place: _start(task, place, folder, environment) for place in range(task.layout.ranks_per_node)
     }
-    deadline = time.monotonic() + task.seconds + GRACE_SECONDS
-    for process in processes.values():
-        try:
-            process.wait(max(deadline - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    _wait(list(processes.values()), task.seconds)
     ranks = {str(rank): _of_rank(folder, rank, process) for rank, process in processes.items()}
     logs = [path.read_text(errors="replace") for path in folder.glob("nccl-*")]
     return {
@@ -83,7 +81,7 @@ def _start(task: Task, place: int, folder: Path, environment: Mapping[str, str])
     with (folder / f"output-{rank}").open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "rank_measure"],
-            cwd=Path(__file__).parent,
+            cwd=PROGRAMS,
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -91,15 +89,31 @@ def _start(task: Task, place: int, folder: Path, environment: Mapping[str, str])
         )
 
 
+def _wait(processes: Sequence["subprocess.Popen[bytes]"], seconds: float) -> None:
+    """Wait until all have ended, and end those that have not in time; without one of them the others cannot go on."""
+    deadline = time.monotonic() + seconds + GRACE_SECONDS
+    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+        if any(process.poll() for process in processes):
+            deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
+        time.sleep(POLL_SECONDS)
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 def _of_rank(folder: Path, rank: int, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
     file = folder / f"figures-{rank}"
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    # A rank that was ended in the middle of a line has not written its end.
+    written = file.read_text().rpartition("\n")[0].splitlines() if file.exists() else []
+    lines = [json.loads(line) for line in written]
     step = next((line["step"] for line in reversed(lines) if "step" in line), "its start")
     failed = next((line["failed"] for line in lines if "failed" in line), "")
     found: dict[str, Any] = {"figures": [line for line in lines if "figure" in line]}
     if process.returncode or step:
         said = failed or (folder / f"output-{rank}").read_text(errors="replace").strip()[-OUTPUT_CHARACTERS:]
-        found |= {"step": step, "end": said or f"it ended with exit code {process.returncode}"}
+        ended = STOOD_STILL if process.returncode == -signal.SIGKILL else f"exit code {process.returncode}"
+        found |= {"step": step, "end": said or ended}
     return found
 
 

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from nccl_log import INFINIBAND, SOCKETS
+from node_proof import STOOD_STILL
 from proof_layout import Layout
 
 SLOW = 0.8
@@ -41,7 +42,21 @@ def report(layout: Layout, nodes: Sequence[Found | str], seconds: float) -> dict
     }
     if problem := _problem(layout, nodes, names):
         result["problem"] = problem
-    return {name: value for name, value in result.items() if value not in ([], None)}
+    result["summary"] = summary(result)
+    return {name: value for name, value in result.items() if value not in ([], "")}
+
+
+def summary(result: Found) -> str:
+    """Return the result in one line, nothing where nothing was measured."""
+    parts: list[str] = []
+    if reduced := result.get("allReduce"):
+        way = f" over {result['inNode']}" if "inNode" in result else ""
+        parts.append(f"all-reduce of {reduced['ranks']} ranks {reduced['gigabytesPerSecond']:g} GB/s{way}")
+    for name, text in (("stages", "between stages"), ("nodes", "between nodes")):
+        if found := result.get(name):
+            way = f" over {result['betweenNodes']}" if name == "nodes" and "betweenNodes" in result else ""
+            parts.append(f"{text} {found['gigabytesPerSecond']:g} GB/s{way}, slowest {found['slowest']}")
+    return f"{'; '.join(parts)} (proven in {result['seconds']:.0f} s)" if parts else ""
 
 
 def _transports(nodes: Iterable[Found]) -> dict[str, str]:
@@ -165,6 +180,7 @@ def _problem(layout: Layout, nodes: Sequence[Found | str], names: Sequence[str])
             if "end" in found:
                 where = _place(layout, int(rank), names, "rank")
                 said.append(f"{where} ended in the step '{found['step']}': {found['end']}")
+    said.sort(key=lambda text: text.endswith(STOOD_STILL))  # who waits for a dead peer tells less
     more = f"; and {len(said) - 2} more" if len(said) > 2 else ""
     return "; ".join(said[:2]) + more
 

@@ -8,12 +8,14 @@ TIMEOUT_SECONDS = 5.0
 FAILED = "ServingFailed"
 SERVING = "Serving"
 KV_CACHE_DIFFERS = "KvCacheDiffers"
+NETWORK = "NetworkMeasured"
+NETWORK_PROBLEM = "NetworkProblem"
 SUSPENDED = "Suspended"
-WARNINGS = (FAILED, KV_CACHE_DIFFERS, SUSPENDED)
+WARNINGS = (FAILED, KV_CACHE_DIFFERS, NETWORK_PROBLEM, SUSPENDED)
 """Pulumi shows events of type Warning only."""
 
 
-def tell(job_name: str, reason: str, message: str) -> None:
+def tell(job_name: str, reason: str, message: str, by: str = "supervisor") -> None:
     """Put an Event on a Job of this namespace, none where `job_name` is empty; serving does not fail for want of it."""
     if not job_name:
         return
@@ -28,7 +30,7 @@ def tell(job_name: str, reason: str, message: str) -> None:
             namespace=namespace,
             reason=reason,
             message=message,
-            component="gate" if reason == SUSPENDED else "supervisor",
+            component=by,
             is_warning=reason in WARNINGS,
         )
         path = f"/api/v1/namespaces/{namespace}/events"

@@ -8,6 +8,10 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     waiting      nodes=1/4, gpus=8/32, after, missing           every 15 s until all Ray nodes are there
     joined       nodes, gpus, after
     gpus_differ  reason                                          more GPUs than planned, or another product
+    proving      job                                             the network proof has begun
+    network      measured, reason                                its result, and what is wrong
+    network_error  reason                                        devices for RDMA are there, and NCCL uses sockets
+    result_lost  reason                                          the result could not be written into its ConfigMap
     submitted    attempt, job
     took_over    attempt, job                                    vLLM was running already
     loading      job, after, answer                              every minute until it serves

@@ -13,10 +13,10 @@ KINDS: tuple[str, ...] = ("nodes", "submit", "exit", "stopped", "lost", "load", 
 class Failed(Exception):
     """An attempt to serve has ended.
 
-    `kind` is one word for who reads the log: nodes (Ray nodes did not join in time, or one left), submit (Ray did not
-    take the job), exit (vLLM ended), stopped (somebody stopped the Ray job), lost (the head forgot the job or does not
-    answer), load (not serving in time), empty (answers without text), refused (it does not take
-    the question), hung (no token any more).
+    `kind` is one word for who reads the log: nodes (Ray nodes did not join in time, or one left), network (nodes reach
+    each other with less than the minimum), submit (Ray did not take the job), exit (vLLM ended), stopped (somebody
+    stopped the Ray job), lost (the head forgot the job or does not answer), load (not serving in time), empty (answers
+    without text), refused (it does not take the question), hung (no token any more).
     """
 
     def __init__(self, kind: str, reason: str) -> None:

@@ -12,15 +12,20 @@ ENDED_CONDITIONS = ("Complete", "SuccessCriteriaMet", "Failed", "FailureTarget")
 TIMEOUT_SECONDS = 5.0
 JOIN_TIMEOUT = "deepseek-on-kubernetes/join-timeout-seconds"
 LOAD_TIMEOUT = "deepseek-on-kubernetes/load-timeout-seconds"
+MINIMUM_BANDWIDTH = "deepseek-on-kubernetes/minimum-bandwidth-gbit"
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long the Ray nodes may take to join, the model to serve after its submission, and a token, in seconds."""
+    """How long the Ray nodes may take to join, the model to serve after its submission, and a token, in seconds.
+
+    `minimum_gbit` is what nodes must have to each other, in Gbit/s; 0 where nothing is asked.
+    """
 
     join: float
     load: float
     hang: float
+    minimum_gbit: float = 0
 
 
 def bounds_now(job_name: str, known: Bounds) -> Bounds:
@@ -30,7 +35,8 @@ def bounds_now(job_name: str, known: Bounds) -> Bounds:
     try:
         stated: dict[str, str] = _job(job_name)["metadata"].get("annotations") or {}
         join, load = stated.get(JOIN_TIMEOUT, known.join), stated.get(LOAD_TIMEOUT, known.load)
-        return replace(known, join=float(join), load=float(load))
+        minimum = float(stated.get(MINIMUM_BANDWIDTH, 0))
+        return replace(known, join=float(join), load=float(load), minimum_gbit=minimum)
     except (in_cluster.ApiError, ValueError):
         return known
 

@@ -7,14 +7,17 @@ Jobs and State APIs, token authentication is a bearer header. Tried with Ray 2.6
 """
 
 import json
+import urllib.error
+import urllib.request
 from dataclasses import dataclass, field
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from direct_http import NoAnswer, fetch, open_url
 
 TIMEOUT_SECONDS = 10.0
 HTTP_NOT_FOUND = 404
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 MOST_ITEMS = 10_000  # that the State API gives at once; without a limit it gives 100
 
 
@@ -79,18 +82,48 @@ class RayApi:
                 return None
             raise
 
-    def submit(self, submission_id: str, command: str, environment: dict[str, str], metadata: dict[str, str]) -> None:
+    def submit(
+        self,
+        submission_id: str,
+        command: str,
+        environment: dict[str, str],
+        metadata: dict[str, str],
+        package: str | None = None,
+    ) -> None:
         """Start a shell command on the head, under an id that no job has had.
 
-        It asks for no GPUs: a GPU given to the command would be missing to the workers that it starts.
+        It asks for no GPUs: a GPU given to the command would be missing to the workers that it starts. The files of an
+        uploaded `package` are where it and its workers run.
         """
+        working_dir = {"working_dir": f"gcs://{package}"} if package else {}
         body = {
             "submission_id": submission_id,
             "entrypoint": command,
-            "runtime_env": {"env_vars": environment},
+            "runtime_env": {"env_vars": environment, **working_dir},
             "metadata": metadata,
         }
         self._json("POST", "/api/jobs/", body)
+
+    def upload(self, package: str, data: bytes) -> None:
+        """Give the head a zip file; Ray removes it when no job has used it for ten minutes."""
+        request = urllib.request.Request(
+            f"{self.address}/api/packages/gcs/{package}",
+            data,
+            {"Content-Type": "application/octet-stream", "Authorization": f"Bearer {self.token}"},
+            method="PUT",
+        )
+        try:
+            with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
+                response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise NoAnswer(f"PUT {request.selector}: HTTP {error.code}", status=error.code) from None
+        except (OSError, HTTPException) as error:
+            raise NoAnswer(f"PUT {request.selector}: {error}") from None
+
+    def log(self, submission_id: str) -> str:
+        """Return what a job has written."""
+        return str(self._json("GET", f"/api/jobs/{submission_id}/logs")["logs"])
 
     def stop(self, submission_id: str) -> None:
         """Ask for the end of a job: SIGTERM, then SIGKILL after RAY_JOB_STOP_WAIT_TIME_S of its environment (3 s)."""

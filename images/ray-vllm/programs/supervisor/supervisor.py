@@ -1,10 +1,10 @@
 """Keeps `vllm serve` running as a job of a Ray cluster, and says in its log what happens (the lines of supervisor_log).
 
-It waits for the planned Ray nodes, submits vLLM, follows its output, and calls it serving once it has answered a chat
-completion with text and a warm-up load (warm_load.py); /tmp/serving exists as long as that holds. It never ends by
-itself: every end of vLLM that was not asked for is a failure, reported with its reason and tried again after a growing
-delay. A vLLM that already runs for the same configuration is taken over; one for another configuration is stopped
-first.
+It waits for the planned Ray nodes, has the network between them proven (network_check.py), submits vLLM, follows its
+output, and calls it serving once it has answered a chat completion with text and a warm-up load (warm_load.py);
+/tmp/serving exists as long as that holds. It never ends by itself: every end of vLLM that was not asked for is a
+failure, reported with its reason and tried again after a growing delay. A vLLM that already runs for the same
+configuration is taken over; one for another configuration is stopped first.
 
 On SIGTERM it stops vLLM, waits at most 60 s until that has ended, and exits with 143: an exit code 0 would complete its
 Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job will start another one.
@@ -12,10 +12,13 @@ Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job w
 Environment: RAY_JOBS_ADDRESS, RAY_AUTH_TOKEN (optional), RAY_NODES, GPUS_PER_NODE, GPU_PRODUCT (empty on CPUs),
 VLLM_ARGUMENTS (a JSON list: what follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, API_KEY_FILE (optional),
 HANG_TIMEOUT_SECONDS (optional, 180), METRICS_PORT (optional, 8001: where a Prometheus asks),
-PLANNED_KV_CACHE_TOKENS (optional), SERVING_JOB (optional: the name of its Kubernetes Job, which its service account
-may get), POD_NAMESPACE (with SERVING_JOB). With SERVING_JOB it also makes an Event on that Job when vLLM has failed and
-when it serves. How long nodes may take to join and the model to load, the Job's annotations say at the beginning of
-each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS (1800, 7200) hold where they say nothing.
+PLANNED_KV_CACHE_TOKENS (optional), NETWORK_LAYOUT (what the network proof measures; nothing if it is empty),
+RDMA_RESOURCES (optional: the devices that the Ray pods have), SERVING_JOB (optional: the name of its Kubernetes Job,
+which its service account may get), with it JOB_UID, POD_NAMESPACE and NETWORK_RESULT (a ConfigMap that its service
+account may patch). With SERVING_JOB it also makes an Event on that Job when the network was proven, when vLLM has
+failed and when it serves. How long nodes may take to join and the model to load, and the least bandwidth, the Job's
+annotations say at the beginning of each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS (1800,
+7200) hold where they say nothing.
 """
 
 import json
@@ -36,6 +39,7 @@ from following import SERVING_FILE, Following
 from joining import wait_for_nodes
 from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
 from metrics import PORT, tell_metrics
+from network_check import NetworkCheck
 from own_job import Bounds, bounds_now, will_start_another_pod
 from planned_nodes import PlannedNodes
 from ray_api import Job, RayApi
@@ -66,6 +70,7 @@ class Settings:
     jobs: VllmJobs
     bounds: Bounds
     serving_job: str
+    network: NetworkCheck
     planned_kv_cache_tokens: int
     """0 where there is no plan of it."""
 
@@ -76,17 +81,27 @@ class Settings:
         """Return the settings; raise KeyError for a variable that is not set, ValueError for one that is no number."""
         ray = RayApi(env["RAY_JOBS_ADDRESS"].rstrip("/"), env.get("RAY_AUTH_TOKEN", ""))
         command = shlex.join(["vllm", *json.loads(env["VLLM_ARGUMENTS"])]).replace(shlex.quote(HOST), f'"{HOST}"')
+        planned = PlannedNodes.read(env)
+        serving_job = env.get("SERVING_JOB", "")
         return Settings(
             ray=ray,
             model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),
-            planned_nodes=PlannedNodes.read(env),
+            planned_nodes=planned,
             jobs=VllmJobs(ray, env["SUBMISSION_ID"], command),
             bounds=Bounds(
                 join=float(env.get("JOIN_TIMEOUT_SECONDS", "1800")),
                 load=float(env.get("LOAD_TIMEOUT_SECONDS", "7200")),
                 hang=float(env.get("HANG_TIMEOUT_SECONDS", "180")),
             ),
-            serving_job=env.get("SERVING_JOB", ""),
+            serving_job=serving_job,
+            network=NetworkCheck(
+                ray,
+                layout=env.get("NETWORK_LAYOUT", ""),
+                rdma=env.get("RDMA_RESOURCES", ""),
+                config_map=env.get("NETWORK_RESULT", ""),
+                serving_job=serving_job,
+                job_uid=env.get("JOB_UID", ""),
+            ),
             planned_kv_cache_tokens=int(env.get("PLANNED_KV_CACHE_TOKENS", "0")),
             metrics_port=int(env.get("METRICS_PORT", PORT)),
         )
@@ -156,6 +171,8 @@ class Supervisor:
 
     def _submit(self) -> Job:
         try:
+            self._settings.jobs.wait_for_free_gpus()
+            self._settings.network.run(self._bounds.minimum_gbit)
             return self._settings.jobs.submit()
         except NoAnswer as error:
             raise Failed("submit", f"Ray did not take the job: {error}") from None

@@ -48,7 +48,7 @@ class VllmJobs:
 
     def submit(self) -> Job:
         """Start vLLM as the next attempt, once no other holds the GPUs."""
-        self._wait_for_free_gpus()
+        self.wait_for_free_gpus()
         attempt = 1 + max(map(self.attempt_of, self.ray.jobs()), default=0)
         job_id = f"{self.prefix}-{attempt}"
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_GRACE_SECONDS)}
@@ -61,16 +61,16 @@ class VllmJobs:
         stopped = [stop(self.ray, job, "the end of serving was asked for") for job in self._all_running()]
         return all(stopped)
 
-    def _all_running(self) -> list[Job]:
-        return [job for job in self.ray.jobs() if job.running and job.metadata.items() >= SUBMITTED_BY.items()]
-
-    def _wait_for_free_gpus(self) -> None:
-        """Give the workers of an ended vLLM time to go: a second vLLM beside them would wait for their GPUs."""
+    def wait_for_free_gpus(self) -> None:
+        """Give the workers of an ended vLLM time to go: what comes beside them would wait for their GPUs."""
         deadline = time.monotonic() + FREE_GPUS_SECONDS
         while groups := self.ray.placement_groups_with_gpus():
             if time.monotonic() > deadline:
                 raise Failed("submit", f"GPUs are still held by Ray placement group {', '.join(groups)}")
             time.sleep(POLL_SECONDS)
+
+    def _all_running(self) -> list[Job]:
+        return [job for job in self.ray.jobs() if job.running and job.metadata.items() >= SUBMITTED_BY.items()]
 
 
 def entrypoint(command: str) -> str:

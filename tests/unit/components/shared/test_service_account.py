@@ -11,6 +11,7 @@ from typing import Any
 import benchmark
 import cluster_state
 import in_cluster
+import network_check
 import own_job
 import progress
 import pytest
@@ -72,6 +73,7 @@ def supervise() -> None:
     serving_events.tell("some", serving_events.SERVING, "it serves")
     own_job.bounds_now("some", own_job.Bounds(1, 1, 1))
     own_job.will_start_another_pod("some")
+    network_check.keep("some", {})
 
 
 def gate() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmark measured, as the stack output has it."""
+"""What a Job measured, as the stack output has it."""
 
 import json
 from typing import Any
@@ -6,18 +6,26 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from components.benchmark.result import result_in
+from components.shared.result import Place, result_in
 from tests.unit.components.stub_api import Answers, stub_api
 
 CONFIG_MAP = "/api/v1/namespaces/n/configmaps/benchmark-result"
 NOW = {"tokensPerSecond": 812.3, "failed": 0, "measuredAt": "2026-11-26T22:00:00Z"}
 BEFORE = {"tokensPerSecond": 790.0, "failed": 3, "measuredAt": "2026-11-25T22:00:00Z"}
 
+PLACE = Place(
+    config_map="benchmark-result",
+    namespace="n",
+    kubeconfig=None,
+    context=None,
+    of_before=("tokensPerSecond", "measuredAt"),
+)
+
 
 def read(answers: Answers) -> dict[str, Any]:
     with stub_api(answers) as (api, _):
         assert isinstance(api, client.ApiClient)
-        return result_in(api, "n", "benchmark-result", "benchmark-1", "u")
+        return result_in(api, PLACE, "benchmark-1", "u")
 
 
 def test_what_was_measured_stands_beside_what_was_measured_before() -> None:
