@@ -16,6 +16,8 @@ def log(*lines: str) -> str:
     ("lines", "in_node"),
     [
         (["    + NVL[280.0] - NVS/0", "Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM/read"], "NVLink"),
+        (["              + NVL[370.8] - NVS/0", "Channel 30/0 : 0[0] -> 1[6] via P2P/CUMEM"], "NVLink"),
+        (["Channel 00/0 : 16[17000] -> 18[21000] via P2P/IPC comm 0x5609976f9470 nRanks 32"], "PCIe"),
         (["Channel 00/0 : 0[0] -> 1[1] via P2P/IPC"], "PCIe"),
         (["Channel 00 : 0[0] -> 1[1] via SHM/direct/direct"], "shared memory"),
         (["Channel 00 : 0[0] -> 1[1] via SHM/direct/direct", "Channel 00 : 0[0] -> 2[2] via P2P/IPC"], "shared memory"),
@@ -29,6 +31,19 @@ def test_the_slowest_way_within_a_node_counts(lines: list[str], in_node: str | N
 @pytest.mark.parametrize(
     ("lines", "between", "direct"),
     [
+        (
+            ["Channel 01/0 : 1[0] -> 0[0] [receive] via NET/Socket/0 comm 0x2083dd50 nRanks 02"],
+            "sockets",
+            False,
+        ),
+        (
+            [
+                "NET/IB : Using [0]mlx5_1:1/RoCE [1]mlx5_2:1/RoCE [RO]; OOB eth0:10.0.0.4<0>",
+                "Channel 00/0 : 8[0] -> 0[0] [receive] via NET/IB/0/GDRDMA/Shared",
+            ],
+            "InfiniBand with GPUDirect (mlx5_1, mlx5_2)",
+            True,
+        ),
         (
             [SOCKET, "Channel 00/0 : 1[0] -> 0[0] [receive] via NET/Socket/0"],
             "sockets on eth0",
@@ -74,9 +89,12 @@ def test_variables_of_the_user_are_told_and_those_of_the_proof_are_not() -> None
                 "NCCL_DEBUG set by environment to INFO.",
                 "NCCL_IB_DISABLE set by environment to 1.",
                 "NCCL_SOCKET_IFNAME set by environment to eth0",
+                "NCCL_IB_HCA set to mlx5_",
+                "Failed to open libibverbs.so[.1]",
                 "NET/IB : No device found.",
             )
         ]
     )
-    assert found.variables == {"NCCL_IB_DISABLE": "1", "NCCL_SOCKET_IFNAME": "eth0"}
+    assert found.variables == {"NCCL_IB_DISABLE": "1", "NCCL_IB_HCA": "mlx5_", "NCCL_SOCKET_IFNAME": "eth0"}
     assert found.without_device
+    assert found.without_library

@@ -12,7 +12,7 @@ SOUND = {"figure": "processor", "teraflops": 600.0, "memory": 3000.0, "right": T
 
 
 def ways(**other: Any) -> dict[str, Any]:
-    usual = Ways("NVLink", "InfiniBand with GPUDirect (mlx5_0)", "InfiniBand", True, False, {})  # noqa: FBT003
+    usual = Ways("NVLink", "InfiniBand with GPUDirect (mlx5_0)", "InfiniBand", True, False, False, {})  # noqa: FBT003
     return vars(usual) | other
 
 
@@ -113,6 +113,7 @@ SOCKETS = ways(network="sockets", between_nodes="sockets on eth0", direct=False)
         ({"infiniband": []}, "the pod has no device /dev/infiniband/uverbs*"),
         ({"ways": SOCKETS | {"without_device": True}}, "NCCL finds no device, though there is uverbs0"),
         ({"ways": SOCKETS | {"variables": {"NCCL_IB_DISABLE": "1", "NCCL_ALGO": "Ring"}}}, "NCCL_IB_DISABLE=1 is set"),
+        ({"ways": SOCKETS | {"without_library": True}}, "the image has no libibverbs.so.1"),
         ({"memlock": 8 << 20}, "`ulimit -l` is 8192 KiB"),
         ({}, "NCCL does not tell why"),
     ],

@@ -4,7 +4,9 @@
     node:7:31 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0/GDRDMA
     node:7:31 [0] NCCL INFO NET/Socket : Using [0]eth0:10.0.0.4<0>
 
-Source of the lines: NCCL 2.29, src/transport (p2p.cc, shm.cc, net.cc, net_ib, net_socket.cc) and src/graph.
+Source of the lines: NCCL 2.29, src/transport (p2p.cc, shm.cc, net.cc, net_ib, net_socket.cc) and src/graph. As it was
+logged elsewhere: NVIDIA/nccl#1591 (links of a node), vllm-project/aibrix#758 (RoCE), ray-project/ray#59778 (a channel
+with its communicator after it).
 """
 
 import re
@@ -23,8 +25,9 @@ _INTERFACE = re.compile(r"NET/Socket : Using (?P<list>\[0\].*)")
 _DEVICES = re.compile(r"NET/IB : Using (?P<list>\[0\][^;]*)")
 _LISTED = re.compile(r"\[\d+\](?P<name>[^:\s<]+)")
 _NVLINK = re.compile(r"NCCL INFO .*\+ NVL\[")
-_SET_BY_USER = re.compile(r"NCCL INFO (?P<name>NCCL_\w+) set by environment to (?P<value>\S+?)\.?$", re.MULTILINE)
+_SET_BY_USER = re.compile(r"NCCL INFO (?P<name>NCCL_\w+) set (?:by environment )?to (?P<value>\S+?)\.?$", re.MULTILINE)
 _NO_DEVICE = "NET/IB : No device found"
+_NO_LIBRARY = "Failed to open libibverbs.so"
 
 
 NVLINK, PCIE, SHARED_MEMORY = "NVLink", "PCIe", "shared memory"
@@ -48,6 +51,9 @@ class Ways:
     without_device: bool
     """NCCL looked for InfiniBand and found no device."""
 
+    without_library: bool
+    """The image has no libibverbs, by which NCCL speaks to such devices."""
+
     variables: dict[str, str]
     """Variables of NCCL that were set, without those of this program."""
 
@@ -64,6 +70,7 @@ def ways(logs: Iterable[str]) -> Ways:
         network=network,
         direct=direct,
         without_device=_NO_DEVICE in text,
+        without_library=_NO_LIBRARY in text,
         variables={name: value for name, value in sorted(set_by_user.items()) if not name.startswith("NCCL_DEBUG")},
     )
 

@@ -159,6 +159,8 @@ def _without_rdma(layout: Layout, nodes: Sequence[Found]) -> list[str]:
             causes.append("the pod has no device /dev/infiniband/uverbs*")
         elif taken["without_device"]:
             causes.append(f"NCCL finds no device, though there is {', '.join(node['infiniband'])}")
+        if taken["without_library"]:
+            causes.append("the image has no libibverbs.so.1")
         if node["memlock"] is not None:
             causes.append(f"`ulimit -l` is {node['memlock'] // 1024} KiB")
         found.append(
