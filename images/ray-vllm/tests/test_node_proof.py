@@ -20,9 +20,10 @@ RANK = """
     add(step="all-reduce")
     add(figure="all-reduce", gigabytes=1.5)
     behaviour = json.loads(os.environ["BEHAVIOUR"]).get(os.environ["RANK"])
-    if behaviour == "dies": os.kill(os.getpid(), signal.SIGSEGV)
+    if behaviour == "dies": os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hangs": time.sleep(60)
     if behaviour == "says": print("Fatal Python error: nothing works"); sys.exit(1)
+    if behaviour == "late": print("Timeout (0:01:00)!\\nThread 1 in join"); sys.exit(1)
     if behaviour == "fails": add(failed="DistBackendError: peer is gone"); sys.exit(1)
     if behaviour == "half": figures.write('{"figure": "nod'); sys.exit(1)
     add(figure="environment", **{name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "NCCL_DEBUG")})
@@ -67,10 +68,11 @@ def test_each_rank_sees_one_of_the_gpus_that_ray_gave(tmp_path: Path, devices: s
 @pytest.mark.parametrize(
     ("behaviour", "end"),
     [
-        ("dies", "exit code -11"),
+        ("dies", "exit code -9"),
         ("fails", "DistBackendError: peer is gone"),
         ("says", "Fatal Python error: nothing works"),
         ("half", "exit code 1"),
+        ("late", "it stood still"),
     ],
 )
 def test_a_rank_that_ends_badly_says_where_and_what_it_had_measured(tmp_path: Path, behaviour: str, end: str) -> None:

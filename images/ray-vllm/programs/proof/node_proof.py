@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +20,9 @@ PROGRAMS = Path(__file__).parent
 GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.05
 STOOD_STILL = "it stood still"
+TIMED_OUT = "Timeout ("
+"""How Python's faulthandler begins, by which a rank ends itself."""
+
 OUTPUT_CHARACTERS = 600
 
 
@@ -50,8 +52,10 @@ def run_in(folder: Path, task: Task, environment: Mapping[str, str]) -> dict[str
     processes = {
         task.first_rank + place: _start(task, place, folder, environment) for place in range(task.layout.ranks_per_node)
     }
-    _wait(list(processes.values()), task.seconds)
-    ranks = {str(rank): _of_rank(folder, rank, process) for rank, process in processes.items()}
+    ended = _wait(list(processes.values()), task.seconds)
+    ranks = {
+        str(rank): _of_rank(folder, rank, process, stood_still=process in ended) for rank, process in processes.items()
+    }
     logs = [path.read_text(errors="replace") for path in folder.glob("nccl-*")]
     return {
         "name": socket.gethostname(),
@@ -89,20 +93,21 @@ def _start(task: Task, place: int, folder: Path, environment: Mapping[str, str])
         )
 
 
-def _wait(processes: Sequence["subprocess.Popen[bytes]"], seconds: float) -> None:
-    """Wait until all have ended, and end those that have not in time; without one of them the others cannot go on."""
+def _wait(processes: Sequence["subprocess.Popen[bytes]"], seconds: float) -> Sequence["subprocess.Popen[bytes]"]:
+    """Wait until all have ended; end and return those that have not in time. Without one the others cannot go on."""
     deadline = time.monotonic() + seconds + GRACE_SECONDS
     while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
         if any(process.poll() for process in processes):
             deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
         time.sleep(POLL_SECONDS)
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    late = [process for process in processes if process.poll() is None]
+    for process in late:
+        process.kill()
+        process.wait()
+    return late
 
 
-def _of_rank(folder: Path, rank: int, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+def _of_rank(folder: Path, rank: int, process: "subprocess.Popen[bytes]", *, stood_still: bool) -> dict[str, Any]:
     file = folder / f"figures-{rank}"
     # A rank that was ended in the middle of a line has not written its end.
     written = file.read_text().rpartition("\n")[0].splitlines() if file.exists() else []
@@ -111,9 +116,12 @@ def _of_rank(folder: Path, rank: int, process: "subprocess.Popen[bytes]") -> dic
     failed = next((line["failed"] for line in lines if "failed" in line), "")
     found: dict[str, Any] = {"figures": [line for line in lines if "figure" in line]}
     if process.returncode or step:
-        said = failed or (folder / f"output-{rank}").read_text(errors="replace").strip()[-OUTPUT_CHARACTERS:]
-        ended = STOOD_STILL if process.returncode == -signal.SIGKILL else f"exit code {process.returncode}"
-        found |= {"step": step, "end": said or ended}
+        said = (folder / f"output-{rank}").read_text(errors="replace").strip()
+        if stood_still or said.startswith(TIMED_OUT):
+            end = STOOD_STILL
+        else:
+            end = failed or said[-OUTPUT_CHARACTERS:] or f"exit code {process.returncode}"
+        found |= {"step": step, "end": end}
     return found
 
 
