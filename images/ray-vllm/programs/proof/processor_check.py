@@ -24,10 +24,10 @@ def check(device: torch.device) -> list[dict[str, Any]]:
     size, copied, dtype = (8192, 1024 * MiB, torch.bfloat16) if on_gpu else (512, 32 * MiB, torch.float32)
     factors = [torch.randn(size, size, device=device, dtype=dtype) for _ in range(2)]
     expected = torch.matmul(*factors)
-    seconds = per_run(lambda: torch.matmul(*factors), 100 if on_gpu else 3)
+    seconds = per_run(lambda: torch.matmul(*factors), 100 if on_gpu else 3, device)
     source = torch.ones(copied, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
-    copy_seconds = per_run(lambda: target.copy_(source), 20 if on_gpu else 3)
+    copy_seconds = per_run(lambda: target.copy_(source), 20 if on_gpu else 3, device)
     right = torch.equal(torch.matmul(*factors), expected) and torch.equal(target, source)
     found: dict[str, Any] = {
         "figure": "processor",
@@ -38,21 +38,21 @@ def check(device: torch.device) -> list[dict[str, Any]]:
     if not on_gpu:
         return [found]
     host = torch.empty(FROM_HOST_BYTES, dtype=torch.uint8, pin_memory=True)
-    seconds = per_run(lambda: target[:FROM_HOST_BYTES].copy_(host, non_blocking=True), 3)
+    seconds = per_run(lambda: target[:FROM_HOST_BYTES].copy_(host, non_blocking=True), 3, device)
     return [found, {"figure": "from host", "gigabytes": FROM_HOST_BYTES / seconds / GB}]
 
 
-def per_run(run: Callable[[], Any], repeats: int) -> float:
+def per_run(run: Callable[[], Any], repeats: int, device: torch.device) -> float:
     """Return the seconds that one of so many runs takes, after one that is not counted."""
     run()
-    _synchronize()
+    _synchronize(device)
     began = time.perf_counter()
     for _ in range(repeats):
         run()
-    _synchronize()
+    _synchronize(device)
     return (time.perf_counter() - began) / repeats
 
 
-def _synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

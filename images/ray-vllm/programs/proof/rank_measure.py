@@ -49,7 +49,7 @@ class Rank:
 
     def __init__(self, rank: int, layout: Layout, figures: Figures) -> None:
         self._rank, self._layout, self._figures = rank, layout, figures
-        self._device = torch.device("cuda" if layout.on_gpus else "cpu")
+        self._device = torch.device("cuda", 0) if layout.on_gpus else torch.device("cpu")
         self._small, self._large = (MiB, 64 * MiB) if layout.on_gpus else (64 * 1024, 4 * MiB)
 
     def check_processor(self) -> None:
@@ -98,7 +98,7 @@ class Rank:
         self._step("all-reduce of one token")
         token = torch.zeros(LATENCY_BYTES, dtype=torch.uint8, device=self._device)
         if group is not None:
-            seconds = per_run(lambda: reduce(token), LATENCY_REPEATS if self._layout.on_gpus else 5)
+            seconds = per_run(lambda: reduce(token), LATENCY_REPEATS if self._layout.on_gpus else 5, self._device)
             self._figures.add(figure="all-reduce of one token", microseconds=seconds * 1e6)
             ones = torch.ones(MiB, device=self._device)
             reduce(ones)
@@ -106,10 +106,12 @@ class Rank:
         if self._layout.expert_parallel:
 
             def gather(tensor: torch.Tensor) -> None:
-                distributed.all_gather_into_tensor(tensor, tensor.chunk(size)[0].clone(), group=group)
+                whole, own = _shared(tensor, size)
+                distributed.all_gather_into_tensor(whole, own, group=group)
 
             def scatter(tensor: torch.Tensor) -> None:
-                distributed.reduce_scatter_tensor(torch.empty_like(tensor.chunk(size)[0]), tensor, group=group)
+                whole, own = _shared(tensor, size)
+                distributed.reduce_scatter_tensor(own, whole, group=group)
 
             self._collective("all-gather", group, gather, share)
             self._collective("reduce-scatter", group, scatter, share)
@@ -157,10 +159,16 @@ class Rank:
         if run is not None:
             run(tensor)  # connects, so that all begin at once after the barrier
         distributed.barrier()
-        return 0.0 if run is None else per_run(lambda: run(tensor), repeats)
+        return 0.0 if run is None else per_run(lambda: run(tensor), repeats, self._device)
 
     def _step(self, name: str) -> None:
         self._figures.add(step=name)
+
+
+def _shared(tensor: torch.Tensor, ranks: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return as much of a tensor as so many ranks can share equally, and room for one rank's share."""
+    share = tensor.numel() // ranks
+    return tensor[: share * ranks], torch.empty(share, dtype=tensor.dtype, device=tensor.device)
 
 
 def main() -> None:
