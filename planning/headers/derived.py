@@ -8,11 +8,12 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from planning.headers.safetensors import Tensor
-from planning.headers.summary import Found, model_file
+from planning.headers.summary import EXPERT, Found, model_file
 from planning.sizing.architectures import ARCHITECTURES
 from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.architectures.sparse_latent_attention import SparseLatentAttention
@@ -106,8 +107,12 @@ def linear_layer(quantization: Quantization) -> LinearLayer:
     stored = {None: _bf16, "fp8": _fp8, "compressed-tensors": _packed, "modelopt": _nvfp4, "awq": _awq}[method]
     group = _group(quantization)
 
+    @cache
+    def is_kept(name: str) -> bool:
+        return any(_names(pattern, name) for pattern in ignored)
+
     def linear(name: str, outputs: int, inputs: int) -> Iterator[Tensor]:
-        kept = any(_names(pattern, name) for pattern in ignored)
+        kept = is_kept(EXPERT.sub("experts.0.", name))
         return _bf16(name, outputs, inputs, group) if kept else stored(name, outputs, inputs, group)
 
     return linear

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, cast
@@ -17,6 +17,7 @@ from planning.sizing.tensor_rules import OUTSIDE, Kind, Split, TensorRule
 
 CONFIG = "config.json"
 IN_LAYER = re.compile(r"(?:language_model\.)?model\.layers\.(\d+)\.(.+)")
+EXPERT = re.compile(r"experts\.\d+\.")
 OF_IMAGES = (
     TensorRule(r"vision_tower\.encoder\.blocks\.\d+\.(wqkv|mlp\.fc0)", "other", "outputs"),
     TensorRule(r"vision_tower\.encoder\.blocks\.\d+\.(wo|mlp\.fc1)", "other", "inputs"),
@@ -115,20 +116,24 @@ def _check_layers(layers: list[dict[str, str]], a: Architecture) -> None:
         if not layer:
             field = "num_hidden_layers" if index < a.num_hidden_layers else "num_nextn_predict_layers"
             raise BadRepository(CONFIG, field, f"{getattr(a, field)}", f"fewer: no file has a tensor of layer {index}")
-        experts = {match[1] for name in layer if (match := re.match(r"mlp\.experts\.(\d+)\.", name))}
+        experts = {match[0] for name in layer if (match := EXPERT.search(name))}
         wanted = a.n_routed_experts or 0 if index >= a.num_hidden_layers or a.is_moe(index) else 0
         if len(experts) != wanted:
             text = f"layer {index} has {wanted} experts"
             raise BadRepository(CONFIG, "n_routed_experts, first_k_dense_replace", text, f"{len(experts)}")
 
 
-def _added(found: Found, names: Mapping[str, str], rules: Iterable[TensorRule]) -> Sums:
+def _added(found: Found, names: Mapping[str, str], rules: tuple[TensorRule, ...]) -> Sums:
     """Bytes in the repository and as vLLM holds them, of the tensors that are alike for the plan."""
     stored: Counter[Key] = Counter()
     held: Counter[Key] = Counter()
+    found_rules: dict[str, TensorRule | None] = {}
     for short, name in names.items():
         file, tensor = found.tensors[name]
-        rule = next((rule for rule in rules if rule.is_of(short)), None)
+        alike = EXPERT.sub("experts.0.", short)
+        if alike not in found_rules:
+            found_rules[alike] = next((rule for rule in rules if rule.is_of(alike)), None)
+        rule = found_rules[alike]
         if rule is None and short != ROTARY:
             raise BadRepository(file, name, "a tensor that vLLM's model does not have", "one of this architecture")
         key: Key = (rule.kind, rule.split(tensor.shape), tensor.type) if rule else ("other", "no", tensor.type)
