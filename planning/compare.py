@@ -11,6 +11,7 @@ from planning.sizing.matrices import Precision
 from planning.sizing.parallelism import possible_splits
 from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed
+from planning.verdict.attention import runs_on
 from planning.verdict.checks import split_changes
 from planning.verdict.suggestions import FP8_REPOSITORIES, changed
 
@@ -38,7 +39,8 @@ def _precisions(settings: StackSettings) -> list[Precision]:
 
 
 def _rows(settings: StackSettings, gpu: Gpu, precision: Precision) -> Iterator[list[str]]:
-    if precision == "fp8" and not gpu.runs_fp8:
+    architecture = ResolvedStack(settings).architecture
+    if (precision == "fp8" and not gpu.runs_fp8) or (architecture and not runs_on(architecture, gpu)):
         return
     fitting = 0
     holds_weights = False

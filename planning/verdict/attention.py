@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from planning import flags
 from planning.problems import Problem
-from planning.sizing.architecture import Attention
+from planning.sizing.architecture import Architecture, Attention
 from planning.sizing.gpus import NATIVE_FP8, Gpu
 from planning.sizing.resolved import ResolvedStack
 
@@ -100,6 +100,11 @@ CALLED: dict[Attention, str] = {
 }
 
 
+def runs_on(architecture: Architecture, gpu: Gpu) -> bool:
+    """Whether vLLM has a backend for the model's attention on that GPU."""
+    return any(backend.runs_on(gpu) for backend in BACKENDS[architecture.attention_kind].values())
+
+
 def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
     """Find a backend, a KV cache type or a block size that attention does not have on this GPU.
 
@@ -110,7 +115,7 @@ def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
     if gpu is None or architecture is None or not stack.settings.hardware.on_gpus or flags.problems(arguments):
         return
     backends = BACKENDS[architecture.attention_kind]
-    if not any(backend.runs_on(gpu) for backend in backends.values()):
+    if not runs_on(architecture, gpu):
         text = f"vLLM has no backend for {CALLED[architecture.attention_kind]} on {_described(gpu)}"
         yield Problem("hardware.gpu", text, "a GPU of compute capability 9.0, 10.x or 12.0")
         return

@@ -120,3 +120,15 @@ def test_a_length_that_is_no_number_of_tokens_is_refused(
     with pytest.raises(SystemExit):
         main([write(stack_file, raw()), f"--prompt-tokens={tokens}"])
     assert "is no number of tokens" in capsys.readouterr().err
+
+
+def test_the_comparison_leaves_out_gpus_without_the_models_attention(
+    stack_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sparse = raw(
+        model={"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3.2"}, hardware={"gpu": "NVIDIA-H200"}
+    )
+    assert main([write(stack_file, sparse), "--compare"]) == 0
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert "NVIDIA-H200" in listed
+    assert not {gpu for gpu in listed if "A100" in gpu or "L40S" in gpu}
