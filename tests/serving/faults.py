@@ -60,16 +60,18 @@ def _stop_job() -> float:
     return now
 
 
-KILLED = (
+ENDED = (
     Fault("engine killed", _kill(live.ENGINE)),
     Fault("rank killed", _kill(live.RANK, live.WORKER)),
     Fault("API server killed", _kill(live.API_SERVER)),
+    Fault("Ray job stopped", _stop_job, kind="stopped"),
 )
+"""The Ray job ends, and its status says so."""
+
 LOST_PODS = (
     Fault("worker pod lost", _delete(live.WORKER), detected_within=120),
     Fault("head pod lost", _delete(live.HEAD), kind="lost", detected_within=120),
 )
-STOPPED = (Fault("Ray job stopped", _stop_job, kind="stopped"),)
 FROZEN = tuple(
     Fault(f"{name} frozen", _freeze(process, pod), kind="hung", detected_within=260, unready_within=80)
     for name, process, pod in (("rank", live.RANK, live.WORKER), ("engine", live.ENGINE, live.HEAD))

@@ -32,7 +32,7 @@ GENERATING_SECONDS = 120.0
 STOP_SECONDS = 10.0
 """What a vLLM that is stopped gets before it is killed (vllm_job.STOP_GRACE_SECONDS)."""
 
-KINDS = (faults.KILLED, faults.LOST_PODS, faults.STOPPED, faults.FROZEN)
+KINDS = (faults.ENDED, faults.LOST_PODS, faults.FROZEN)
 """Of each kind `make test` makes one."""
 
 
