@@ -1,4 +1,4 @@
-"""Waits until a pod has mounted the claim; fails in bounded time with which claim it is, why not, and what to do.
+"""Waits until a pod has mounted the claim; fails after a bounded time, and says which claim, why, and what to do.
 
     python3 -m claim
 
@@ -71,7 +71,7 @@ class ClaimCheck:
             time.sleep(POLL_SECONDS)
 
     def stop_mounting(self) -> None:
-        """Let the Job that mounts reach its bound. It would by itself, later than this program had time."""
+        """End the Job that mounts the claim: its own bound comes later than the one of this program."""
         bound = {"spec": {"activeDeadlineSeconds": 1}}
         try:
             in_cluster.request("PATCH", self._job_path, bound, content_type="application/merge-patch+json")

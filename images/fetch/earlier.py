@@ -1,4 +1,6 @@
-"""The folder that a revision with a slash in its name had before: `a-b` for `a/b`, as for a revision `a-b`.
+"""Takes files over from where an earlier version of this program put them.
+
+It put a revision with a slash in its name, `a/b`, into the folder `a-b`, which a revision `a-b` has too.
 
 Its files get second names in the folder that the revision has now. So nothing is downloaded again and nothing is on the
 disk twice, and what serves from the earlier folder is not touched.
@@ -31,7 +33,7 @@ def earlier_download(download: DownloadSettings) -> Inventory | None:
 
 
 def take_over(download: DownloadSettings, files: Inventory) -> None:
-    """Give the large files second names. What has none afterwards is downloaded, and all are verified as ever."""
+    """Link the large files into the revision's folder. What cannot be linked is downloaded; everything is verified."""
     earlier, store = ObjectStore(earlier_folder(download), files), ObjectStore(download.directory, files)
     for file in store.missing(files.large):
         source, target = earlier.locate(file), store.object_path(file)

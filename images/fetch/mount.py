@@ -1,4 +1,4 @@
-"""Ends well once it runs, because then the claim is mounted, and if the volume does what the download will ask of it.
+"""Tries what the download will do on the volume. That this program runs at all shows that the claim is mounted.
 
     python3 -m mount
 

@@ -80,7 +80,7 @@ def server() -> str:
 
 @functools.cache
 def opener() -> urllib.request.OpenerDirector:
-    """Return what opens connections: straight, whatever proxy the environment names, to the cluster's own authority."""
+    """Return an opener that ignores the proxy of the environment and trusts the cluster's own authority."""
     authority = SERVICE_ACCOUNT / "ca.crt"
     try:
         tls = ssl.create_default_context(cafile=authority)

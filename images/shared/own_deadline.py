@@ -1,4 +1,4 @@
-"""The bound of this pod's own Job, which Kubernetes keeps: moved while the time does not count."""
+"""Moves the bound of this pod's own Job, at which Kubernetes ends it, by the time that does not count."""
 
 import in_cluster
 
@@ -6,7 +6,7 @@ STEP_SECONDS = 60.0
 """How much time passes between two changes."""
 
 AHEAD_SECONDS = 600
-"""How much further it is moved than needed by then, so that a change may fail a few times."""
+"""The bound is set so much later than is needed: the next few changes may fail."""
 
 
 class OwnDeadline:
@@ -18,7 +18,7 @@ class OwnDeadline:
         self._moved_by = 0.0
 
     def move(self, seconds: float) -> str:
-        """See to it that the bound is later by so many seconds than first stated; return why it may not be."""
+        """Make the bound at least so many seconds later than it was at first; return why that failed, else nothing."""
         if not self._job_name or seconds < self._moved_by + STEP_SECONDS:
             return ""
         try:

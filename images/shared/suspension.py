@@ -1,4 +1,4 @@
-"""Whether pods wait in a queue, who keeps them there, and the time that counts: the one in which they do not.
+"""Whether pods wait in a queue, and who keeps them there; and a stopwatch that leaves that time out.
 
 Objects are as the API server gives them. Nothing else of `images/` is imported: the Pulumi program uses it too.
 """
@@ -31,7 +31,7 @@ def suspended_by(owners: Iterable[tuple[str, KubeObject | None]], pods: Iterable
 
 
 def is_suspended(item: KubeObject) -> bool:
-    """Whether a Job or RayCluster is to have no pods for now, or has none for that reason."""
+    """Whether `spec.suspend` of a Job or RayCluster is set, or a condition says that it is suspended."""
     told = any(
         condition["type"] in SUSPENDED and condition["status"] == "True"
         for condition in _parts(item, "status", "conditions")
