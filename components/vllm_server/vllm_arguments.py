@@ -1,5 +1,6 @@
 """The command line of `vllm serve`, from a stack's section `serving` and its plan."""
 
+from planning.flags.owned import COUNTED
 from planning.plan import Plan
 from planning.settings.sections import Serving
 
@@ -39,12 +40,15 @@ def vllm_arguments(
     if plan.kv_cache_memory_bytes:
         # vLLM 0.32's own estimate of what CUDA graphs take is up to three times too high and costs half of the cache.
         arguments.append(f"--kv-cache-memory-bytes={plan.kv_cache_memory_bytes}")
-    if serving.max_model_len is not None:
-        arguments.append(f"--max-model-len={serving.max_model_len}")
-    if serving.max_num_batched_tokens is not None:
-        arguments.append(f"--max-num-batched-tokens={serving.max_num_batched_tokens}")
-    if serving.enforce_eager:
-        arguments.append("--enforce-eager")
+    arguments += counted_arguments(serving)
     if guarded:
         arguments.append(f"--middleware={MIDDLEWARE}")
     return [*arguments, *serving.extra_args]
+
+
+def counted_arguments(serving: Serving) -> list[str]:
+    """Return the flags of `COUNTED` whose keys are set. The attributes of `Serving` are named like vLLM's flags."""
+    values: dict[str, int | bool | None] = {
+        flag: getattr(serving, flag.removeprefix("--").replace("-", "_")) for flag in COUNTED
+    }
+    return [flag if value is True else f"{flag}={value}" for flag, value in values.items() if value]

@@ -31,6 +31,13 @@ WEIGHTS = Owned("the weights and everything beside them are those of the configu
 ANSWER = Owned("the stack serves chat completions, and counts as ready when it has answered one")
 STATISTICS = Owned("by vLLM's statistics the supervisor tells a busy engine from one that hangs")
 
+COUNTED: Mapping[str, str] = {
+    "--max-model-len": "serving.maxModelLen",
+    "--max-num-batched-tokens": "serving.maxNumBatchedTokens",
+    "--enforce-eager": "serving.enforceEager",
+}
+"""Flags that vLLM gets where their key is set, and with which the plan counts, by key."""
+
 OWNED: Mapping[str, Owned] = {
     **SECRETS,
     **_each(KEY_MIDDLEWARE, "--middleware"),
@@ -81,9 +88,7 @@ OWNED: Mapping[str, Owned] = {
         "--elastic-ep-max-dp-size",
     ),
     "--gpu-memory-utilization": Owned("the plan counts with it", "serving.gpuMemoryUtilization"),
-    "--max-model-len": Owned("the plan counts with it", "serving.maxModelLen"),
-    "--max-num-batched-tokens": Owned("the plan counts with it", "serving.maxNumBatchedTokens"),
-    "--enforce-eager": Owned("the plan counts with it", "serving.enforceEager"),
+    **{flag: Owned("the plan counts with it", key) for flag, key in COUNTED.items()},
     "--dtype": Owned("the plan counts with it", "serving.dtype"),
     **_each(ANSWER, "--runner", "--convert", "--tokens-only", "--skip-tokenizer-init", "--mm-encoder-only"),
     **_each(STATISTICS, "--disable-log-stats", "--log-level", "--logging-config", "--log-config-file"),
