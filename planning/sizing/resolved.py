@@ -8,11 +8,11 @@ from planning import flags
 from planning.settings.sections import StackSettings
 from planning.sizing.architecture import Architecture
 from planning.sizing.architectures.latent_attention import LatentAttention
-from planning.sizing.gpu_products import compute_capability_of, is_shared, is_slice, whole_product
 from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
 from planning.sizing.matrices import BF16, Precision
 from planning.sizing.memory import FLASH_ATTENTION_SPLITS, Engine
 from planning.sizing.model_file import BadModelFile, KnownModel, known_model
+from planning.sizing.product_names import compute_capability_of, is_shared, is_slice, whole_product
 from planning.sizing.tensor_sums import TensorSums
 from planning.sizing.weights import repository_bytes
 

@@ -7,8 +7,8 @@ from planning.settings.addresses import is_commit
 from planning.settings.quantities import gib_text, size_text
 from planning.settings.sections import StackSettings
 from planning.sizing.capacity import Capacity
-from planning.sizing.gpu_products import is_shared
 from planning.sizing.gpus import NATIVE_FP4
+from planning.sizing.product_names import is_shared
 from planning.sizing.resolved import Deployment, ResolvedStack
 from planning.sizing.storage import disk_needed
 from planning.verdict.remote_code import warnings_of_code

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from planning.problems import Problem
-from planning.sizing.gpu_products import compute_capability_of, is_of_another_maker, is_shared, is_slice, whole_product
 from planning.sizing.gpus import LEAST_FOR_BF16, LEAST_FOR_CUDA_13, nearest_products
+from planning.sizing.product_names import compute_capability_of, is_of_another_maker, is_shared, is_slice, whole_product
 from planning.sizing.resolved import ResolvedStack
 
 KEY = "hardware.gpu"

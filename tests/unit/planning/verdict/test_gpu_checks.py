@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from planning.sizing.gpu_products import compute_capability_of, whole_product
 from planning.sizing.gpus import TABLE
+from planning.sizing.product_names import compute_capability_of, whole_product
 from tests.unit.planning.stacks import LITE, V3_FP8, plan
 
 FP8 = {"repository": V3_FP8}
