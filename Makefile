@@ -31,7 +31,7 @@ preview up destroy: venv ## run the program on STACK=dev without a language host
 	@$(PYTHON) -m local.stack $@ $(STACK)
 
 SAMPLED = "not faults or sample"
-KINDS = test-unit test-images test-endpoint test-properties test-locks test-cluster test-serving
+KINDS = test-unit test-images test-endpoint test-monitoring test-properties test-locks test-cluster test-serving
 .PHONY: test lint test-faults $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
 lint: venv ## ruff, types in strict mode, and linters of imports, packages, workflows, scripts, Dockerfiles, secrets and manifests
@@ -46,6 +46,8 @@ test-images: venv git-lfs ## seconds: the programs of the pods, with real git, g
 	$(PYTHON) -m pytest -n 2 -m $(SAMPLED) images local/git-server
 test-endpoint: venv haproxy ## a minute: the door's configuration, by Debian's HAProxy on loopback
 	$(PYTHON) -m pytest tests/endpoint
+test-monitoring: venv prometheus haproxy ## a minute: each alert fires and clears, by Debian's promtool and Prometheus
+	$(PYTHON) -m pytest -n 2 tests/monitoring
 test-properties: venv ## a minute: the plan over the whole space, and 10,000 random stack files
 	$(PYTHON) -m pytest tests/properties
 test-locks: venv ## the hash-pinned requirements of the images resolve for their Python and platform
@@ -54,18 +56,20 @@ test-cluster: venv ## minutes: real engine, API server and operator; simulated G
 	$(PYTHON) -m local build
 	$(PYTHON) -m local linters
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/cluster
-test-serving: venv ## minutes: make dev's path with real pods, and the answer
+test-serving: venv prometheus ## minutes: make dev's path with real pods, and the answer
 	$(PYTHON) -m pytest -s -m $(SAMPLED) tests/serving
 test-faults: venv git-lfs ## two hours: every change, failure and interruption, of which make test runs a sample (root)
 	$(PYTHON) -m local build
 	$(PYTHON) -m pytest -m faults images tests/cluster
 	$(PYTHON) -m pytest -s -m faults tests/serving
 
-.PHONY: git-lfs haproxy
+.PHONY: git-lfs haproxy prometheus
 git-lfs:
 	@command -v git-lfs > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends git-lfs)
 haproxy:
 	@command -v haproxy > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends haproxy)
+prometheus:
+	@command -v prometheus > /dev/null || $(PYTHON) -m local prometheus
 
 .PHONY: lock reference model
 model: venv ## write planning/models from a repository's own files: make model REPOSITORY=https://HOST/OWNER/NAME REVISION=COMMIT [FOLDER=…]

@@ -11,6 +11,7 @@ from components.image.args import ImageBuildArgs
 from components.image.image_build import ImageBuild
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
+from components.monitoring.monitoring import alert_when_slow, offer_metrics
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
 from components.preflight.preflight import preflight
@@ -31,6 +32,7 @@ tell_of_suspended_jobs(config)
 opts = pulumi.ResourceOptions(provider=cluster_provider(config))
 policies = NetworkPolicies("deepseek", NetworkPoliciesArgs.of(config), opts)
 opts = after(opts, policies)
+offer_metrics(config, opts)
 api_key = ApiKey("api-key", config.api_key, opts) if settings.serving.authentication == "key" else None
 
 fetch_recipe = recipes.fetch_image(settings.image)
@@ -73,6 +75,7 @@ if settings.benchmark.enabled:
         BenchmarkArgs.of(config, serving_image.pod_image, store, server, api_key),
         after(opts, serving_image, store, server),
     )
+    alert_when_slow(config, benchmark, opts)
 
 builds = {"fetch": fetch_image, "serving": serving_image}
 for name, output in outputs(config, builds, store, server, api_key, benchmark).items():

@@ -8,13 +8,15 @@ from typing import Any, Self, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT
+from components.endpoint.haproxy import PROBE_PORT
+from components.monitoring.targets import PROGRAM_PORT
+from components.ray_cluster.ray_cluster import DASHBOARD_PORT, METRICS_PORT, PORT
 from components.shared.content import digest
 from components.shared.labels import FOR_NAMESPACE, metadata, selector
 from components.shared.pods import Manifest
 from components.stack_config import StackConfig
 from planning.egress import build_peers, download_peers
-from planning.settings.sections import Image, Model, Network
+from planning.settings.sections import Image, Model, Monitoring, Network
 from planning.settings.sections.network import EVERYWHERE, Peer
 
 Range = IPv4Network | IPv6Network
@@ -54,6 +56,7 @@ class NetworkPoliciesArgs:
     model: Model
     image: Image
     namespace: str
+    monitoring: Monitoring
     benchmark: bool = False
     proxy: bool = False
     """Whether there are such pods."""
@@ -67,6 +70,7 @@ class NetworkPoliciesArgs:
             model=settings.model,
             image=settings.image,
             namespace=config.namespace,
+            monitoring=settings.monitoring,
             benchmark=settings.benchmark.enabled,
             proxy=settings.endpoint.proxy,
         )
@@ -108,24 +112,34 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     """Return what is allowed by component: the label of the pods."""
     dns = rules_to(args.network.dns, "UDP", "TCP")
     api_server = rules_to(args.network.api_server)
+    scraper = _scraper(args.monitoring)
     clients: Manifest = {"from": [_pods(ENDPOINT), _pods("serving")]} if args.proxy else {}
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
-    proxies = Traffic(ingress=[{"ports": _ports(PORT)}], egress=[*dns, _to_ray(args.network, PORT)])
+    proxies = Traffic(
+        ingress=[{"ports": _ports(PORT)}, *_read_by(scraper, PROBE_PORT)], egress=[*dns, _to_ray(args.network, PORT)]
+    )
     return {
         "image": Traffic(egress=[*dns, *rules_to(build_peers(args.network, args.image))]),
         "mount": Traffic(),
         "claim": Traffic(egress=[*dns, *api_server]),
-        "download": Traffic(egress=[*dns, *api_server, *rules_to(download_peers(args.network, args.model))]),
+        "download": Traffic(
+            ingress=_read_by(scraper, PROGRAM_PORT),
+            egress=[*dns, *api_server, *rules_to(download_peers(args.network, args.model))],
+        ),
         "remove": Traffic(),
         RAY: Traffic(
             ingress=[
                 {"from": [_pods(RAY)]},
                 {"from": [_pods("serving")], "ports": _ports(DASHBOARD_PORT)},
                 {**clients, "ports": _ports(PORT)},
+                *_read_by(scraper, METRICS_PORT, PORT),
             ],
             egress=[{"to": [_pods(RAY)]}, *dns],
         ),
-        "serving": Traffic(egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)]),
+        "serving": Traffic(
+            ingress=_read_by(scraper, PROGRAM_PORT),
+            egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)],
+        ),
         "gate": Traffic(egress=[*dns, *api_server, to_model]),
         **({"benchmark": Traffic(egress=[*dns, *api_server, to_model])} if args.benchmark else {}),
         **({ENDPOINT: proxies} if args.proxy else {}),
@@ -141,6 +155,18 @@ def rules_to(peers: Sequence[Peer], *protocols: str) -> list[Manifest]:
         # Without destinations a rule allows all of them.
         rules.append(rule if {} in destinations else {"to": destinations, **rule})
     return rules
+
+
+def _scraper(monitoring: Monitoring) -> Manifest | None:
+    """Return the pods of the Prometheus that reads the metrics; None where none does."""
+    if monitoring.prometheus_namespace is None:
+        return None
+    return _destination(Peer(namespace=monitoring.prometheus_namespace, labels=monitoring.prometheus_labels))
+
+
+def _read_by(scraper: Manifest | None, *ports: int) -> list[Manifest]:
+    """Return the ingress rule that lets the Prometheus in."""
+    return [{"from": [scraper], "ports": _ports(*ports)}] if scraper else []
 
 
 def _destination(peer: Peer) -> Manifest:

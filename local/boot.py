@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from local import paths
+from local import paths, versions
 from local.building import builds
 from local.building.programs import FOR_SIMULATED_NODES, FOR_THE_REAL_NODE, LINT_PROGRAMS
 from local.cluster import cluster, namespace
@@ -73,6 +73,12 @@ def build_linters(*, again: str) -> None:
         drop = Step(name="drop the Go build cache", action=builds.drop_build_cache, needs=(linters.name,))
         # A cache that is there already belongs to a build of the cluster's programs, which goes on or was cut off.
         run_steps([linters] if paths.GO_BUILD_CACHE.exists() else [linters, drop], logs=paths.LOGS, again=again)
+
+
+def install_prometheus(*, again: str) -> None:
+    """Have the Prometheus of the tests. Raises StepsFailed."""
+    step = Step(name=PACKAGES, action=lambda log: debian.install_packages(log, versions.MONITORING_PACKAGES))
+    run_steps([step], logs=paths.LOGS, again=again)
 
 
 def _refuse_unfit_machine(*, to_build: bool) -> None:

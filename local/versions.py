@@ -43,3 +43,4 @@ DEBIAN_PACKAGES = (
     "openssl",  # 3.0
     "runc",  # 1.1.5
 )
+MONITORING_PACKAGES = ("prometheus",)  # 2.42

@@ -16,6 +16,8 @@ import pulumi
 from kubernetes import client
 
 from components.model_store.claim import claim_name
+from components.monitoring.monitoring import GROUP
+from components.monitoring.targets import ALL
 from components.network_policies import COMPONENTS
 from components.shared.cluster_api import TIMEOUT_SECONDS, read
 from components.shared.labels import FOR_NAMESPACE
@@ -25,6 +27,8 @@ from planning.settings.sections import StackSettings
 KEY = "kubernetes:namespace"
 CORE, RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNTS = frozenset({"benchmark", "claim", "download", "gate", "supervisor"})
+MONITORED = [target.name for target in ALL]
+METRICS_SERVICES = [f"deepseek-metrics-{name}" for name in MONITORED]
 POLICIES = frozenset(f"deepseek-{component}" for component in COMPONENTS)
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 """What is asked for: nobody needs the contents of Secrets to tell whose they are."""
@@ -48,7 +52,7 @@ class Kind:
 
 KINDS = (
     Kind("RayCluster", "/apis/ray.io/v1", "rayclusters", frozenset({"deepseek"})),
-    Kind("Service", CORE, "services", frozenset({"deepseek", "deepseek-engine"})),
+    Kind("Service", CORE, "services", frozenset({"deepseek", "deepseek-engine", *METRICS_SERVICES})),
     Kind("Deployment", "/apis/apps/v1", "deployments", frozenset({"deepseek-endpoint"})),
     Kind("Job", "/apis/batch/v1", "jobs"),
     Kind("ConfigMap", CORE, "configmaps"),
@@ -62,6 +66,16 @@ KINDS = (
         "PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets", frozenset({"deepseek", "deepseek-endpoint"})
     ),
 )
+OF_THE_PROMETHEUS_OPERATOR = (
+    Kind("PodMonitor", f"/apis/{GROUP}/v1", "podmonitors", frozenset(f"deepseek-{name}" for name in MONITORED)),
+    Kind("PrometheusRule", f"/apis/{GROUP}/v1", "prometheusrules", frozenset({"deepseek", "deepseek-speed"})),
+)
+"""Looked for where the stack makes them."""
+
+
+def kinds(settings: StackSettings) -> tuple[Kind, ...]:
+    """Return the kinds of object that a stack may take over from others."""
+    return (*KINDS, *OF_THE_PROMETHEUS_OPERATOR) if settings.monitoring.has_operator else KINDS
 
 
 def taken_over(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[Problem]:
@@ -74,7 +88,7 @@ def taken_over(api: client.ApiClient, namespace: str, settings: StackSettings) -
     claims = set() if settings.storage.existing_claim else {claim_name(settings.storage)}
     found: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
-    for kind in KINDS:
+    for kind in kinds(settings):
         is_claim = kind.name == "PersistentVolumeClaim"
         names = claims if is_claim else kind.names
         for name, owner in _listed(api, namespace, kind):
@@ -99,7 +113,11 @@ def _owner(labels: Mapping[str, str]) -> str:
 def _of_a_stack(namespace: str, owner: str, objects: list[str]) -> Problem:
     mine = pulumi.get_stack()
     text = f"namespace '{namespace}' holds objects of stack '{owner}', which stack '{mine}' would take over: "
-    plurals = ",".join(kind.plural for kind in KINDS if any(item.startswith(f"{kind.name} ") for item in objects))
+    plurals = ",".join(
+        kind.plural
+        for kind in (*KINDS, *OF_THE_PROMETHEUS_OPERATOR)
+        if any(item.startswith(f"{kind.name} ") for item in objects)
+    )
     relabel = f"kubectl -n {namespace} label {plurals} -l app.kubernetes.io/instance={owner} --overwrite"
     advice = f"another namespace; if '{mine}' is '{owner}' renamed, or takes the place of the destroyed '{owner}': "
     return Problem(KEY, text + _told(objects), f"{advice}{relabel} app.kubernetes.io/instance={mine}")

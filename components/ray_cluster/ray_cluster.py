@@ -17,6 +17,9 @@ PORT = 8000
 DASHBOARD_PORT = 8265
 """Where the head takes Ray jobs."""
 
+METRICS_PORT = 8080
+"""Where each Ray pod tells its metrics. KubeRay starts Ray so (1.6.1, controllers/ray/common/pod.go)."""
+
 PROGRAMS = ("ray-vllm/programs/head/ray_pod", "ray-vllm/programs/head/readiness", "ray-vllm/programs/head/require_key")
 """What runs in the Ray pods. A change of these, or of a module that they import, restarts every GPU."""
 

@@ -20,6 +20,7 @@ from components.shared.versions import RAY
 from planning.settings.quantities import bytes_of
 from planning.settings.sections import Hardware, Network, Pods
 
+CONTAINER = "ray"
 GPU = "nvidia.com/gpu"
 HEAD_PROBE: Manifest = {
     "exec": {"command": ["python3", "-m", "readiness"]},
@@ -113,7 +114,7 @@ def resources(hardware: Hardware, network: Network, pods: Pods) -> dict[str, Man
 
 def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, head: bool) -> Manifest:
     container: Manifest = {
-        "name": "ray",
+        "name": CONTAINER,
         "image": args.image.reference,
         "command": [BEFORE_RAY],
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -26,16 +26,16 @@ class NotServed(Exception):
     """The API server has taken a definition and does not serve its objects."""
 
 
-def stand_in(kind: str) -> Object:
+def stand_in(kind: str, group: str = GROUP) -> Object:
     """The definition of a kind that may hold anything."""
     singular = kind.lower()
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{singular}s.{GROUP}"},
+        "metadata": {"name": f"{singular}s.{group}"},
         "spec": {
-            "group": GROUP,
+            "group": group,
             "scope": "Namespaced",
             "names": {"kind": kind, "listKind": f"{kind}List", "singular": singular, "plural": f"{singular}s"},
             "versions": [

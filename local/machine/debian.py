@@ -13,7 +13,7 @@ from local.steps import StepLog
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 DENY_EVERY_START = "#!/bin/sh\n# Written by deepseek-on-kubernetes for one apt-get run.\nexit 101\n"
-SERVICES = ("containerd", "docker-registry", "etcd")
+SERVICES = ("containerd", "docker-registry", "etcd", "prometheus")
 
 
 class ServiceStarted(Exception):
@@ -26,20 +26,20 @@ def missing_packages(wanted: Sequence[str], dpkg_output: str) -> list[str]:
     return [package for package in wanted if package not in installed]
 
 
-def find_missing_packages() -> list[str]:
-    """The packages of `versions.DEBIAN_PACKAGES` that this machine lacks."""
-    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *versions.DEBIAN_PACKAGES]
+def find_missing_packages(wanted: Sequence[str]) -> list[str]:
+    """The packages that this machine lacks."""
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted]
     # Its exit status is 1 as soon as one package is unknown.
     output = subprocess.run(query, capture_output=True, text=True, check=False).stdout
-    return missing_packages(versions.DEBIAN_PACKAGES, output)
+    return missing_packages(wanted, output)
 
 
-def install_packages(log: StepLog) -> str:
+def install_packages(log: StepLog, wanted: Sequence[str] = versions.DEBIAN_PACKAGES) -> str:
     """Install what is missing without letting any service start, now or at the next boot.
 
     Raises CommandFailed if apt-get does, ServiceStarted if something listens afterwards that did not before.
     """
-    missing = find_missing_packages()
+    missing = find_missing_packages(wanted)
     if not missing:
         return "already there"
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}

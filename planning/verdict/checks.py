@@ -15,6 +15,7 @@ from planning.verdict.benchmark_checks import BENCHMARK_CHECKS
 from planning.verdict.gpu_checks import GPU_CHECKS
 from planning.verdict.image_checks import IMAGE_CHECKS
 from planning.verdict.model_checks import MODEL_CHECKS
+from planning.verdict.monitoring_checks import MONITORING_CHECKS
 from planning.verdict.network_checks import NETWORK_CHECKS
 from planning.verdict.pod_checks import POD_CHECKS
 from planning.verdict.site_checks import SITE_CHECKS
@@ -184,4 +185,5 @@ CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _selector_is_not_empty,
     *NETWORK_CHECKS,
     *BENCHMARK_CHECKS,
+    *MONITORING_CHECKS,
 )

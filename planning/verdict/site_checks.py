@@ -83,9 +83,14 @@ def variables_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
 
 def labels_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
     """Labels are well-formed, and are not those by which the program or KubeRay selects pods."""
-    for name, value in stack.settings.pods.labels.items():
-        key = f"pods.labels.{name}"
-        yield from _qualified(key, name, (*OWN_LABELS, *OWN_PREFIXES))
+    yield from problems_of_labels("pods.labels", stack.settings.pods.labels, (*OWN_LABELS, *OWN_PREFIXES))
+
+
+def problems_of_labels(section: str, labels: Mapping[str, str], owned: Iterable[str]) -> Iterator[Problem]:
+    """Return which labels of a key are not well-formed, and which are `owned`, names or prefixes that end with `/`."""
+    for name, value in labels.items():
+        key = f"{section}.{name}"
+        yield from _qualified(key, name, owned)
         if not LABEL.fullmatch(value):
             text = f"'{value}' is no value of a label"
             yield Problem(key, text, "up to 63 letters, digits, -, _ and ., the first and the last a letter or a digit")

@@ -16,6 +16,7 @@ from planning.settings.sections.endpoint import Endpoint
 from planning.settings.sections.hardware import Hardware
 from planning.settings.sections.image import Image
 from planning.settings.sections.model import Architecture, Model
+from planning.settings.sections.monitoring import Monitoring
 from planning.settings.sections.network import Network, Peer
 from planning.settings.sections.pods import Pods
 from planning.settings.sections.scheduling import Scheduling, Toleration
@@ -30,6 +31,7 @@ __all__ = [
     "Hardware",
     "Image",
     "Model",
+    "Monitoring",
     "Network",
     "Peer",
     "Pods",
@@ -56,6 +58,7 @@ class StackSettings(Section):
     serving: Serving = Field(default_factory=Serving)
     benchmark: Benchmark = Field(default_factory=Benchmark)
     endpoint: Endpoint = Field(default_factory=Endpoint)
+    monitoring: Monitoring = Field(default_factory=Monitoring)
 
 
 SECTIONS = {name: cast("type[Section]", field.annotation) for name, field in StackSettings.model_fields.items()}

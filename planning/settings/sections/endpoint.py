@@ -16,8 +16,8 @@ class Endpoint(Section):
         description=(
             "Two pods of HAProxy stand between clients and vLLM. They pass the OpenAI paths, `/v1/models` and "
             "`/health`, and answer everything else themselves. Only they and the supervisor reach vLLM's port, so "
-            "nothing outside the stack scrapes vLLM's `/metrics`. The Service keeps its name; the Service of vLLM is "
-            "then called `deepseek-engine`."
+            "vLLM's `/metrics` are read with `deepseek:monitoring` only. The Service keeps its name; the Service "
+            "of vLLM is then called `deepseek-engine`."
         ),
         json_schema_extra=changing(
             "starts or ends the proxies and points the Service at the other pods; nothing that serves is replaced. "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from components.monitoring.targets import ALL
 from planning.review.preview import CREATED, DELETED, REPLACED, UPDATED
 from planning.settings.reference import SECRET_KEYS, on_one_line
 from planning.settings.schema import Json, settings_schema
@@ -19,8 +20,14 @@ CLUSTER, SERVE, GATE, DOWNLOAD = "RayCluster deepseek", "Job serve", "Job gate",
 FETCH, SERVING_IMAGE = "Job build-fetch", "Job build-ray-vllm"
 PROXIES = "Deployment deepseek-endpoint"
 CLAIM, REMOVE = "PersistentVolumeClaim weights", "Job remove"
+METRICS = (
+    "PrometheusRule deepseek",
+    "ConfigMap deepseek-dashboard",
+    *(f"PodMonitor deepseek-{target.name}" for target in ALL),
+    *(f"Service deepseek-metrics-{target.name}" for target in ALL),
+)
 COMPONENTS = ("image", "claim", "download", "ray", "serving", "gate")
-"""Those whose NetworkPolicies keys of `network` change."""
+"""Those whose NetworkPolicies keys of `network` and `monitoring` change."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ WORK = (
     act("builds the download image if the registry lacks it", BEGINS, FETCH),
     act("builds the serving image if the registry lacks it", BEGINS, SERVING_IMAGE),
     act("changes NetworkPolicies", {"update"}, *(f"NetworkPolicy deepseek-{of}" for of in COMPONENTS)),
+    act("makes what Prometheus reads", BEGINS, *METRICS),
+    act("changes what Prometheus reads", {"update"}, *METRICS),
     act("grows the claim", {"update"}, CLAIM),
     act("makes another claim", BEGINS, CLAIM),
     act("mounts the claim", BEGINS, "Job mount"),
@@ -72,6 +81,7 @@ SERVING = (
 
 AFTERWARDS = (
     act("leaves the old claim in the cluster", ENDS, CLAIM),
+    act("removes what Prometheus read", ENDS, *METRICS),
     act("removes the Secret", ENDS, "Secret api-key", "Secret model-token"),
 )
 ANEW = "until Ray's nodes have joined and the model is loaded"

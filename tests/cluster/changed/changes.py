@@ -204,5 +204,26 @@ OF_THE_DOOR = Route(
         Change("endpoint.image", f"{FINISHED}/haproxy:1"),
     ),
 )
-ROUTES = (OF_THE_PLAN, OF_WHAT_RUNS, OF_IMAGES_AND_WEIGHTS, ON_ONE_NODE, OF_A_NEW_GPU, OF_THE_BENCHMARK, OF_THE_DOOR)
+OF_MONITORING = Route(
+    "monitoring",
+    {},
+    (
+        Change("monitoring.prometheusNamespace", "monitoring"),
+        Change("monitoring.prometheusLabels", {"app": "prometheus"}),
+        Change("monitoring.labels", {"release": "prometheus"}),
+        Change("monitoring.firstTokenSeconds", 5.0),
+        Change("monitoring.runbook", "https://git.example.com/deepseek/docs/failures.md"),
+        Change("monitoring.scrape", "annotations"),
+    ),
+)
+ROUTES = (
+    OF_THE_PLAN,
+    OF_WHAT_RUNS,
+    OF_IMAGES_AND_WEIGHTS,
+    ON_ONE_NODE,
+    OF_A_NEW_GPU,
+    OF_THE_BENCHMARK,
+    OF_THE_DOOR,
+    OF_MONITORING,
+)
 STEPS = [step for route in ROUTES for step in route.steps()]

@@ -1,11 +1,16 @@
-"""What the changes need of the cluster: Secrets, a claim, a priority, a namespace for builds, nodes, RDMA devices."""
+"""What the changes need of the cluster.
+
+Secrets, a claim, a priority, a namespace for builds, nodes, RDMA devices, kinds of the Prometheus Operator.
+"""
 
 import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from components.monitoring.monitoring import API_VERSION, GROUP
 from local.cluster.api_server import ApiServer
+from local.cluster.ray_operator import DEFINITIONS, stand_in
 from local.cluster.simulated_nodes import NODES, gpu_node
 from local.cluster.volumes import CLASSES, STORAGE_CLASS
 from tests.cluster.changed.changes import (
@@ -25,8 +30,10 @@ from tests.cluster.changed.changes import (
 )
 from tests.cluster.world.played_kubelet import CORE
 from tests.cluster.world.stack_objects import a_namespace
+from tests.cluster.world.watched_objects import wait_until
 
 MERGE = "application/merge-patch+json"
+OPERATOR_KINDS = ("PodMonitor", "PrometheusRule")
 RUNTIMES = [{"name": "", "features": {"userNamespaces": True}}]
 OTHER_NODES = [
     *(gpu_node(f"h100-{n}", product=H100, gpus=8) for n in range(4)),
@@ -45,6 +52,7 @@ def wanted_by_changes(api: ApiServer) -> Generator[None]:
                 api.create(NODES, node)
             _patch_nodes(api, labels=POOL, devices={RDMA: "8", HUGE_PAGES: "1Gi"})
             _let_volumes_grow(api, allowed=True)
+            wait_until(lambda: _served(api) == set(OPERATOR_KINDS))
             yield
         finally:
             for path in (*_objects(), *(f"{NODES}/{node['metadata']['name']}" for node in OTHER_NODES)):
@@ -58,6 +66,11 @@ def _patch_nodes(api: ApiServer, *, labels: Mapping[str, str | None], devices: M
         path = f"{NODES}/{node['metadata']['name']}"
         api.request("PATCH", path, json.dumps({"metadata": {"labels": labels}}), MERGE)
         api.update_status(path, {"capacity": devices, "allocatable": devices, "runtimeHandlers": RUNTIMES})
+
+
+def _served(api: ApiServer) -> set[str]:
+    """Return the kinds of the Prometheus Operator that the API server serves."""
+    return {resource["kind"] for resource in (api.get(f"/apis/{API_VERSION}") or {"resources": []})["resources"]}
 
 
 def _let_volumes_grow(api: ApiServer, *, allowed: bool | None) -> None:
@@ -94,8 +107,10 @@ def _objects() -> Mapping[str, dict[str, Any]]:
         "metadata": {"name": QUEUE},
         "value": 1000,
     }
+    definitions = {f"{DEFINITIONS}/{kind.lower()}s.{GROUP}": stand_in(kind, GROUP) for kind in OPERATOR_KINDS}
     return {
         **secrets,
+        **definitions,
         f"{CORE}/persistentvolumeclaims/{CLAIM}": claim,
         f"/apis/scheduling.k8s.io/v1/priorityclasses/{QUEUE}": priority,
     }

@@ -13,6 +13,7 @@ NAMESPACE = "deepseek"
 KINDS = {
     "/api/v1": ("configmaps", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services"),
     "/apis/batch/v1": ("jobs",),
+    "/apis/monitoring.coreos.com/v1": ("podmonitors", "prometheusrules"),
     "/apis/networking.k8s.io/v1": ("networkpolicies",),
     "/apis/policy/v1": ("poddisruptionbudgets",),
     "/apis/ray.io/v1": ("rayclusters",),
@@ -35,12 +36,15 @@ def a_namespace(api: ApiServer, name: str) -> Generator[str]:
 
 
 def objects(api: ApiServer, namespace: str = NAMESPACE) -> dict[tuple[str, str], Any]:
-    """Return all objects of the namespace by kind and name, without those that every namespace has."""
+    """Return all objects of the namespace by kind and name, without those that every namespace has.
+
+    A kind that the API server does not know has none.
+    """
     found = {
         (kind, item["metadata"]["name"]): item
         for group, kinds in KINDS.items()
         for kind in kinds
-        for item in api.request("GET", f"{group}/namespaces/{namespace}/{kind}")["items"]
+        for item in (api.get(f"{group}/namespaces/{namespace}/{kind}") or {"items": []})["items"]
     }
     return {key: item for key, item in found.items() if key not in OF_EVERY_NAMESPACE}
 

@@ -76,7 +76,7 @@ def stack_file(name: str) -> dict[str, Any]:
     return yaml.safe_load((CHECKOUT / f"Pulumi.{name}.yaml").read_text())["config"]
 
 
-def run(config: Mapping[str, Any], secrets: Sequence[str] = ()) -> Program:
+def run(config: Mapping[str, Any], secrets: Sequence[str] = (), stack: str = "unit") -> Program:
     """Run the program in a preview of a stack with this configuration. Raises pulumi.RunError when it refuses.
 
     `secrets` names the keys of `config` that are encrypted.
@@ -85,7 +85,7 @@ def run(config: Mapping[str, Any], secrets: Sequence[str] = ()) -> Program:
     set_all_config(texts, list(secrets))
     recorder = _Recorder()
     pulumi.runtime.set_mocks(
-        recorder.mocks, PROJECT, "unit", preview=True, monitor=recorder, logger=logging.getLogger("pulumi")
+        recorder.mocks, PROJECT, stack, preview=True, monitor=recorder, logger=logging.getLogger("pulumi")
     )
 
     def program() -> pulumi.Output[Any]:

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 from kubernetes import client
 
-from components.preflight.ownership import KINDS, taken_over
+from components.preflight.ownership import KINDS, OF_THE_PROMETHEUS_OPERATOR, taken_over
 from planning.parse import parse
 from planning.settings.sections import StackSettings
 from tests.unit.components.registrations import run, stack_file
@@ -127,6 +127,15 @@ def test_builds_of_a_stack_that_serves_in_another_namespace_are_not_taken_over(a
     assert "of-theirs" not in told
 
 
+def test_a_pod_monitor_counts_where_the_stack_would_make_one(api: Api) -> None:
+    api.has("podmonitors", "deepseek-vllm")
+    assert problems(api) == []
+    config = {key.removeprefix("deepseek:"): value for key, value in stack_file(OURS).items() if "deepseek:" in key}
+    monitored = parse(config | {"monitoring": {"prometheusNamespace": "monitoring"}})
+    [told] = taken_over(api.client, "deepseek", monitored)
+    assert "PodMonitor deepseek-vllm" in str(told)
+
+
 def test_what_may_not_be_listed_is_left_out(api: Api) -> None:
     api.objects["secrets"] = None
     api.has("services", "deepseek", THEIRS)
@@ -141,8 +150,14 @@ def test_the_contents_of_secrets_are_not_asked_for(api: Api) -> None:
 def test_every_name_that_does_not_follow_content_is_looked_for() -> None:
     config: dict[str, Any] = stack_file(OURS) | {"deepseek:modelToken": "a-token"}
     config["deepseek:storage"]["otherRevisions"] = "remove"
-    known = {kind.name: kind.names for kind in KINDS}
-    for item in run(config, secrets=["deepseek:modelToken"]).kubernetes():
+    known = {kind.name: kind.names for kind in (*KINDS, *OF_THE_PROMETHEUS_OPERATOR)}
+    monitoring: tuple[dict[str, str], ...] = (
+        {},
+        {"prometheusNamespace": "m"},
+        {"prometheusNamespace": "m", "scrape": "annotations"},
+    )
+    programs = [run(config | {"deepseek:monitoring": keys}, secrets=["deepseek:modelToken"]) for keys in monitoring]
+    for item in (item for program in programs for item in program.kubernetes()):
         kind, name = item.type.split(":")[-1], item.inputs["metadata"]["name"]
         if kind not in ("ConfigMap", "Job", "PersistentVolumeClaim"):
             assert name in known[kind], f"{kind} {name}: components/preflight/ownership.py does not look for it"

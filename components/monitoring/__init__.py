@@ -1,0 +1,1 @@
+"""What a Prometheus of the cluster reads of the stack."""

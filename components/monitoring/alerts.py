@@ -1,0 +1,169 @@
+"""The alerts of a stack, as rules of Prometheus: what somebody has to be told of, from metrics alone.
+
+docs/failures.md has a heading for each, to which it links. Names and meanings of the metrics: vLLM 0.32,
+vllm/v1/metrics/loggers.py; HAProxy 2.6, addons/promex; images/ray-vllm/programs/supervisor/supervisor_metrics.py;
+images/fetch/download_metrics.py.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from components.shared.pods import Manifest
+from planning.settings.sections import StackSettings
+
+PAGE = "docs/failures.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """One rule: `expression` yields one series without labels while something is wrong."""
+
+    name: str
+    expression: str
+    lasting: str
+    """For how long it has to be so, as Prometheus writes durations."""
+
+    severity: Literal["critical", "warning"]
+    """critical: nobody gets answers, or hours of work stand still. warning: answers are late or few."""
+
+    summary: str
+
+
+def rule_spec(namespace: str, stack: str, settings: StackSettings) -> Manifest:
+    """Return the specification of a PrometheusRule, which is also a rule file of Prometheus."""
+    return _group("deepseek", alerts(namespace, settings), namespace, stack, settings)
+
+
+def speed_rule_spec(namespace: str, stack: str, settings: StackSettings, measured: Mapping[str, Any]) -> Manifest:
+    """Return the same with the alert that compares with what the benchmark has measured; without rules if it has not.
+
+    `measured` is the stack output `benchmark`.
+    """
+    return _group("deepseek-speed", _slow(namespace, measured), namespace, stack, settings)
+
+
+def _group(name: str, found: Iterable[Alert], namespace: str, stack: str, settings: StackSettings) -> Manifest:
+    page = settings.monitoring.runbook or PAGE
+    return {"groups": [{"name": name, "rules": [_rule(alert, namespace, stack, page) for alert in found]}]}
+
+
+def _rule(alert: Alert, namespace: str, stack: str, page: str) -> Manifest:
+    return {
+        "alert": alert.name,
+        "expr": alert.expression,
+        "for": alert.lasting,
+        "labels": {"severity": alert.severity, "namespace": namespace, "stack": stack},
+        "annotations": {
+            "summary": f"{stack}: {alert.summary}",
+            "runbook_url": f"{page}#{alert.name.lower()}",
+        },
+    }
+
+
+def alerts(namespace: str, settings: StackSettings) -> Iterator[Alert]:
+    """Return the alerts of the stack in a namespace, which has one stack."""
+    of = f'namespace="{namespace}"'
+    bound = f"{settings.monitoring.first_token_seconds:g}"
+    yield Alert(
+        name="ModelNotServed",
+        expression=(
+            f"max(absent(deepseek_supervisor_serving{{{of}}} == 1) or absent(vllm:num_requests_running{{{of}}}))"
+        ),
+        lasting="10m",
+        severity="critical",
+        summary="no model has been served for 10 minutes.",
+    )
+    yield Alert(
+        name="ModelEngineHangs",
+        expression=(
+            f"max(deepseek_supervisor_silence_seconds{{{of}}}) > 90 "
+            f'or sum(increase(deepseek_supervisor_failures_total{{{of}, kind="hung"}}[10m])) > 0'
+        ),
+        lasting="0s",
+        severity="critical",
+        summary="vLLM runs and answers nothing; its supervisor stops it after 3 minutes and starts it again.",
+    )
+    yield Alert(
+        name="ModelEngineRestarts",
+        expression=f"sum(increase(deepseek_supervisor_failures_total{{{of}}}[1h])) > 2",
+        lasting="0s",
+        severity="critical",
+        summary="vLLM has ended {{ $value | humanize }} times within an hour.",
+    )
+    yield Alert(
+        name="ModelQueueGrows",
+        expression=(
+            f"sum(min_over_time(vllm:num_requests_waiting{{{of}}}[10m])) > 10 "
+            f"and sum(deriv(vllm:num_requests_waiting{{{of}}}[10m])) > 0"
+        ),
+        lasting="5m",
+        severity="warning",
+        summary="requests come faster than they are answered, and more than 10 have waited for 10 minutes.",
+    )
+    yield Alert(
+        name="ModelKvCacheFull",
+        expression=f"max(min_over_time(vllm:kv_cache_usage_perc{{{of}}}[10m])) > 0.95",
+        lasting="5m",
+        severity="warning",
+        summary="the KV cache has been full for 15 minutes: requests wait, or are computed twice.",
+    )
+    yield Alert(
+        name="ModelFirstTokenSlow",
+        expression=(
+            "histogram_quantile(0.9, sum by (le) "
+            f"(rate(vllm:time_to_first_token_seconds_bucket{{{of}}}[5m]))) > {bound}"
+        ),
+        lasting="10m",
+        severity="warning",
+        summary=f"a tenth of the requests wait longer than {bound} s for their first token.",
+    )
+    yield Alert(
+        name="ModelDownloadStuck",
+        expression=(
+            f"max((deepseek_download_received_bytes{{{of}}} < deepseek_download_wanted_bytes{{{of}}}) "
+            f"and delta(deepseek_download_received_bytes{{{of}}}[15m]) <= 0)"
+        ),
+        lasting="15m",
+        severity="critical",
+        summary="the download of the weights has brought no byte for 15 minutes.",
+    )
+    if settings.endpoint.proxy and settings.serving.authentication == "key":
+        yield _keys_refused(f'{of}, proxy="door"')
+
+
+def _keys_refused(of: str) -> Alert:
+    """HAProxy counts answers by their first digit; of an ordinary client's requests few are answered by 4xx."""
+    refused, all_of_them = (
+        f"sum(rate(haproxy_frontend_http_responses_total{{{labels}}}[5m]))" for labels in (f'{of}, code="4xx"', of)
+    )
+    return Alert(
+        name="ModelKeysRefused",
+        expression=f"{refused} > 1 and {refused} > 0.5 * {all_of_them}",
+        lasting="5m",
+        severity="warning",
+        summary="more than half of the requests are refused, most for their key: {{ $value | humanize }} a second.",
+    )
+
+
+SLOW = 0.5
+"""Of what was measured, assumed: prompts and answers of users differ from those of the benchmark."""
+
+
+def _slow(namespace: str, measured: Mapping[str, Any]) -> Iterator[Alert]:
+    if "tokensPerSecond" not in measured:
+        return
+    of, at_once, tokens = f'namespace="{namespace}"', measured["requestsAtOnce"], measured["tokensPerSecond"]
+    yield Alert(
+        name="ModelSlow",
+        expression=(
+            f"sum(rate(vllm:generation_tokens_total{{{of}}}[10m])) < {SLOW * tokens:g} "
+            f"and sum(min_over_time(vllm:num_requests_running{{{of}}}[10m])) >= {at_once}"
+        ),
+        lasting="10m",
+        severity="warning",
+        summary=(
+            f"with {at_once} requests at once or more it generates {{{{ $value | humanize }}}} tokens a second, and "
+            f"{tokens:g} were measured."
+        ),
+    )

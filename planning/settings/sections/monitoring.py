@@ -1,0 +1,75 @@
+"""The keys of deepseek:monitoring."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planning.settings.sections.base import Name, Section, Text, changing
+
+SCRAPES_ANEW = changing("changes what Prometheus reads; nothing that serves is touched")
+
+
+class Monitoring(Section):
+    """Metrics for a Prometheus of the cluster. Off unless `prometheusNamespace` is set."""
+
+    prometheus_namespace: Name | None = Field(
+        default=None,
+        description=(
+            "Namespace of the Prometheus that reads this stack's metrics. Its pods are let in at the ports where vLLM, "
+            "Ray and the stack's own programs tell them."
+        ),
+        examples=["monitoring"],
+        json_schema_extra=changing(
+            "makes or removes what Prometheus reads, and changes NetworkPolicies in place; nothing that serves is "
+            "touched"
+        ),
+    )
+    prometheus_labels: dict[str, str] = Field(
+        default={"app.kubernetes.io/name": "prometheus"},
+        description="Labels of the pods of that Prometheus.",
+        json_schema_extra=changing("updates NetworkPolicies in place; nothing that serves is touched"),
+    )
+    scrape: Literal["podMonitors", "annotations"] = Field(
+        default="podMonitors",
+        description=(
+            "How Prometheus finds the pods. `podMonitors`: by PodMonitors of the Prometheus Operator, which must be "
+            "installed. `annotations`: by Services with `prometheus.io/scrape`, for a Prometheus without the operator."
+        ),
+        json_schema_extra=SCRAPES_ANEW,
+    )
+    labels: dict[str, str] = Field(
+        default={},
+        description=(
+            "Labels by which that Prometheus selects PodMonitors and rules, such as `release: kube-prometheus-stack`. "
+            "`podMonitorSelector` and `ruleSelector` of its object Prometheus show them."
+        ),
+        json_schema_extra=SCRAPES_ANEW,
+    )
+
+    first_token_seconds: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=10.0,
+        description=(
+            "Seconds to the first token of an answer above which the alert ModelFirstTokenSlow fires, for the slowest "
+            "tenth of the requests."
+        ),
+        json_schema_extra=SCRAPES_ANEW,
+    )
+    runbook: Text | None = Field(
+        default=None,
+        description=(
+            "Address of docs/failures.md where your people read it, to which alerts link (`runbook_url`). If unset, "
+            "alerts name the page by its path."
+        ),
+        examples=["https://git.example.com/platform/deepseek/blob/main/docs/failures.md"],
+        json_schema_extra=SCRAPES_ANEW,
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a Prometheus is to read this stack's metrics."""
+        return self.prometheus_namespace is not None
+
+    @property
+    def has_operator(self) -> bool:
+        """Whether that Prometheus belongs to the Prometheus Operator."""
+        return self.enabled and self.scrape == "podMonitors"

@@ -1,0 +1,99 @@
+"""Debian's Prometheus, which reads pods by the PodMonitors that a program registered."""
+
+import json
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.monitoring.operator_config import configuration, rules
+from tests.monitoring.played_stack import discovered
+from tests.unit.components.registrations import Program
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """One that runs, asked by its HTTP API."""
+
+    url: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the series that an expression has now."""
+        return self._ask("query", query=expression)["result"]
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Return what it reads."""
+        return self._ask("targets", state="active")["activeTargets"]
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the rules of its only group."""
+        [group] = self._ask("rules")["groups"]
+        return group["rules"]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return the alerts that are pending or fire."""
+        return self._ask("alerts")["alerts"]
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire."""
+        return {item["labels"]["alertname"] for item in self.alerts() if item["state"] == "firing"}
+
+    def has_read_all(self) -> bool:
+        """Tell whether every target has been read three times, so that rates are known."""
+        try:
+            counted = self.query("min(count_over_time(up[1h]))")
+        except OSError:
+            return False
+        return bool(counted) and int(counted[0]["value"][1]) >= 3
+
+    def _ask(self, path: str, **query: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=10) as answer:
+            return json.load(answer)["data"]
+
+
+@contextmanager
+def running_prometheus(
+    folder: Path, program: Program, namespace: str, pods: Iterable[Mapping[str, Any]], *, interval_seconds: int = 1
+) -> Generator[Prometheus]:
+    """Run one until the context ends, with the PodMonitors and the rules of `program`, which finds these pods."""
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules(program)))
+    (folder / "pods.json").write_text(json.dumps(list(discovered(pods))))
+    files = (str(folder / "pods.json"), str(folder / "rules.yaml"))
+    config = configuration(program, namespace, *files, interval_seconds=interval_seconds)
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
+    try:
+        running = Prometheus(f"http://{address}")
+        assert wait_until(running.has_read_all), (folder / "log").read_text()
+        yield running
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def queries_of_the_dashboard(program: Program) -> list[str]:
+    """Return what the panels of a program's dashboard ask for."""
+    [text] = program.one("ConfigMap", "deepseek-dashboard").inputs["data"].values()
+    return [target["expr"] for panel in json.loads(text)["panels"] for target in panel.get("targets", [])]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    """Return whether a condition comes to hold within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True

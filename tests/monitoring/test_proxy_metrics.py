@@ -1,0 +1,54 @@
+"""What alerts and dashboard ask of the proxies is what Debian's HAProxy tells, with the configuration of the stack."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from components.monitoring.alerts import rule_spec
+from components.monitoring.dashboard import dashboard
+from tests.endpoint.door import Door, running_door, running_engine, status_of
+from tests.monitoring.promtool import NAMESPACE, SETTINGS, STACK
+
+KEY = "the-key-of-a-client"
+SERIES = re.compile(r'(haproxy_\w+)\{namespace="deepseek", ([^}]*)\}')
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with running_engine() as engine, running_door(tmp_path_factory.mktemp("door"), engine, {"apiKey": KEY}) as running:
+        yield running
+
+
+def told(door: Door) -> dict[tuple[str, str], float]:
+    """Return the proxy's metrics by name and labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{door.probe_port}/metrics", timeout=5) as answer:
+        found = re.findall(r"^(haproxy_\w+)\{([^}]*)\} (\S+)$", answer.read().decode(), re.MULTILINE)
+    return {(name, labels): float(value) for name, labels, value in found}
+
+
+def ask(door: Door, key: str) -> int:
+    head = f"GET /v1/models HTTP/1.1\r\nHost: model\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+    return status_of(door.send(head.encode()))
+
+
+def test_every_series_that_is_asked_for_is_there(door: Door) -> None:
+    rules = [rule["expr"] for rule in rule_spec(NAMESPACE, STACK, SETTINGS)["groups"][0]["rules"]]
+    shown = json.dumps(json.loads(dashboard(NAMESPACE, STACK, SETTINGS)), ensure_ascii=False).replace("\\", "")
+    asked = set(SERIES.findall(" ".join([*rules, shown])))
+    assert len(asked) >= 4
+    metrics = told(door)
+    for name, labels in asked:
+        wanted = set(labels.split(", "))
+        assert any(name == other and wanted <= set(found.split(",")) for other, found in metrics), (name, labels)
+
+
+def test_a_refused_key_is_counted_where_the_alert_looks(door: Door) -> None:
+    refused = ("haproxy_frontend_http_responses_total", 'proxy="door",code="4xx"')
+    before = told(door)[refused]
+    assert ask(door, "another-key-of-a-client") == 401
+    assert told(door)[refused] == before + 1
+    assert ask(door, KEY) == 200
+    assert told(door)[refused] == before + 1
