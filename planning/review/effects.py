@@ -9,6 +9,9 @@ from planning.settings.sections import StackSettings
 
 CLUSTER, SERVICE, CLAIM = "RayCluster", "Service", "PersistentVolumeClaim"
 SERVE, GATE, DOWNLOAD = "serve", "gate", "download"
+CLIENTS = "deepseek"
+"""The Service that clients know; others are for proxies and for a Prometheus."""
+
 BUILDS = "build-"
 """How the names of the Jobs begin that build images."""
 
@@ -29,8 +32,10 @@ def effects(steps: Iterable[Step], settings: StackSettings | None) -> list[str]:
 
 def part_of(step: Step) -> str:
     """Return which part of the stack a resource is; empty for those whose change does not touch serving."""
-    if step.type.startswith("kubernetes:") and step.kind in {CLUSTER, SERVICE, CLAIM}:
+    if step.type.startswith("kubernetes:") and step.kind in {CLUSTER, CLAIM}:
         return step.kind
+    if step.kind == SERVICE and step.name == CLIENTS:
+        return SERVICE
     if step.kind == "Job" and (step.name in {SERVE, GATE, DOWNLOAD} or step.name.startswith(BUILDS)):
         return step.name
     return ""

@@ -56,3 +56,9 @@ def test_single_steps_in_words(change: Step, said: str) -> None:
 def test_a_component_of_the_same_name_is_not_what_runs() -> None:
     component = Step(op="update", urn="urn:pulumi:s::deepseek::deepseek:index:RayCluster::deepseek")
     assert effects([component], None) == ["**Serving goes on.** Nothing that serves is replaced."]
+
+
+@pytest.mark.parametrize("name", ["deepseek-metrics-ray", "deepseek-engine"])
+def test_services_that_clients_do_not_know_are_no_loss_to_them(name: str) -> None:
+    told = effects([step("core/v1:Service", name, "delete")], None)
+    assert told == ["**Serving goes on.** Nothing that serves is replaced."]
