@@ -1,12 +1,14 @@
-"""Ends well when the model has answered a completion with text, otherwise in a bounded time with the reason.
+"""Succeeds when the model has answered a completion with text; otherwise fails in a bounded time, with the reason.
 
 It runs as a Kubernetes Job beside the supervisor, so that `pulumi up` sees success or failure. It asks through the
 Service every 5 s, and looks every 15 s at RayCluster, pods, warnings and the supervisor's log. It gives up after
-TIMEOUT_SECONDS; after JOIN_TIMEOUT_SECONDS when the Ray nodes have not joined by then; and earlier where waiting on is
-useless: vLLM has ended twice for the same reason, answers without text, refuses the question or did not serve in time,
-an image cannot be pulled for 5 minutes, pods cannot be created, nothing reacts to the RayCluster; and where the network
-is below the minimum, or the pods have devices for RDMA and do not use them. The reason goes to the termination message,
-the most telling part first.
+TIMEOUT_SECONDS, and after JOIN_TIMEOUT_SECONDS when the Ray nodes have not joined by then. It gives up earlier when:
+
+- vLLM has ended twice for the same reason, answers without text, refuses the question or did not serve in time;
+- an image cannot be pulled for 5 minutes, pods cannot be created, or nothing reacts to the RayCluster;
+- the network is below the minimum, or the pods have devices for RDMA and do not use them.
+
+The reason goes to the termination message, the most telling part first.
 
 While RayCluster, serving Job or pods are suspended (Kueue, or another that sets spec.suspend or a scheduling gate), it
 says by whom, no time counts, and it moves the bound of its own Job.
