@@ -23,6 +23,11 @@ def one_object() -> None:
     k8s.core.v1.ConfigMap("some", metadata={"name": "some"}, opts=pulumi.ResourceOptions(provider=provider))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def state_is_saved_once() -> None:
+    """Save it at each resource, as users' engines do: what is kept of every moment is looked at."""
+
+
 @pytest.fixture
 def text(cluster: RunningCluster) -> str:
     """A kubeconfig whose credentials stand in it."""

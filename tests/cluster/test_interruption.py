@@ -34,6 +34,11 @@ def one_of_each_way(count: int) -> list[ParameterSet]:
 
 
 @pytest.fixture(scope="module", autouse=True)
+def state_is_saved_once() -> None:
+    """Save it at each resource, as users' engines do: an interruption finds the state of the moment."""
+
+
+@pytest.fixture(scope="module", autouse=True)
 def quick_provider() -> Iterator[None]:
     """Let the provider send its requests as they come, not 50 a second: more of them are in flight at each place."""
     with pytest.MonkeyPatch.context() as patch:
