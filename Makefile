@@ -32,7 +32,7 @@ preview up destroy: venv ## run the program on STACK=dev without a language host
 
 SAMPLED = "not faults or sample"
 KINDS = test-unit test-images test-endpoint test-monitoring test-properties test-locks test-cluster test-serving
-.PHONY: test lint test-faults $(KINDS)
+.PHONY: test lint test-faults coverage $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
 lint: venv ## ruff, types in strict mode, and linters of imports, packages, workflows, scripts, Dockerfiles, secrets and manifests
 	.venv/bin/ruff check
@@ -58,6 +58,9 @@ test-cluster: venv ## minutes: real engine, API server and operator; simulated G
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/cluster
 test-serving: venv prometheus ## minutes: make dev's path with real pods, and the answer
 	$(PYTHON) -m pytest -s -m $(SAMPLED) tests/serving
+coverage: venv ## ten minutes: the lines of components/ and planning/ that the unit tests do not run, with a floor
+	$(PYTHON) -m coverage run -m pytest tests/unit/components tests/unit/planning tests/unit/images
+	$(PYTHON) -m coverage report
 test-faults: venv git-lfs ## two hours: every change, failure and interruption, of which make test runs a sample (root)
 	$(PYTHON) -m local build
 	$(PYTHON) -m pytest -m faults images tests/cluster
