@@ -25,7 +25,7 @@ MUCH = 0.25
 
 def network_result(config: StackConfig, server: VllmServer) -> pulumi.Output[Mapping[str, Any]] | None:
     """Return what the supervisor has measured before vLLM started last; None where it is not proven."""
-    if not is_proven(config.settings.hardware):
+    if not is_proven(config.settings.hardware, config.settings.network):
         return None
     place = Place(
         config_map=NETWORK_RESULT,
@@ -58,6 +58,12 @@ def warnings(settings: StackSettings, found: Mapping[str, Any]) -> Sequence[str]
 
 
 def _too_little(settings: StackSettings, measured: float, told: str) -> Sequence[str]:
+    minimum = settings.network.minimum_bandwidth
+    if minimum is not None:
+        if measured >= minimum:
+            return []
+        refusal = f"network.minimumBandwidth is {minimum:g} Gbit/s, and {told} were measured when vLLM started"
+        return [f"{refusal}: its next start is refused"]
     cost = network_cost(settings, measured)
     if cost is None or cost <= MUCH:
         return []

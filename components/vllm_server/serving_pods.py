@@ -6,7 +6,7 @@ import pulumi
 
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT
 from components.shared.content import digest
-from components.shared.labels import JOIN_TIMEOUT, LOAD_TIMEOUT
+from components.shared.labels import JOIN_TIMEOUT, LOAD_TIMEOUT, MINIMUM_BANDWIDTH
 from components.shared.pods import (
     Manifest,
     environment,
@@ -19,7 +19,7 @@ from components.shared.pods import (
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning import flags
-from planning.settings.sections import Hardware
+from planning.settings.sections import Hardware, Network
 
 RAY_TOKEN = "auth_token"  # noqa: S105  the key under which KubeRay keeps Ray's token in the Secret named like the cluster
 NETWORK_RESULT = "network-result"
@@ -44,7 +44,7 @@ def supervisor_pod(
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
         "NETWORK_RESULT": NETWORK_RESULT,
     }
-    if is_proven(args.hardware):
+    if is_proven(args.hardware, args.network):
         variables["NETWORK_LAYOUT"] = network_layout(args)
     if args.network.rdma_resources:
         variables["RDMA_RESOURCES"] = ", ".join(sorted(args.network.rdma_resources))
@@ -105,9 +105,10 @@ def gate_pod(
     return pod
 
 
-def is_proven(hardware: Hardware) -> bool:
-    """Return whether the network is measured before vLLM starts: on GPUs the proof has not been run yet."""
-    return hardware.gpus > 1 and not hardware.on_gpus
+def is_proven(hardware: Hardware, network: Network) -> bool:
+    """Return whether the network is measured before vLLM starts; one GPU has none."""
+    wanted = not hardware.on_gpus if network.proof is None else network.proof
+    return wanted and hardware.gpus > 1
 
 
 def network_layout(args: VllmServerArgs) -> str:
@@ -126,9 +127,11 @@ def network_layout(args: VllmServerArgs) -> str:
 
 def supervisor_bounds(args: VllmServerArgs) -> dict[str, str]:
     """Return the annotations with the supervisor's bounds: other ones must not restart what serves."""
+    minimum = args.network.minimum_bandwidth
     return {
         JOIN_TIMEOUT: str(args.scheduling.join_timeout),
         LOAD_TIMEOUT: str(args.serving.load_timeout),
+        **({} if minimum is None else {MINIMUM_BANDWIDTH: str(minimum)}),
     }
 
 

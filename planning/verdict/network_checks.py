@@ -58,6 +58,19 @@ def _fault(peer: Peer) -> tuple[str, str] | None:
     return None
 
 
+def minimum_bandwidth_is_measured(stack: ResolvedStack) -> Iterator[Problem]:
+    """A minimum that nobody measures would refuse nothing."""
+    network, hardware = stack.settings.network, stack.settings.hardware
+    if network.minimum_bandwidth is None:
+        return
+    if hardware.nodes == 1:
+        text = "is for several nodes, and hardware.nodes is 1"
+        yield Problem("network.minimumBandwidth", text, "without it", {"network.minimumBandwidth": None})
+    elif network.proof is False or (network.proof is None and hardware.on_gpus):
+        text = "is compared with what network.proof measures, and that is off"
+        yield Problem("network.minimumBandwidth", text, "network.proof: true beside it", {"network.proof": True})
+
+
 def proxy_has_an_address(stack: ResolvedStack) -> Iterator[Problem]:
     """The proxy is an address with a port, and its credentials stand in a Secret."""
     network = stack.settings.network
@@ -78,4 +91,9 @@ def proxy_has_an_address(stack: ResolvedStack) -> Iterator[Problem]:
             yield Problem(f"network.noProxy.{number}", text, "one of them an entry, such as .example.com")
 
 
-NETWORK_CHECKS = (host_network_is_trusted, peers_name_addresses_or_pods, proxy_has_an_address)
+NETWORK_CHECKS = (
+    host_network_is_trusted,
+    minimum_bandwidth_is_measured,
+    peers_name_addresses_or_pods,
+    proxy_has_an_address,
+)

@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 
+from local import dev, stack
+from local.cluster import cluster
 from tests.serving import live
 from tests.serving.conftest import Served
 
 MOST_SECONDS = 60
 """Of the ranks, which share two cores with everything else; their bound."""
+
+TOO_MUCH = 100_000
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +39,16 @@ def test_it_is_told_on_the_serving_job_and_in_the_supervisors_log() -> None:
     assert "reason" not in told[-1].fields
     events = live.API.request("GET", f"{live.CORE}/events?fieldSelector=reason=NetworkMeasured")["items"]
     assert any("all-reduce of 2 ranks" in event["message"] for event in events)
+
+
+def test_a_minimum_that_is_not_reached_touches_nothing_that_serves_and_is_a_warning(served: Served) -> None:
+    before = {pod["metadata"]["uid"] for label in (live.HEAD, live.WORKER, live.SUPERVISOR) for pod in live.pods(label)}
+    network = {**stack.configuration(dev.STACK)["deepseek:network"], "minimumBandwidth": TOO_MUCH}
+    said = stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:network": network}).up().stdout
+    assert f"network.minimumBandwidth is {TOO_MUCH:g} Gbit/s" in said
+    assert "its next start is refused" in said
+    stack.select(dev.STACK, cluster.KUBECONFIG).up()
+    served.stack.preview(expect_no_changes=True)
+    after = {pod["metadata"]["uid"] for label in (live.HEAD, live.WORKER, live.SUPERVISOR) for pod in live.pods(label)}
+    assert before == after
+    assert live.is_healthy()

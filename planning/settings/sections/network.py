@@ -8,8 +8,10 @@ from typing_extensions import TypedDict
 
 from planning.settings.sections.base import (
     CHECKS_ALL,
+    LATER_STARTS,
     PLAN_ONLY,
     REPLACES_CLUSTER,
+    REPLACES_SERVING,
     UPDATES_POLICIES,
     Count,
     Name,
@@ -96,6 +98,24 @@ class Network(Section):
         ),
         examples=[400],
         json_schema_extra=PLAN_ONLY,
+    )
+    proof: bool | None = Field(
+        default=None,
+        description=(
+            "Whether the network and the GPUs are measured before vLLM reads the weights, in seconds, as the stack "
+            "output `network`. If unset, on CPUs only."
+        ),
+        json_schema_extra=REPLACES_SERVING,
+    )
+    minimum_bandwidth: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        default=None,
+        description=(
+            "What every two nodes must have to each other, in Gbit/s, as `network.proof` measures it. With less the "
+            "model is not loaded and `up` fails. If unset, `up` warns where the network costs more than a quarter of "
+            "the speed."
+        ),
+        examples=[300],
+        json_schema_extra=LATER_STARTS,
     )
     ca_secret: Name | None = Field(
         default=None,

@@ -216,6 +216,14 @@ OF_MONITORING = Route(
         Change("monitoring.scrape", "annotations"),
     ),
 )
+OF_THE_NETWORK = Route(
+    "network",
+    {},
+    (
+        Change("network.proof", value=True),
+        Change("network.minimumBandwidth", 100),
+    ),
+)
 ROUTES = (
     OF_THE_PLAN,
     OF_WHAT_RUNS,
@@ -225,5 +233,6 @@ ROUTES = (
     OF_THE_BENCHMARK,
     OF_THE_DOOR,
     OF_MONITORING,
+    OF_THE_NETWORK,
 )
 STEPS = [step for route in ROUTES for step in route.steps()]

@@ -9,9 +9,13 @@ from components.network_result import network_cost, warnings
 from components.vllm_server.vllm_server import NETWORK_PROOF
 from planning.parse import parse
 from tests.unit.components.registrations import Program, run, stack_file
-from tests.unit.planning.stacks import raw
+from tests.unit.planning.stacks import plan, raw
 
 FOUND = {"nodes": {"gigabytesPerSecond": 11.2, "slowest": "head - worker"}}
+REFUSAL = (
+    "network.minimumBandwidth is 100 Gbit/s, and 89.6 Gbit/s between head - worker were measured when vLLM started"
+)
+MINIMUM = "deepseek-on-kubernetes/minimum-bandwidth-gbit"
 
 
 def program(**network: Any) -> Program:
@@ -30,7 +34,9 @@ def test_the_supervisor_is_told_what_the_layout_will_use() -> None:
     assert "RDMA_RESOURCES" not in variables(found)
 
 
-def test_on_gpus_nothing_is_proven_yet() -> None:
+def test_on_gpus_it_is_proven_where_it_is_asked_for() -> None:
+    layout = Layout.read(variables(program(proof=True))["NETWORK_LAYOUT"])
+    assert layout == Layout(nodes=4, ranks_per_node=8, tensor_parallel_size=8, pipeline_parallel_size=4)
     found = run(stack_file("a100-bf16"))
     assert "NETWORK_LAYOUT" not in variables(found)
     assert "network" not in found.outputs
@@ -63,6 +69,16 @@ def test_the_supervisor_may_write_the_result_and_no_other_config_map() -> None:
     assert kept.urn in found.one("Job", "serve").request.dependencies
 
 
+def test_a_minimum_changes_an_annotation_and_restarts_nothing() -> None:
+    without, with_it = (
+        found.one("Job", "serve").inputs for found in (program(proof=True), program(proof=True, minimumBandwidth=100))
+    )
+    assert MINIMUM not in without["metadata"]["annotations"]
+    assert with_it["metadata"]["annotations"][MINIMUM] == "100.0"
+    assert without["metadata"]["name"] == with_it["metadata"]["name"]
+    assert without["spec"] == with_it["spec"]
+
+
 def test_one_gpu_has_no_network() -> None:
     config = stack_file("dev")
     config["deepseek:hardware"] |= {"nodes": 1, "gpusPerNode": 1}
@@ -71,6 +87,14 @@ def test_one_gpu_has_no_network() -> None:
     found = run(config)
     assert "NETWORK_LAYOUT" not in variables(found)
     assert "network" not in found.outputs
+
+
+def test_a_minimum_that_nobody_measures_is_refused_with_what_to_do() -> None:
+    [problem] = plan(network={"minimumBandwidth": 100}).problems
+    assert (problem.key, problem.fix) == ("network.minimumBandwidth", {"network.proof": True})
+    assert plan(network={"minimumBandwidth": 100, "proof": True}).fits
+    [problem] = plan(network={"minimumBandwidth": 1, "proof": False}).problems
+    assert problem.fix == {"network.proof": True}
 
 
 @pytest.mark.parametrize(
@@ -84,13 +108,19 @@ def test_one_gpu_has_no_network() -> None:
             {"without": ["head sends over sockets"]},
             ["network.rdmaResources is set, and head sends over sockets"],
         ),
+        ({"minimumBandwidth": 80}, FOUND, []),
+        (
+            {"minimumBandwidth": 100},
+            FOUND,
+            [f"{REFUSAL}: its next start is refused"],
+        ),
     ],
 )
 def test_what_a_person_should_know_is_a_warning(network: Any, found: dict[str, Any], said: list[str]) -> None:
     assert warnings(parse(raw(network=network)), found) == said
 
 
-def test_a_network_that_costs_more_than_a_quarter_of_the_speed_is_a_warning() -> None:
+def test_a_network_that_costs_more_than_a_quarter_of_the_speed_is_a_warning_unless_a_minimum_is_set() -> None:
     layout = {"tensorParallelSize": 32, "pipelineParallelSize": 1}
     across, stages = parse(raw(serving=layout)), parse(raw())
     slow = {"nodes": {"gigabytesPerSecond": 1.25, "slowest": "head - worker"}}
@@ -100,6 +130,8 @@ def test_a_network_that_costs_more_than_a_quarter_of_the_speed_is_a_warning() ->
     assert said.startswith(f"it costs {cost:.0%} of the speed at 64 requests, by the plan: 10 Gbit/s between head")
     assert cost > 0.25 > (network_cost(stages, 100) or 0)
     assert warnings(stages, {"nodes": {"gigabytesPerSecond": 12.5, "slowest": "head - worker"}}) == []
+    with_minimum = parse(raw(serving=layout, network={"minimumBandwidth": 5}))
+    assert warnings(with_minimum, slow) == []
 
 
 def test_on_cpus_no_speed_is_predicted_and_none_can_be_lost() -> None:
