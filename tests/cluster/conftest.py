@@ -34,7 +34,7 @@ def collected() -> Iterator[None]:
 def state_is_saved_once() -> Iterator[None]:
     """Let the engine write a stack's state at the end of an update, not twice for each resource.
 
-    With 60 resources that is a quarter of the CPU time of an `up`, and more than half of that of a `destroy`.
+    Of the article's stack an `up` then takes 9 s in place of 17, and a `destroy` 6 in place of 20 (on two busy cores).
 
     A module whose tests are about what an update leaves on its way overrides this fixture.
     """
