@@ -18,8 +18,8 @@ parallelism. Measured on 2 × H100 with vLLM 0.22. vLLM stops if what is free th
 UNDER_LOAD = 2.3 * GiB
 """What a GPU under load holds in addition to START_… and the terms of the plan, such as kernels that are loaded later.
 
-Measured on 2 × H200 with vLLM 0.32: `needed_gib` in bench/gpu/rows.json is 4.24 GiB more than the terms add up to, of
-which START_TENSOR is 2.01. Assumed for other GPUs and for more ranks."""
+Measured twice on 2 × H200 with vLLM 0.32: `needed_gib` in bench/gpu/rows.json is 4.24 and 4.30 GiB more than the terms
+add up to, of which START_TENSOR is 2.01. Assumed for other GPUs and for more ranks."""
 HEADROOM = 1 * GiB
 """Assumed: for loads heavier than the measured ones."""
 

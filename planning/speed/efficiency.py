@@ -41,10 +41,7 @@ ESTIMATED = Efficiency(
     step=0.3e-3,
     request=8e-6,
 )
-"""Estimates, fitted to nothing: no row of bench/gpu/rows.json has rates with experts drawn at random yet.
-
-docs/speed.md compares what they predict with what was measured.
-"""
+"""Estimates, fitted to nothing. docs/speed.md compares what they predict with what was measured since."""
 
 PERFECT = Efficiency(
     memory=1,

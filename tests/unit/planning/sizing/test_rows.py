@@ -16,7 +16,8 @@ from tests.unit.planning.stacks import V3_BF16, V3_FP8, raw
 
 CHECKOUT = Path(__file__).parents[4]
 ROWS: list[dict[str, Any]] = json.loads((CHECKOUT / "bench/gpu/rows.json").read_text())
-OF_THE_LOCK = [row for row in ROWS if row["versions"]["vllm"] == VLLM]
+OF_THE_LOCK = [row for row in ROWS if row["versions"]["vllm"] == VLLM and "extraArgs" not in row["serving"]]
+"""Flags of extraArgs stand for layouts that the plan does not know yet: rows to compare with when it does."""
 PINNED = [row for row in OF_THE_LOCK if row["kv_cache_memory_bytes"]]
 
 
@@ -33,7 +34,8 @@ def planned(row: Mapping[str, Any]) -> Plan:
             "architecture": {"num_hidden_layers": row["layers"]},
         },
         hardware={"gpu": row["gpu"]["name"].replace(" ", "-"), "gpusPerNode": ranks, "nodes": 1},
-        serving=serving,
+        # A row says every key that was not left to its default.
+        serving={"gpuMemoryUtilization": None, **serving},
     )
     return make_plan(parse(stack))
 
