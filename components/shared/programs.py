@@ -5,6 +5,7 @@ So a changed module restarts the pods that run it, and no others.
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pulumi
@@ -52,10 +53,17 @@ def _imported(folder: Path, text: str) -> Iterator[Path]:
         yield from [path for path in candidates if path.is_file()][:1]
 
 
-def _imported_names(text: str) -> Iterator[str]:
-    """Return the top-level names that a module imports, also those that it imports within a function."""
+@cache
+def _imported_names(text: str) -> tuple[str, ...]:
+    """Return the top-level names that a module imports, also those that it imports within a function.
+
+    Each text is parsed once in a process. CPython 3.11 can end with a SystemError, "AST constructor recursion depth
+    mismatch", where threads parse at the same time; it was seen once, in an `up` of the Automation API.
+    """
+    names: list[str] = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            names += [alias.name.partition(".")[0] for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+            names.append(node.module.partition(".")[0])
+    return tuple(names)
