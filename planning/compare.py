@@ -12,7 +12,7 @@ from planning.sizing.parallelism import possible_splits
 from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed
 from planning.verdict.attention import runs_on
-from planning.verdict.checks import split_changes
+from planning.verdict.layout_checks import split_changes
 from planning.verdict.suggestions import FP8_REPOSITORIES, changed
 
 NODES = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -66,6 +66,9 @@ def _capacity(settings: StackSettings, gpu: Gpu, precision: Precision, nodes: in
         "hardware.gpuMemoryGiB": None,
         "serving.tensorParallelSize": None,
         "serving.pipelineParallelSize": None,
+        "serving.dataParallelSize": None,
+        "serving.expertParallel": None,
+        "serving.decodeContextParallelSize": None,
     }
     wanted = changed(settings, {**hardware, **plain, "model.precision": precision})
     splits = possible_splits(ResolvedStack(wanted).architecture, precision, each * nodes, each)

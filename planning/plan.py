@@ -7,6 +7,7 @@ from planning.settings.quantities import GB, GiB, duration_text, size_text
 from planning.settings.sections import StackSettings
 from planning.sizing.capacity import Capacity, Rank
 from planning.sizing.resolved import Deployment, ResolvedStack
+from planning.sizing.sizes import Sizes
 from planning.sizing.storage import disk_needed, download_seconds
 from planning.speed.of_stack import prediction_of, why_not
 from planning.speed.prediction import TOKENS, Prediction
@@ -22,15 +23,16 @@ class Plan:
     On CPUs, and where sizes are unknown, there is no memory arithmetic and the numbers are 0.
     """
 
-    tensor_parallel_size: int
-    pipeline_parallel_size: int
+    sizes: Sizes
     gpus: int
+    nodes: int
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     ranks: list[Rank] = field(default_factory=list)
-    """The pipeline's stages, each standing for its tensor-parallel ranks."""
+    """The pipeline's stages, each standing for all ranks with its layers."""
     deployment: Deployment | None = None
     kv_cache_tokens: int = 0
+    """Of the whole stack: data-parallel ranks have a cache each."""
     full_requests: float = 0
     kv_cache_memory_bytes: int | None = None
     """What vLLM is told to give the KV cache of each GPU; None where it finds out by itself."""
@@ -50,6 +52,21 @@ class Plan:
     """Whether the memory of the model is to be planned."""
 
     @property
+    def tensor_parallel_size(self) -> int:
+        """Ranks that share each layer."""
+        return self.sizes.tensor_parallel_size
+
+    @property
+    def pipeline_parallel_size(self) -> int:
+        """Stages that the layers are divided into."""
+        return self.sizes.pipeline_parallel_size
+
+    @property
+    def kv_cache_tokens_of_a_rank(self) -> int:
+        """Tokens of one data-parallel rank, as its engine reports them."""
+        return self.kv_cache_tokens // self.sizes.data_parallel_size
+
+    @property
     def fits(self) -> bool:
         """Whether the stack will run, as far as can be said beforehand."""
         return not self.problems
@@ -58,7 +75,7 @@ class Plan:
         """The stack output `plan`: flat, in serving terms, and stable, so that its diff reads well in a preview."""
         lines: dict[str, str | int | float] = {
             "GPUs": self.gpus,
-            "parallelism": f"tensor {self.tensor_parallel_size} × pipeline {self.pipeline_parallel_size}",
+            "parallelism": str(self.sizes),
         }
         if self.deployment and self.ranks:
             per_gpu = [rank.weights_bytes / GiB for rank in self.ranks]
@@ -96,9 +113,9 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
     problems = problems_of(stack)
     hardware, storage = settings.hardware, settings.storage
     plan = Plan(
-        stack.tensor_parallel_size,
-        stack.pipeline_parallel_size,
+        stack.sizes,
         hardware.gpus,
+        hardware.nodes,
         problems,
         not_predicted=why_not(stack, refused=bool(problems)),
         planned=settings.model.planned or not hardware.on_gpus,
@@ -131,7 +148,7 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
         problems=problems,
         ranks=capacity.ranks,
         deployment=deployment,
-        kv_cache_tokens=capacity.kv_cache_tokens,
+        kv_cache_tokens=capacity.all_kv_cache_tokens,
         full_requests=capacity.full_requests,
         kv_cache_memory_bytes=None if _is_open(sound, deployment) else capacity.kv_cache_memory_bytes,
         prediction=prediction,

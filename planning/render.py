@@ -17,6 +17,9 @@ def as_json(plan: Plan) -> dict[str, object]:
         "warnings": plan.warnings,
         "tensorParallelSize": plan.tensor_parallel_size,
         "pipelineParallelSize": plan.pipeline_parallel_size,
+        "dataParallelSize": plan.sizes.data_parallel_size,
+        "expertParallel": plan.sizes.expert_parallel,
+        "decodeContextParallelSize": plan.sizes.decode_context_parallel_size,
         "gpus": plan.gpus,
         "ranks": [
             {
@@ -66,7 +69,7 @@ def as_text(plan: Plan) -> str:
             [
                 str(rank.stage),
                 f"{rank.layers[0]}-{rank.layers[-1]}",
-                str(plan.tensor_parallel_size),
+                str(plan.sizes.expert_ranks),
                 *(
                     f"{size / GiB:.2f}"
                     for size in (

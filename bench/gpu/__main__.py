@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import subprocess
 import tempfile
@@ -137,7 +138,8 @@ def _arguments(settings: StackSettings, plan: Plan, model: Path, port: int) -> l
 
 
 def _ranks(serving: dict[str, Any]) -> int:
-    return serving.get("tensorParallelSize", 1) * serving.get("pipelineParallelSize", 1)
+    sizes = ("tensorParallelSize", "pipelineParallelSize", "dataParallelSize")
+    return math.prod(serving.get(size, 1) for size in sizes)
 
 
 def _gpus() -> list[dict[str, Any]]:

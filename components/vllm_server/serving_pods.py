@@ -49,7 +49,7 @@ def supervisor_pod(
     if args.network.rdma_resources:
         variables["RDMA_RESOURCES"] = ", ".join(sorted(args.network.rdma_resources))
     if plan.kv_cache_memory_bytes:
-        variables["PLANNED_KV_CACHE_TOKENS"] = str(plan.kv_cache_tokens)
+        variables["PLANNED_KV_CACHE_TOKENS"] = str(plan.kv_cache_tokens_of_a_rank)
     pod = program_pod(
         "supervisor",
         image=args.image,
@@ -113,13 +113,15 @@ def is_proven(hardware: Hardware, network: Network) -> bool:
 
 def network_layout(args: VllmServerArgs) -> str:
     """Return what the network proof measures: proof_layout.Layout of images/ray-vllm/programs by its fields, JSON."""
+    sizes, extra_args = args.plan.sizes, args.serving.extra_args
     return json.dumps(
         {
             "nodes": args.hardware.nodes,
             "ranks_per_node": args.hardware.gpus_per_node,
-            "tensor_parallel_size": args.plan.tensor_parallel_size,
-            "pipeline_parallel_size": args.plan.pipeline_parallel_size,
-            "expert_parallel": flags.is_set(args.serving.extra_args, "--enable-expert-parallel"),
+            # Ranks that share experts speak with each other as tensor-parallel ranks do.
+            "tensor_parallel_size": sizes.expert_ranks,
+            "pipeline_parallel_size": sizes.pipeline_parallel_size,
+            "expert_parallel": sizes.expert_parallel or flags.is_set(extra_args, "--enable-expert-parallel"),
             "on_gpus": args.hardware.on_gpus,
         }
     )

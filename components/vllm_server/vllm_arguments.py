@@ -33,6 +33,7 @@ def vllm_arguments(
         "--distributed-executor-backend=ray",
         f"--tensor-parallel-size={plan.tensor_parallel_size}",
         f"--pipeline-parallel-size={plan.pipeline_parallel_size}",
+        *layout_arguments(serving, plan),
         f"--dtype={serving.dtype}",
         f"--gpu-memory-utilization={serving.gpu_memory_utilization}",
         f"--max-num-queued-reqs={MOST_REQUESTS}",
@@ -44,6 +45,30 @@ def vllm_arguments(
     if guarded:
         arguments.append(f"--middleware={MIDDLEWARE}")
     return [*arguments, *serving.extra_args]
+
+
+def layout_arguments(serving: Serving, plan: Plan) -> list[str]:
+    """Return the flags of layouts whose keys are set.
+
+    Data-parallel ranks are placed by Ray as all others. vLLM looks for all of them on the head's node unless it is
+    told how many a node has.
+    """
+    sizes, arguments = plan.sizes, list[str]()
+    if sizes.data_parallel_size > 1:
+        arguments += [
+            f"--data-parallel-size={sizes.data_parallel_size}",
+            f"--data-parallel-size-local={sizes.data_parallel_size // plan.nodes}",
+            "--data-parallel-backend=ray",
+        ]
+    if sizes.expert_parallel:
+        arguments.append("--enable-expert-parallel")
+    if sizes.decode_context_parallel_size > 1:
+        arguments.append(f"--decode-context-parallel-size={sizes.decode_context_parallel_size}")
+    if serving.kv_cache_dtype != "auto":
+        arguments.append(f"--kv-cache-dtype={serving.kv_cache_dtype}")
+    if serving.speculative:
+        arguments += ["--spec-method=mtp", f"--spec-tokens={serving.speculative}"]
+    return arguments
 
 
 def counted_arguments(serving: Serving) -> list[str]:

@@ -28,6 +28,11 @@ def bytes_of(quantity: str) -> int:
     return int(Fraction(number) * _SUFFIXES[quantity[len(number) :]])
 
 
+def cpus_of(cpu: str) -> float:
+    """CPUs of a Kubernetes quantity such as "8", "0.5" or "500m"."""
+    return int(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
+
+
 def seconds_of(duration: str) -> int:
     """Seconds of a duration such as "24h", "90m" or "1h30m".
 

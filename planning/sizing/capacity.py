@@ -22,11 +22,13 @@ Measured twice on 2 × H200 with vLLM 0.32: `needed_gib` in bench/gpu/rows.json 
 add up to, of which START_TENSOR is 2.01. Assumed for other GPUs and for more ranks."""
 HEADROOM = 1 * GiB
 """Assumed: for loads heavier than the measured ones."""
+UNMEASURED = 2 * GiB
+"""Assumed: kept free where no row of a layout was measured under heavy load with vLLM 0.32 (`Engine.unmeasured`)."""
 
 
 @dataclass(frozen=True)
 class Rank:
-    """One pipeline stage, whose tensor-parallel ranks are all alike. Bytes are of one rank."""
+    """One pipeline stage, whose ranks are all alike. Bytes are of one rank."""
 
     stage: int
     layers: range
@@ -37,15 +39,23 @@ class Rank:
     kv_cache_bytes: int
     """What remains for the KV cache; negative where there is not even room for the rest."""
     kv_bytes_per_token: int
+    """On the rank that caches the token."""
+    block_tokens: int = BLOCK_TOKENS
+    """Tokens of a block of the KV cache, on all ranks that divide it together."""
+
+    @property
+    def block_bytes(self) -> int:
+        """A block on one rank."""
+        return self.kv_bytes_per_token * BLOCK_TOKENS
 
     @property
     def kv_cache_tokens(self) -> int:
         """In whole blocks."""
-        return max(0, self.kv_cache_bytes // (self.kv_bytes_per_token * BLOCK_TOKENS)) * BLOCK_TOKENS
+        return max(0, self.kv_cache_bytes // self.block_bytes) * self.block_tokens
 
     def missing_bytes(self, tokens: int) -> int:
         """How much more room that many tokens would need; negative where there is enough."""
-        return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS * self.kv_bytes_per_token - self.kv_cache_bytes
+        return -(-tokens // self.block_tokens) * self.block_bytes - self.kv_cache_bytes
 
     @property
     def name(self) -> str:
@@ -65,7 +75,12 @@ class Capacity:
         d = self.deployment
         pipeline = stages(d.architecture, d.precision, d.engine, d.sums)
         held = {stage: self._held(stage) for stage in dict.fromkeys(stage for _, stage in pipeline)}
-        return [Rank(index, layers, *held[stage]) for index, (layers, stage) in enumerate(pipeline)]
+        return [Rank(index, layers, *held[stage], self.block_tokens) for index, (layers, stage) in enumerate(pipeline)]
+
+    @property
+    def block_tokens(self) -> int:
+        """Tokens of a block of the KV cache on all ranks together that divide it by decode context parallelism."""
+        return BLOCK_TOKENS * self.deployment.engine.decode_context_parallel_size
 
     def _held(self, stage: Stage) -> tuple[int, int, int, int, int, int]:
         weights, activations, other, graphs = stage.weights, stage.activations, stage.non_torch, stage.graphs
@@ -80,7 +95,12 @@ class Capacity:
     @property
     def budget_bytes(self) -> int:
         """What weights, activations, libraries, graphs and KV cache share."""
-        return min(self.deployment.requested_bytes, self.usable_bytes)
+        return min(self.deployment.requested_bytes, self.usable_bytes) - self.margin_bytes
+
+    @property
+    def margin_bytes(self) -> int:
+        """What is kept free of the budget, because the layout was not measured."""
+        return UNMEASURED if self.deployment.engine.unmeasured else 0
 
     @property
     def kv_cache_memory_bytes(self) -> int:
@@ -89,8 +109,7 @@ class Capacity:
         vLLM divides it by the size of the rank's own block and takes the fewest blocks of any rank. So the planned
         blocks times the largest block of any rank give the planned number on the rank that decides.
         """
-        largest_block = BLOCK_TOKENS * max(rank.kv_bytes_per_token for rank in self.ranks)
-        return self.kv_cache_tokens // BLOCK_TOKENS * largest_block
+        return self.kv_cache_tokens // self.block_tokens * max(rank.block_bytes for rank in self.ranks)
 
     @cached_property
     def tightest(self) -> Rank:
@@ -103,19 +122,24 @@ class Capacity:
 
     @property
     def kv_cache_tokens(self) -> int:
-        """Tokens of the whole engine: the fewest of any stage."""
+        """Tokens of one data-parallel rank, which a request is for: the fewest of any stage."""
         return self.tightest.kv_cache_tokens
 
     @property
+    def all_kv_cache_tokens(self) -> int:
+        """Tokens of all data-parallel ranks: each has a cache of its own."""
+        return self.deployment.engine.data_parallel_size * self.kv_cache_tokens
+
+    @property
     def full_requests(self) -> float:
-        """How many requests of the full length the cache holds at once."""
-        return self.kv_cache_tokens / self.deployment.engine.max_model_len
+        """How many requests of the full length the caches hold at once."""
+        return self.all_kv_cache_tokens / self.deployment.engine.max_model_len
 
     @property
     def free_at_start(self) -> float:
         """Bytes free when vLLM first looks."""
         engine = self.deployment.engine
-        tensor, pipeline = engine.tensor_parallel_size > 1, engine.pipeline_parallel_size > 1
+        tensor, pipeline = engine.expert_ranks > 1, engine.pipeline_parallel_size > 1
         taken = START_TENSOR if tensor else START_PIPELINE if pipeline else START_ALONE
         return self.deployment.gpu.memory_bytes - taken
 
@@ -137,7 +161,7 @@ class Capacity:
             text = f"{allowed}, but only {free} are free when vLLM starts: CUDA and NCCL hold the rest"
             return Problem("serving.gpuMemoryUtilization", text)
         if rank.kv_cache_bytes <= 0:
-            needed = gib_text(self.budget_bytes - rank.kv_cache_bytes)
+            needed = gib_text(self.budget_bytes + self.margin_bytes - rank.kv_cache_bytes)
             return Problem(
                 "hardware.nodes",
                 f"{rank.name} does not fit: {self._terms(rank)} is {needed} for each GPU, and {allowed}: "
@@ -153,8 +177,8 @@ class Capacity:
             )
         return None
 
-    @staticmethod
-    def _terms(rank: Rank) -> str:
+    def _terms(self, rank: Rank) -> str:
         graphs = f" + CUDA graphs {gib_text(rank.graphs_bytes)}" if rank.graphs_bytes else ""
+        margin = f" + a margin of {gib_text(self.margin_bytes)}" if self.margin_bytes else ""
         other = gib_text(rank.activations_bytes + rank.non_torch_bytes)
-        return f"weights {gib_text(rank.weights_bytes)} + activations and libraries {other}{graphs}"
+        return f"weights {gib_text(rank.weights_bytes)} + activations and libraries {other}{graphs}{margin}"

@@ -8,27 +8,22 @@ unless they say "assumed".
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 from planning.settings.quantities import GiB, MiB
 from planning.sizing.architecture import Architecture, expert_layers
+from planning.sizing.engine import Engine, captured_sizes
 from planning.sizing.matrices import BF16, FP32, Precision
 from planning.sizing.pipeline import split_layers
 from planning.sizing.tensor_sums import TensorSums
-from planning.sizing.weights import stage_bytes
+from planning.sizing.weights import next_token_bytes, stage_bytes
 
 BLOCK_TOKENS = 16
 """Tokens of one block of the KV cache."""
 CONTEXT_TOKENS = 64 * 1024
 """Cap of the context that a prefill expands at a time
 (`MLACommonMetadataBuilder.determine_chunked_prefill_workspace_size`)."""
-FLASH_ATTENTION_SPLITS = 32
-"""Parts of the context that FlashAttention's decode kernel sums up separately
-(`AttentionConfig.flash_attn_max_num_splits_for_cuda_graph`)."""
 PACKED_LATENT = 656
 """Bytes of a latent vector in FP8 with its scales and its rotary key in BF16 (`flashmla_sparse.py`)."""
-LARGEST_GRAPH = 512
-"""Tokens of the largest captured batch (`VllmConfig._set_cudagraph_sizes`)."""
 FP8_LOADING = 32 * MiB
 """What remains of unpacking FP8 weights while they are loaded: 0.02 to 0.03 GiB."""
 CUBLAS_WORKSPACE = 32 * MiB
@@ -60,34 +55,6 @@ GRAPH_PER_LAYER = 0.28 * MiB
 assumed."""
 
 
-@dataclass(frozen=True)
-class Engine:
-    """What vLLM is started with, every default filled in."""
-
-    tensor_parallel_size: int
-    pipeline_parallel_size: int
-    max_model_len: int
-    max_num_batched_tokens: int
-    max_num_seqs: int
-    enforce_eager: bool
-    decode_splits: int = FLASH_ATTENTION_SPLITS
-    kv_cache_element_bytes: int = BF16
-    packed_cache: bool = False
-    """Whether sparse attention packs the latent vector of a token in PACKED_LATENT bytes (`fp8_ds_mla`)."""
-
-    @property
-    def largest_graph(self) -> int:
-        """Tokens of the largest batch that is captured."""
-        return min(self.max_num_seqs * 2, LARGEST_GRAPH, self.max_num_batched_tokens)
-
-
-@cache
-def captured_sizes(largest: int) -> int:
-    """How many: 1, 2, 4, eights below 256, then sixteens (`VllmConfig._set_cudagraph_sizes`)."""
-    smallest = sum(size <= largest for size in (1, 2, 4))
-    return smallest + min(largest, 255) // 8 + len(range(256, largest + 1, 16))
-
-
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One pipeline stage, on any of its ranks (tensor parallelism makes them alike)."""
@@ -112,22 +79,24 @@ class Stage:
         loading = FP8_LOADING if self.precision == "fp8" else 0
         if self.read_bytes is not None:
             return loading + self.read_bytes
-        return loading + stage_bytes(
-            self.architecture,
-            self.precision,
-            self.engine.tensor_parallel_size,
-            (self.layers, self.moe_layers),
-            first=self.first,
-            last=self.last,
-        )
+        a, layers = self.architecture, (self.layers, self.moe_layers)
+        of_stage = stage_bytes(a, self.precision, self.engine, layers, first=self.first, last=self.last)
+        further = self.next_token_layers and next_token_bytes(a, self.precision, self.engine, first=self.first)
+        return loading + of_stage + further
+
+    @property
+    def next_token_layers(self) -> int:
+        """Layers that predict further tokens: on the last stage, with speculative decoding."""
+        speculates = self.last and self.engine.speculative_tokens
+        return self.architecture.num_nextn_predict_layers if speculates else 0
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Of all layers of the stage."""
+        """Of all layers of the stage, on the rank that caches the token."""
         engine = self.engine
         elements = self.architecture.cache_elements(engine.tensor_parallel_size)
         of_a_layer = PACKED_LATENT if engine.packed_cache else elements * engine.kv_cache_element_bytes
-        return self.layers * of_a_layer + self.beside_cache_bytes
+        return (self.layers + self.next_token_layers) * of_a_layer + self.beside_cache_bytes
 
     @property
     def activations(self) -> int:
@@ -147,10 +116,10 @@ class Stage:
     @property
     def non_torch(self) -> int:
         """What CUDA's and NCCL's libraries take during the dry run."""
-        tensor, pipeline = self.engine.tensor_parallel_size, self.engine.pipeline_parallel_size
-        if tensor > 1:
+        ranks, pipeline = self.engine.expert_ranks, self.engine.pipeline_parallel_size
+        if ranks > 1:
             graphs = 0 if self.engine.enforce_eager else NON_TORCH_TENSOR_GRAPHS
-            return int(NON_TORCH_TENSOR.get(tensor, NON_TORCH_TENSOR_ABOVE_2) + graphs)
+            return int(NON_TORCH_TENSOR.get(ranks, NON_TORCH_TENSOR_ABOVE_2) + graphs)
         return int(NON_TORCH_PIPELINE if pipeline > 1 else NON_TORCH_ALONE)
 
     @property
@@ -164,14 +133,19 @@ class Stage:
         engine = self.engine
         if engine.enforce_eager:
             return 0
-        elements = self.architecture.partial_sum_elements(engine.tensor_parallel_size)
+        # Ranks that divide the KV cache have the queries of all of them.
+        sharing = max(1, engine.tensor_parallel_size // engine.decode_context_parallel_size)
+        elements = self.architecture.partial_sum_elements(sharing)
         partial_sum = engine.largest_graph * elements * FP32
-        with_prefill = _graph_bytes(GRAPH_PER_LAYER * self.layers)
-        decoding = _graph_bytes(GRAPH_PER_LAYER * self.layers / 2)
-        # A batch that only decodes has a token a request.
+        layers = self.layers + self.next_token_layers
+        with_prefill = _graph_bytes(GRAPH_PER_LAYER * layers)
+        decoding = _graph_bytes(GRAPH_PER_LAYER * layers / 2)
         sizes = captured_sizes(engine.largest_graph)
-        decode_sizes = captured_sizes(min(engine.max_num_seqs, engine.largest_graph))
-        return (engine.decode_splits + 1) * partial_sum + (sizes - 1) * with_prefill + (decode_sizes - 1) * decoding
+        decode_sizes = captured_sizes(min(engine.max_num_seqs * engine.query_tokens, engine.largest_graph))
+        # The layers that predict further tokens have graphs of their own: 8.5 GiB with them, where 4.3 are without.
+        captures = 2 if self.next_token_layers else 1
+        partial_sums = captures * (engine.decode_splits + 1) * partial_sum
+        return partial_sums + (sizes - 1) * with_prefill + (decode_sizes - 1) * decoding
 
     @property
     def _context(self) -> int:
@@ -188,11 +162,12 @@ class Stage:
     def _expert_workspace(self) -> int:
         """Two buffers of batch × experts a token × the wider of hidden size and projections.
 
-        Kept once the first experts have run (`TritonExperts.workspace_shapes`, `v1/worker/workspace.py`).
+        Kept once the first experts have run (`TritonExperts.workspace_shapes`, `v1/worker/workspace.py`). The tokens
+        of all data-parallel ranks come to the experts of each (`prepare_finalize/naive_dp_ep.py`).
         """
         a, engine = self.architecture, self.engine
-        gate_and_up = 2 * a.moe_intermediate_size // engine.tensor_parallel_size
-        rows = engine.max_num_batched_tokens * a.num_experts_per_tok
+        gate_and_up = 2 * a.moe_intermediate_size // (1 if engine.expert_parallel else engine.expert_ranks)
+        rows = engine.data_parallel_size * engine.max_num_batched_tokens * a.num_experts_per_tok
         return rows * (max(gate_and_up // 2, a.hidden_size) + max(gate_and_up, a.hidden_size)) * BF16
 
     def _attention_tensors(self, hidden_states: int) -> int:
@@ -226,6 +201,9 @@ class Stage:
     @property
     def _around_experts(self) -> int:
         per_token = HELD_HIDDEN_STATES * self.architecture.hidden_size + self._router_outputs
+        others = self.engine.data_parallel_size - 1
+        # Of a token of another rank: the hidden state, what the experts make of it, and which they are.
+        per_token += others * (2 * self.architecture.hidden_size + 4 * self.architecture.num_experts_per_tok)
         return self.engine.max_num_batched_tokens * per_token * BF16
 
     @property
@@ -237,12 +215,12 @@ class Stage:
 
     @property
     def _sampling(self) -> int:
-        """Of every request: logits in BF16 and float32, probabilities and random numbers (`v1/sample`).
+        """Of every token that is checked: logits in BF16 and float32, probabilities and random numbers (`v1/sample`).
 
         Of the batch, hidden states.
         """
         a, engine = self.architecture, self.engine
-        requests = min(engine.max_num_seqs, engine.max_num_batched_tokens)
+        requests = min(engine.max_num_seqs * engine.query_tokens, engine.max_num_batched_tokens)
         held = (1 if self.first else 3) * a.hidden_size * BF16
         return requests * a.vocab_size * (BF16 + 3 * FP32) + engine.max_num_batched_tokens * held
 
@@ -265,9 +243,12 @@ def stages(
     for layers in split_layers(architecture.num_hidden_layers, engine.pipeline_parallel_size):
         moe = experts[layers.start : layers.stop]
         first, last = layers.start == 0, layers.stop == architecture.num_hidden_layers
-        tensor = engine.tensor_parallel_size
-        read = sums.stage_bytes(architecture, tensor, layers, first=first, last=last) if sums else None
-        shape = len(layers), sum(moe), any(moe[:-1]), first, last, architecture.beside_cache_bytes(layers), read
+        further = architecture.num_nextn_predict_layers if last and engine.speculative_tokens else 0
+        cached = architecture.beside_cache_bytes(range(layers.start, layers.stop + further))
+        read = sums.stage_bytes(architecture, engine, layers, first=first, last=last) if sums else None
+        if sums and read is not None and further:
+            read += sums.next_token_bytes(architecture, engine, first=first)
+        shape = len(layers), sum(moe), any(moe[:-1]), first, last, cached, read
         stage = alike.get(shape) or alike.setdefault(shape, Stage(architecture, precision, engine, *shape))
         pipeline.append((layers, stage))
     return pipeline

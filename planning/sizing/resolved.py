@@ -1,18 +1,20 @@
 """What a stack file leaves open, worked out: the model's numbers, the GPU's, and every default of vLLM."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
 from planning import flags
-from planning.settings.sections import StackSettings
+from planning.settings.sections import Hardware, Serving, StackSettings
 from planning.sizing.architecture import Architecture
 from planning.sizing.architectures.latent_attention import LatentAttention
+from planning.sizing.engine import FLASH_ATTENTION_SPLITS, Engine
 from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
 from planning.sizing.matrices import BF16, Precision
-from planning.sizing.memory import FLASH_ATTENTION_SPLITS, Engine
 from planning.sizing.model_file import BadModelFile, KnownModel, known_model
 from planning.sizing.product_names import compute_capability_of, is_shared, is_slice, whole_product
+from planning.sizing.sizes import Sizes
 from planning.sizing.tensor_sums import TensorSums
 from planning.sizing.weights import repository_bytes
 
@@ -132,13 +134,38 @@ class ResolvedStack:
 
     @property
     def tensor_parallel_size(self) -> int:
-        """The GPUs of a node, unless set."""
-        return self.settings.serving.tensor_parallel_size or self.settings.hardware.gpus_per_node
+        """Unless set, the GPUs of a node, or what remains of all GPUs for a data-parallel rank."""
+        serving, hardware = self.settings.serving, self.settings.hardware
+        return split(
+            hardware, serving.data_parallel_size, serving.tensor_parallel_size, serving.pipeline_parallel_size
+        )[0]
 
     @property
     def pipeline_parallel_size(self) -> int:
-        """The number of nodes, unless set."""
-        return self.settings.serving.pipeline_parallel_size or self.settings.hardware.nodes
+        """Unless set, the number of nodes, or 1 with data parallelism: its ranks lie within nodes."""
+        serving, hardware = self.settings.serving, self.settings.hardware
+        return split(
+            hardware, serving.data_parallel_size, serving.tensor_parallel_size, serving.pipeline_parallel_size
+        )[1]
+
+    @property
+    def sizes(self) -> Sizes:
+        """By which vLLM divides the model."""
+        serving = self.settings.serving
+        return Sizes(
+            tensor_parallel_size=self.tensor_parallel_size,
+            pipeline_parallel_size=self.pipeline_parallel_size,
+            data_parallel_size=serving.data_parallel_size,
+            expert_parallel=serving.expert_parallel,
+            decode_context_parallel_size=serving.decode_context_parallel_size,
+        )
+
+    @property
+    def kv_cache_dtype(self) -> str:
+        """Of the key, else of the flag."""
+        serving = self.settings.serving
+        flag = flags.value_of(serving.extra_args, "--kv-cache-dtype") or "auto"
+        return flag if serving.kv_cache_dtype == "auto" else serving.kv_cache_dtype
 
     @cached_property
     def deployment(self) -> Deployment | None:
@@ -163,10 +190,9 @@ class ResolvedStack:
         tokens = serving.max_num_batched_tokens or tokens
         requests = flags.number_of(serving.extra_args, "--max-num-seqs") or requests
         length = serving.max_model_len or architecture.max_position_embeddings
-        kv_cache_dtype = flags.value_of(serving.extra_args, "--kv-cache-dtype") or "auto"
+        kv_cache_dtype = self.kv_cache_dtype
         return Engine(
-            tensor_parallel_size=self.tensor_parallel_size,
-            pipeline_parallel_size=self.pipeline_parallel_size,
+            **asdict(self.sizes),
             max_model_len=length,
             max_num_batched_tokens=tokens,
             max_num_seqs=min(requests, tokens),
@@ -174,7 +200,15 @@ class ResolvedStack:
             decode_splits=_decode_splits(gpu, length),
             kv_cache_element_bytes=1 if kv_cache_dtype.startswith("fp8") else BF16,
             packed_cache=architecture.attention_kind == "sparse" and _packs(gpu, kv_cache_dtype),
+            speculative_tokens=serving.speculative or 0,
+            unmeasured=tuple(_unmeasured(serving)),
         )
+
+
+def split(hardware: Hardware, data: int, tensor: int | None, pipeline: int | None) -> tuple[int, int]:
+    """Return tensor and pipeline parallel size with `data` copies of the attention, where None is not written."""
+    deep = pipeline or (hardware.nodes if data == 1 else 1)
+    return tensor or (hardware.gpus_per_node if data == 1 else max(1, hardware.gpus // (data * deep))), deep
 
 
 def batch_defaults(gpu: Gpu) -> tuple[int, int]:
@@ -187,6 +221,20 @@ def batch_defaults(gpu: Gpu) -> tuple[int, int]:
     if gpu.memory_gib >= 70 and "a100" not in gpu.product.lower():
         return 8192, 1024
     return 2048, 256
+
+
+def _unmeasured(serving: Serving) -> Iterator[str]:
+    """What the stack file asks for that no row of bench/gpu/rows.json was measured with under heavy load."""
+    if serving.data_parallel_size > 1:
+        yield "data parallelism"
+    if serving.expert_parallel:
+        yield "expert parallelism"
+    if serving.decode_context_parallel_size > 1:
+        yield "decode context parallelism"
+    if serving.kv_cache_dtype != "auto":
+        yield "an FP8 KV cache"
+    if serving.speculative:
+        yield "speculative decoding"
 
 
 def _packs(gpu: Gpu, kv_cache_dtype: str) -> bool:

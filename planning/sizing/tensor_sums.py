@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from planning.sizing.architecture import Architecture
+from planning.sizing.sizes import Sizes
 from planning.sizing.tensor_rules import Kind, Split
 
 UNQUANTIZED = ("BF16", "F16", "F32", "F64")
@@ -23,15 +24,23 @@ class TensorSum:
     held_bytes: int
     """The whole, as vLLM holds it: what is stored in float32 and computed in BF16 takes half."""
 
-    def on_rank(self, tensor_parallel_size: int, key_heads: int) -> float:
+    def on_rank(self, sizes: Sizes, a: Architecture) -> float:
         """Bytes on one rank."""
         match self.split:
             case "ranks":
-                return self.held_bytes / tensor_parallel_size
+                return self.held_bytes / self._ranks(sizes, a)
             case "key heads":
-                return self.held_bytes / min(tensor_parallel_size, key_heads)
+                tensor = sizes.tensor_parallel_size
+                return self.held_bytes / min(tensor, getattr(a, "num_key_value_heads", tensor))
             case "no":
                 return self.held_bytes
+
+    def _ranks(self, sizes: Sizes, a: Architecture) -> float:
+        """Among how many ranks it is divided; a rank with whole experts may have one more than others."""
+        experts = a.n_routed_experts
+        if self.kind == "experts" and experts:
+            return experts / -(-experts // sizes.expert_ranks) if sizes.expert_parallel else sizes.expert_ranks
+        return 1 if self.kind == "shared_experts" and sizes.copies_shared_experts else sizes.tensor_parallel_size
 
 
 @dataclass(frozen=True)
@@ -51,17 +60,17 @@ class TensorSums:
         """Whether there is more than the language model."""
         return any(item.kind == "other" for item in self.outside)
 
-    def stage_bytes(self, a: Architecture, tensor_parallel_size: int, layers: range, *, first: bool, last: bool) -> int:
+    def stage_bytes(self, a: Architecture, sizes: Sizes, layers: range, *, first: bool, last: bool) -> int:
         """Bytes that vLLM reports as model loading, on one rank of the stage with those layers."""
-        held = [item for layer in self.layers[layers.start : layers.stop] for item in layer]
-        held += self._outside(first=first, last=last)
-        key_heads = getattr(a, "num_key_value_heads", tensor_parallel_size)
-        kept = sum(
-            a.kept_bytes("fp8", tensor_parallel_size)
-            for layer in self.layers[layers.start : layers.stop]
-            if _has_quantized_kv_b(layer)
-        )
-        return int(sum(item.on_rank(tensor_parallel_size, key_heads) for item in held)) + kept + a.rotary_bytes
+        held = self.layers[layers.start : layers.stop]
+        outside = sum(item.on_rank(sizes, a) for item in self._outside(first=first, last=last))
+        return int(_on_rank(held, sizes, a) + outside) + a.rotary_bytes
+
+    def next_token_bytes(self, a: Architecture, sizes: Sizes, *, first: bool) -> int:
+        """Bytes on one rank of the last stage of the layers that predict further tokens; see weights.py."""
+        left_out = {"head", "embedding"} if first else {"head"}
+        layers = self.layers[a.num_hidden_layers :]
+        return int(_on_rank([[item for item in layer if item.kind not in left_out] for layer in layers], sizes, a))
 
     def _outside(self, *, first: bool, last: bool) -> Iterator[TensorSum]:
         tied = not any(item.kind == "head" for item in self.outside)
@@ -71,6 +80,13 @@ class TensorSums:
                     yield item
             elif (item.kind == "other" and first) or (item.kind in ("head", "norm") and last):
                 yield item
+
+
+def _on_rank(layers: Sequence[Sequence[TensorSum]], sizes: Sizes, a: Architecture) -> float:
+    kept = a.kept_bytes("fp8", sizes.tensor_parallel_size)
+    return sum(
+        sum(item.on_rank(sizes, a) for item in layer) + (kept if _has_quantized_kv_b(layer) else 0) for layer in layers
+    )
 
 
 def _has_quantized_kv_b(layer: Sequence[TensorSum]) -> bool:

@@ -3,34 +3,17 @@
 from dataclasses import dataclass
 
 from planning.sizing.gpus import Rates
+from planning.sizing.sizes import Sizes
 
 GIGABITS = 1e9 / 8
 """Bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """The sizes by which vLLM divides model, requests and KV cache."""
+class Layout(Sizes):
+    """The sizes by which vLLM divides model, requests and KV cache, on nodes."""
 
-    tensor_parallel_size: int
-    pipeline_parallel_size: int = 1
-    data_parallel_size: int = 1
-    """Copies of the attention, each with its own requests; the experts are divided among all of them."""
-    expert_parallel: bool = False
-    """Each rank holds whole experts. Otherwise it holds a slice of every expert."""
-    decode_context_parallel_size: int = 1
-    """Ranks among which tensor-parallel ranks divide the KV cache."""
     gpus_per_node: int
-
-    @property
-    def expert_ranks(self) -> int:
-        """Ranks that share the experts of a layer."""
-        return self.tensor_parallel_size * self.data_parallel_size
-
-    @property
-    def gpus(self) -> int:
-        """All of them."""
-        return self.expert_ranks * self.pipeline_parallel_size
 
     @property
     def nodes(self) -> int:

@@ -1,5 +1,7 @@
 """The prediction of a stack that fits, or why there is none."""
 
+from dataclasses import asdict
+
 from planning import flags
 from planning.sizing.architecture import Architecture
 from planning.sizing.capacity import Capacity
@@ -27,13 +29,9 @@ def prediction_of(
         answer_tokens=max(1, int(answer_tokens * share)),
         max_num_batched_tokens=engine.max_num_batched_tokens,
         max_num_seqs=engine.max_num_seqs,
-        kv_cache_tokens=capacity.kv_cache_tokens,
+        kv_cache_tokens=capacity.all_kv_cache_tokens,
     )
-    layout = Layout(
-        tensor_parallel_size=engine.tensor_parallel_size,
-        pipeline_parallel_size=engine.pipeline_parallel_size,
-        gpus_per_node=hardware.gpus_per_node,
-    )
+    layout = Layout(**asdict(stack.sizes), gpus_per_node=hardware.gpus_per_node)
     price = hardware.price_per_gpu_hour
     found = predict(
         deployment,
@@ -45,8 +43,10 @@ def prediction_of(
     )
     if found and share < 1:
         found.assumed.append(f"requests of {engine.max_model_len:,} tokens, because serving.maxModelLen allows no more")
-    if found and flags.value_of(stack.settings.serving.extra_args, "--speculative-config"):
-        found.assumed.append("no speculative decoding, though serving.extraArgs asks for it")
+    serving = stack.settings.serving
+    asks = "serving.speculative" if serving.speculative else "serving.extraArgs"
+    if found and (serving.speculative or flags.value_of(serving.extra_args, "--speculative-config")):
+        found.assumed.append(f"no speculative decoding, though {asks} asks for it")
     return found
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from planning import flags
-from planning.problems import Problem
+from planning.problems import Problem, fixable
 from planning.sizing.architecture import Architecture, Attention
 from planning.sizing.gpus import NATIVE_FP8, Gpu
 from planning.sizing.resolved import ResolvedStack
 
 KEY = "serving.extraArgs"
+CACHE_KEY, CONTEXT_KEY = "serving.kvCacheDtype", "serving.decodeContextParallelSize"
 PLAIN = ("auto", "float16", "bfloat16")
 FP8 = ("fp8", "fp8_e4m3")
 
@@ -33,6 +34,8 @@ class Backend:
     """Compute capability from which it reads FP8."""
     fp8_on: tuple[int, ...] = ()
     """Generations on which it reads FP8; all on which it runs if empty."""
+    shares_context: bool = True
+    """Whether ranks may divide its KV cache (`supports_dcp`)."""
 
     def runs_on(self, gpu: Gpu) -> bool:
         """Whether vLLM takes it on that GPU."""
@@ -62,14 +65,16 @@ BACKENDS["latent"] = {
     "TRITON_MLA": Backend(cache_types=PLAIN + FP8, block_sizes=(16,), fp8_from=NATIVE_FP8),
 }
 BACKENDS["sparse"] = {
-    "FLASH_ATTN_MLA_SPARSE": Backend(generations=(9,), cache_types=PLAIN, block_sizes=(64,)),
+    "FLASH_ATTN_MLA_SPARSE": Backend(generations=(9,), cache_types=PLAIN, block_sizes=(64,), shares_context=False),
     "FLASHMLA_SPARSE": Backend(
         generations=(9, 10), cache_types=("auto", "bfloat16", "fp8", "fp8_ds_mla"), block_sizes=(64,)
     ),
-    "FLASHINFER_MLA_SPARSE_SM90": Backend(generations=(9,), cache_types=("auto", "bfloat16", *FP8), block_sizes=(64,)),
+    "FLASHINFER_MLA_SPARSE_SM90": Backend(
+        generations=(9,), cache_types=("auto", "bfloat16", *FP8), block_sizes=(64,), shares_context=False
+    ),
     "FLASHINFER_MLA_SPARSE": Backend(generations=(10,), cache_types=PLAIN + FP8, block_sizes=(32,)),
     "FLASHINFER_MLA_SPARSE_SM120": Backend(
-        generations=(12,), cache_types=("auto", *FP8, "fp8_ds_mla"), block_sizes=(64,)
+        generations=(12,), cache_types=("auto", *FP8, "fp8_ds_mla"), block_sizes=(64,), shares_context=False
     ),
 }
 BACKENDS["grouped"] = {
@@ -90,8 +95,9 @@ BACKENDS["grouped"] = {
         ),
         block_sizes=(16,),
         fp8_from=NATIVE_FP8,
+        shares_context=False,
     ),
-    "FLEX_ATTENTION": Backend(cache_types=PLAIN, block_sizes=(16,)),
+    "FLEX_ATTENTION": Backend(cache_types=PLAIN, block_sizes=(16,), shares_context=False),
 }
 CALLED: dict[Attention, str] = {
     "latent": "latent attention (MLA)",
@@ -123,13 +129,16 @@ def attention_problems(stack: ResolvedStack) -> Iterator[Problem]:
     if wanted is not None and (problem := _bad_backend(wanted, gpu, architecture.attention_kind)):
         yield problem
         return
-    cache_type = flags.value_of(arguments, "--kv-cache-dtype") or "auto"
+    cache_type = stack.kv_cache_dtype
     candidates = {
         name: backend for name, backend in backends.items() if wanted in (None, name) and backend.runs_on(gpu)
     }
     holding = {name: backend for name, backend in candidates.items() if backend.holds(cache_type, gpu)}
+    if stack.sizes.decode_context_parallel_size > 1:
+        yield from _undivided(holding or candidates, gpu)
     if not holding:
-        yield _bad_cache_type(cache_type, gpu, candidates)
+        by_key = stack.settings.serving.kv_cache_dtype != "auto"
+        yield _bad_cache_type(cache_type, gpu, candidates, by_key=by_key)
         return
     block_size = flags.value_of(arguments, "--block-size")
     if block_size and not any(backend.takes(int(block_size)) for backend in holding.values()):
@@ -158,10 +167,19 @@ def _bad_backend(wanted: str, gpu: Gpu, kind: Attention) -> Problem | None:
     return Problem(KEY, text, f"--attention-backend={(nearest or running)[0]}, or leaving it out")
 
 
-def _bad_cache_type(cache_type: str, gpu: Gpu, backends: dict[str, Backend]) -> Problem:
-    text = f"--kv-cache-dtype {cache_type}: {_named(list(backends))} has no such KV cache on {_described(gpu)}"
+def _undivided(backends: dict[str, Backend], gpu: Gpu) -> Iterator[Problem]:
+    if not any(backend.shares_context for backend in backends.values()):
+        text = f"ranks do not divide the KV cache of {_named(list(backends))} on {_described(gpu)}"
+        yield fixable(CONTEXT_KEY, text, {CONTEXT_KEY: None})
+
+
+def _bad_cache_type(cache_type: str, gpu: Gpu, backends: dict[str, Backend], *, by_key: bool) -> Problem:
+    said = cache_type if by_key else f"--kv-cache-dtype {cache_type}"
+    text = f"{said}: {_named(list(backends))} has no such KV cache on {_described(gpu)}"
     if cache_type.startswith("fp8") and gpu.compute_capability < NATIVE_FP8:
         text += f"; FP8 in the KV cache needs {NATIVE_FP8} or more"
+    if by_key:
+        return fixable(CACHE_KEY, text, {CACHE_KEY: None})
     fp8 = any(backend.holds("fp8", gpu) for backend in backends.values())
     plain = any(backend.holds("auto", gpu) for backend in backends.values())
     types = [name for name, there in (("fp8", fp8), ("auto", plain)) if there and name != cache_type]

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from planning import flags
 from planning.problems import Changes, Problem, fixable
 from planning.settings.quantities import duration_text, size_text
-from planning.settings.sections import StackSettings, Unreadable
-from planning.sizing.parallelism import obstacles, possible_splits
+from planning.settings.sections import Unreadable
 from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed, download_seconds
 from planning.verdict.attention import attention_problems
 from planning.verdict.benchmark_checks import BENCHMARK_CHECKS
+from planning.verdict.engine_checks import ENGINE_CHECKS
 from planning.verdict.gpu_checks import GPU_CHECKS
 from planning.verdict.image_checks import IMAGE_CHECKS
+from planning.verdict.layout_checks import LAYOUT_CHECKS
 from planning.verdict.model_checks import MODEL_CHECKS
 from planning.verdict.monitoring_checks import MONITORING_CHECKS
 from planning.verdict.network_checks import NETWORK_CHECKS
@@ -34,61 +35,6 @@ def _readable(check: Callable[[ResolvedStack], Iterator[Problem]], stack: Resolv
         return list(check(stack))
     except Unreadable:
         return []
-
-
-def _parallelism_works(stack: ResolvedStack) -> Iterator[Problem]:
-    hardware, serving, architecture = stack.settings.hardware, stack.settings.serving, stack.architecture
-    precision = stack.precision
-    tensor, pipeline = stack.tensor_parallel_size, stack.pipeline_parallel_size
-    tensor_key = "serving.tensorParallelSize" if serving.tensor_parallel_size else "hardware.gpusPerNode"
-    pipeline_key = "serving.pipelineParallelSize" if serving.pipeline_parallel_size else "hardware.nodes"
-    faults: list[tuple[str, str]] = []
-    if tensor * pipeline != hardware.gpus:
-        counted = f"{hardware.nodes} × {hardware.gpus_per_node} is {hardware.gpus} GPUs"
-        key = tensor_key if serving.tensor_parallel_size else pipeline_key
-        ranks = f"tensor parallel {tensor} × pipeline parallel {pipeline} is {tensor * pipeline} ranks"
-        faults.append((key, f"{ranks}, but {counted}"))
-    if architecture:
-        found = obstacles(architecture, precision, tensor)
-        if found:
-            faults.append((tensor_key, f"tensor parallel {tensor}: {'; '.join(found)}"))
-        layers = architecture.num_hidden_layers
-        if pipeline > layers:
-            faults.append((pipeline_key, f"pipeline parallel {pipeline}: the model has only {layers} layers"))
-    if not faults:
-        return
-    splits = possible_splits(architecture, precision, hardware.gpus, hardware.gpus_per_node)
-    kept = [
-        (wide, deep)
-        for wide, deep in splits
-        if (
-            wide == tensor
-            if serving.tensor_parallel_size
-            else deep == pipeline
-            if serving.pipeline_parallel_size
-            else False
-        )
-    ]
-    for key, text in faults:
-        if splits:
-            yield fixable(key, text, split_changes(stack.settings, *(kept or splits)[0]))
-        else:
-            yield Problem(key, text, "another number of hardware.nodes or hardware.gpusPerNode")
-
-
-def split_changes(settings: StackSettings, tensor: int, pipeline: int) -> Changes:
-    """What to write for that split: nothing where the defaults give it."""
-    wanted = {"tensorParallelSize": tensor, "pipelineParallelSize": pipeline}
-    written = {
-        "tensorParallelSize": settings.serving.tensor_parallel_size,
-        "pipelineParallelSize": settings.serving.pipeline_parallel_size,
-    }
-    default = {"tensorParallelSize": settings.hardware.gpus_per_node, "pipelineParallelSize": settings.hardware.nodes}
-    return {
-        f"serving.{key}": None if wanted[key] == default[key] else wanted[key]
-        for key in wanted
-        if wanted[key] != (written[key] or default[key])
-    }
 
 
 def _length_is_the_models(stack: ResolvedStack) -> Iterator[Problem]:
@@ -172,7 +118,7 @@ def _selector_is_not_empty(stack: ResolvedStack) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     *MODEL_CHECKS,
     *GPU_CHECKS,
-    _parallelism_works,
+    *LAYOUT_CHECKS,
     _length_is_the_models,
     *POD_CHECKS,
     *SITE_CHECKS,
@@ -182,6 +128,7 @@ CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     *IMAGE_CHECKS,
     _flags_are_taken,
     attention_problems,
+    *ENGINE_CHECKS,
     _selector_is_not_empty,
     *NETWORK_CHECKS,
     *BENCHMARK_CHECKS,

@@ -10,7 +10,9 @@ from planning.settings.sections import Section, StackSettings
 from planning.sizing.capacity import Capacity
 from planning.sizing.parallelism import possible_splits
 from planning.sizing.resolved import ResolvedStack
-from planning.verdict.checks import problems_of, split_changes
+from planning.sizing.sizes import Sizes
+from planning.verdict.checks import problems_of
+from planning.verdict.layout_checks import split_changes
 
 LEAST_TOKENS = 2048
 """No smaller request length is suggested, and no smaller batch."""
@@ -93,7 +95,8 @@ def _smaller_batches(capacity: Capacity) -> Candidates:
 
 def _other_splits(settings: StackSettings, capacity: Capacity) -> Candidates:
     deployment, hardware = capacity.deployment, settings.hardware
-    splits = possible_splits(deployment.architecture, deployment.precision, hardware.gpus, hardware.gpus_per_node)
+    gpus = hardware.gpus // deployment.engine.data_parallel_size
+    splits = possible_splits(deployment.architecture, deployment.precision, gpus, hardware.gpus_per_node)
     for tensor, pipeline in splits:
         changes = split_changes(settings, tensor, pipeline)
         if changes and tensor <= hardware.gpus_per_node:
@@ -130,6 +133,9 @@ def _more_nodes(settings: StackSettings, capacity: Capacity) -> Candidates:
     first = max(hardware.nodes + 1, least)
     one_node = storage.access_mode != "ReadWriteMany" and storage.existing_claim is None
     shared: Changes = {"storage.accessMode": "ReadWriteMany"} if one_node else {}
+    if deployment.engine.data_parallel_size > 1:
+        yield from _more_copies(settings, deployment.engine, range(first, first + TRIED_NODES), shared)
+        return
     for nodes in range(first, first + TRIED_NODES):
         pipeline, left_over = divmod(nodes * hardware.gpus_per_node, tensor)
         if left_over or pipeline > layers:
@@ -139,3 +145,17 @@ def _more_nodes(settings: StackSettings, capacity: Capacity) -> Candidates:
             changes: Changes = {"hardware.nodes": nodes, **shared}
             split = split_changes(changed(settings, changes), tensor, pipeline)
             yield {**changes, **split}, _spelled(tensor, pipeline)
+
+
+def _more_copies(settings: StackSettings, sizes: Sizes, numbers: range, shared: Changes) -> Candidates:
+    """More nodes, each with as many copies of the attention: their experts are divided further."""
+    for nodes in numbers:
+        copies, left_over = divmod(nodes * settings.hardware.gpus_per_node, sizes.gpus_of_a_copy)
+        if not left_over:
+            split = {
+                "serving.dataParallelSize": copies,
+                "serving.tensorParallelSize": sizes.tensor_parallel_size,
+                "serving.pipelineParallelSize": sizes.pipeline_parallel_size,
+            }
+            reason = f"data parallel {copies} × {_spelled(sizes.tensor_parallel_size, sizes.pipeline_parallel_size)}"
+            yield {"hardware.nodes": nodes, **shared, **split}, reason

@@ -13,9 +13,9 @@ from planning.plan import make_plan
 from planning.problems import Refused
 from planning.sizing.architecture import Architecture
 from planning.sizing.capacity import Capacity
+from planning.sizing.engine import Engine
 from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import Precision
-from planning.sizing.memory import Engine
 from planning.sizing.parallelism import obstacles
 from planning.sizing.resolved import Deployment
 from tests.unit.planning.architectures import (

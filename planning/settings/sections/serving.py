@@ -20,12 +20,49 @@ class Serving(Section):
     )
     tensor_parallel_size: Count | None = Field(
         default=None,
-        description="Ranks that share each layer; the GPUs of one node if unset.",
+        description=(
+            "Ranks that share each layer; if unset, the GPUs of one node, and with data parallelism those that remain "
+            "for each of its ranks."
+        ),
         json_schema_extra=REPLACES_SERVING,
     )
     pipeline_parallel_size: Count | None = Field(
         default=None,
-        description="Stages that the layers are divided into; the nodes if unset.",
+        description="Stages that the layers are divided into; the nodes if unset, 1 with data parallelism.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    data_parallel_size: Count = Field(
+        default=1,
+        description=(
+            "Copies of the attention, each with requests and a KV cache of its own, each within one node. The experts "
+            "are divided among all of them. docs/layouts.md tells when that is better."
+        ),
+        json_schema_extra=REPLACES_SERVING,
+    )
+    expert_parallel: bool = Field(
+        default=False,
+        description="Each rank holds whole experts, in place of a slice of every expert.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    decode_context_parallel_size: Count = Field(
+        default=1,
+        description=(
+            "Of the ranks that share a layer, those that divide the KV cache, which with latent attention (MLA) is the "
+            "same on all of them: 8 hold eight times the tokens, and each step takes longer."
+        ),
+        json_schema_extra=REPLACES_SERVING,
+    )
+    kv_cache_dtype: Literal["auto", "fp8"] = Field(
+        default="auto",
+        description="Type of the KV cache: the model's own, or FP8, which holds about twice the tokens.",
+        json_schema_extra=REPLACES_SERVING,
+    )
+    speculative: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        default=None,
+        description=(
+            "Tokens that the model's own layer for it (MTP) predicts in each step; the model then checks them. None if "
+            "unset."
+        ),
         json_schema_extra=REPLACES_SERVING,
     )
     max_model_len: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(

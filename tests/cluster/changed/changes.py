@@ -182,6 +182,17 @@ OF_A_NEW_GPU = Route(
     },
     (Change("hardware.computeCapability", 9.0),),
 )
+OF_LAYOUTS = Route(
+    "layouts",
+    {"hardware.gpu": H200},
+    (
+        Change("serving.speculative", 1),
+        Change("serving.decodeContextParallelSize", 8),
+        Change("serving.kvCacheDtype", "fp8"),
+        Change("serving.dataParallelSize", 4),
+        Change("serving.expertParallel", value=True),
+    ),
+)
 OF_THE_BENCHMARK = Route(
     "benchmark",
     {},
@@ -230,6 +241,7 @@ ROUTES = (
     OF_IMAGES_AND_WEIGHTS,
     ON_ONE_NODE,
     OF_A_NEW_GPU,
+    OF_LAYOUTS,
     OF_THE_BENCHMARK,
     OF_THE_DOOR,
     OF_MONITORING,

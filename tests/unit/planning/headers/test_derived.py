@@ -9,7 +9,8 @@ from planning.headers.derived import derive, tensors_of
 from planning.settings.quantities import GiB
 from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.architectures.sparse_latent_attention import SparseLatentAttention
-from planning.sizing.memory import Engine, stages
+from planning.sizing.engine import Engine
+from planning.sizing.memory import stages
 from planning.sizing.model_file import FOLDER, architecture_of, known_model
 from planning.sizing.weights import repository_bytes
 
@@ -31,8 +32,7 @@ DIFFERENT = {decisive(written): written for written in SUMMED}
 
 def engine(tensor: int, element: int = 2, *, packed: bool = False) -> Engine:
     return Engine(
-        tensor,
-        1,
+        tensor_parallel_size=tensor,
         max_model_len=16384,
         max_num_batched_tokens=2048,
         max_num_seqs=256,

@@ -11,7 +11,8 @@ from tiny_model import write_model
 
 from planning.headers.__main__ import main
 from planning.sizing.architectures.latent_attention import LatentAttention
-from planning.sizing.memory import Engine, stages
+from planning.sizing.engine import Engine
+from planning.sizing.memory import stages
 from planning.sizing.model_file import KnownModel, read
 from planning.sizing.weights import repository_bytes
 from tests.unit.planning.architectures import DEEPSEEK_V3
@@ -30,7 +31,14 @@ ADDRESS = "https://models.example.com/owner/small"
 
 
 def engine(tensor: int, pipeline: int = 1) -> Engine:
-    return Engine(tensor, pipeline, max_model_len=2048, max_num_batched_tokens=512, max_num_seqs=8, enforce_eager=True)
+    return Engine(
+        tensor_parallel_size=tensor,
+        pipeline_parallel_size=pipeline,
+        max_model_len=2048,
+        max_num_batched_tokens=512,
+        max_num_seqs=8,
+        enforce_eager=True,
+    )
 
 
 def made(folder: Path, models: Path) -> KnownModel:

@@ -1,6 +1,7 @@
 """The plan against rows that `python -m bench.gpu` measured with the locked vLLM."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,24 @@ from tests.unit.planning.stacks import V3_BF16, V3_FP8, raw
 
 CHECKOUT = Path(__file__).parents[4]
 ROWS: list[dict[str, Any]] = json.loads((CHECKOUT / "bench/gpu/rows.json").read_text())
-OF_THE_LOCK = [row for row in ROWS if row["versions"]["vllm"] == VLLM and "extraArgs" not in row["serving"]]
-"""Flags of extraArgs stand for layouts that the plan does not know yet: rows to compare with when it does."""
+KEYS: dict[str, dict[str, Any]] = {
+    '--speculative-config={"method":"deepseek_mtp","num_speculative_tokens":1}': {"speculative": 1},
+    "--data-parallel-size=2": {"dataParallelSize": 2},
+    "--data-parallel-backend=ray": {},
+    "--data-parallel-size-local=2": {},
+    "--enable-expert-parallel": {"expertParallel": True},
+}
+"""What flags of rows are now that were measured before there were keys for them."""
+
+
+def by_key(row: dict[str, Any]) -> dict[str, Any]:
+    serving = dict(row["serving"])
+    for flag in serving.pop("extraArgs", []):
+        serving |= KEYS[flag]
+    return {**row, "serving": serving}
+
+
+OF_THE_LOCK = [by_key(row) for row in ROWS if row["versions"]["vllm"] == VLLM]
 PINNED = [row for row in OF_THE_LOCK if row["kv_cache_memory_bytes"]]
 
 
@@ -27,7 +44,8 @@ def named(row: Mapping[str, Any]) -> str:
 
 def planned(row: Mapping[str, Any]) -> Plan:
     serving: dict[str, Any] = row["serving"]
-    ranks = serving.get("tensorParallelSize", 1) * serving.get("pipelineParallelSize", 1)
+    sizes = ("tensorParallelSize", "pipelineParallelSize", "dataParallelSize")
+    ranks = math.prod(serving.get(size, 1) for size in sizes)
     stack = raw(
         model={
             "repository": V3_FP8 if row["precision"] == "fp8" else V3_BF16,
@@ -61,6 +79,26 @@ def test_vllm_has_the_tokens_that_the_plan_gave_it(row: dict[str, Any]) -> None:
     for_these_bytes = row["kv_cache_memory_bytes"] // plan.ranks[0].kv_bytes_per_token
     assert 0.99 * tokens <= for_these_bytes <= 1.01 * tokens
     assert 0.99 * tokens <= plan.kv_cache_tokens <= 1.01 * tokens
+
+
+@pytest.mark.parametrize("row", [row for row in OF_THE_LOCK if "kv_cache_gib" in row], ids=named)
+def test_a_token_takes_the_planned_bytes_of_the_cache(row: dict[str, Any]) -> None:
+    """Where vLLM sized its cache itself."""
+    [rank] = planned(row).ranks
+    assert row["kv_cache_gib"] * GiB / row["kv_tokens"] == pytest.approx(rank.kv_bytes_per_token, rel=0.002)
+
+
+LAYOUTS = [row for row in OF_THE_LOCK if {"speculative", "dataParallelSize"} & set(row["serving"])]
+
+
+@pytest.mark.parametrize("row", LAYOUTS, ids=named)
+def test_the_plan_leaves_a_layout_what_it_was_seen_to_need(row: dict[str, Any]) -> None:
+    plan = planned(row)
+    assert plan.deployment
+    [rank] = plan.ranks
+    beside = row["memory"]["needed_gib"] - row["kv_cache_gib"]
+    left = plan.deployment.gpu.memory_gib - rank.kv_cache_bytes / GiB
+    assert beside < left < beside + 12
 
 
 @pytest.mark.parametrize("row", [row for row in OF_THE_LOCK if row.get("heavy_requests")], ids=named)

@@ -8,8 +8,9 @@ from planning.settings.quantities import GiB
 from planning.sizing import weights
 from planning.sizing.architecture import Architecture
 from planning.sizing.architectures.latent_attention import LatentAttention
+from planning.sizing.engine import Engine
 from planning.sizing.matrices import Matrix, Precision
-from planning.sizing.memory import FP8_LOADING, Engine, stages
+from planning.sizing.memory import FP8_LOADING, stages
 from planning.sizing.model_file import known_model
 from planning.sizing.pipeline import split_layers
 from planning.sizing.weights import repository_bytes
@@ -24,7 +25,12 @@ from tests.unit.planning.architectures import (
 
 def engine(tensor: int, pipeline: int) -> Engine:
     return Engine(
-        tensor, pipeline, max_model_len=16384, max_num_batched_tokens=2048, max_num_seqs=256, enforce_eager=False
+        tensor_parallel_size=tensor,
+        pipeline_parallel_size=pipeline,
+        max_model_len=16384,
+        max_num_batched_tokens=2048,
+        max_num_seqs=256,
+        enforce_eager=False,
     )
 
 

@@ -35,7 +35,7 @@ def test_a_large_batch_reads_the_whole_layer(precision: Precision, tensor: int, 
     """But for the BF16 copy of a projection that vLLM keeps beside the FP8 one: either of them is read."""
     layout = Layout(tensor_parallel_size=tensor, gpus_per_node=8)
     work = layer_work(Model(DEEPSEEK_V3, precision), layout, Batch(decoding=1e6), moe=moe)
-    assert work.weights + work.experts == pytest.approx(layer_bytes(DEEPSEEK_V3, precision, tensor, moe=moe), rel=0.06)
+    assert work.weights + work.experts == pytest.approx(layer_bytes(DEEPSEEK_V3, precision, layout, moe=moe), rel=0.06)
 
 
 def test_a_token_costs_two_operations_for_each_active_parameter() -> None:
