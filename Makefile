@@ -48,8 +48,8 @@ test-endpoint: venv haproxy ## a minute: the door's configuration, by Debian's H
 	$(PYTHON) -m pytest tests/endpoint
 test-monitoring: venv prometheus haproxy ## a minute: each alert fires and clears, by Debian's promtool and Prometheus
 	$(PYTHON) -m pytest -n 2 tests/monitoring
-test-properties: venv ## a minute: the plan over the whole space, and 10,000 random stack files
-	$(PYTHON) -m pytest tests/properties
+test-properties: venv ## a minute: the plan over the whole space, and a sample of 10,000 random stack files
+	$(PYTHON) -m pytest -m $(SAMPLED) tests/properties
 test-locks: venv ## the hash-pinned requirements of the images resolve for their Python and platform
 	$(PYTHON) -m pytest tests/locks
 test-cluster: venv ## minutes: real engine, API server and operator; simulated GPU nodes
@@ -63,7 +63,7 @@ coverage: venv ## ten minutes: the lines of components/ and planning/ that the u
 	$(PYTHON) -m coverage report
 test-faults: venv git-lfs ## two hours: every change, failure and interruption, of which make test runs a sample (root)
 	$(PYTHON) -m local build
-	$(PYTHON) -m pytest -m faults images tests/cluster
+	$(PYTHON) -m pytest -m faults images tests/properties tests/cluster
 	$(PYTHON) -m pytest -s -m faults tests/serving
 
 .PHONY: git-lfs haproxy prometheus

@@ -18,6 +18,7 @@ from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import Precision
 from planning.sizing.parallelism import obstacles
 from planning.sizing.resolved import Deployment
+from tests.sampling import swept
 from tests.unit.planning.architectures import (
     DEEPSEEK_V2,
     DEEPSEEK_V2_LITE,
@@ -28,7 +29,7 @@ from tests.unit.planning.architectures import (
 )
 from tests.unit.planning.stacks import LITE, V3_BF16, V3_FP8, Raw, raw, repaired
 
-RANDOM_FILES = 10_000
+RANDOM_FILES, PARTS = 10_000, 20
 TENSOR = [1, 2, 4, 8, 16]
 PRECISIONS: list[Precision] = ["bf16", "fp8"]
 KNOWN: list[Architecture] = [DEEPSEEK_V3, DEEPSEEK_V2, DEEPSEEK_V2_LITE, KIMI_K2, QWEN_2_32B, QWEN_3_8B]
@@ -94,6 +95,11 @@ def stacks(draw: st.DrawFn) -> Raw:
         "tensorParallelSize": draw(st.one_of(st.none(), st.sampled_from([1, 2, 3, 4, 8, 16, 64]))),
         "gpuMemoryUtilization": draw(st.floats(0.05, 1.0)),
         "enforceEager": draw(st.booleans()),
+        "dataParallelSize": draw(st.sampled_from([1, 1, 2, 3, 8])),
+        "expertParallel": draw(st.booleans()),
+        "decodeContextParallelSize": draw(st.sampled_from([1, 1, 2, 3, 8])),
+        "kvCacheDtype": draw(st.sampled_from(["auto", "fp8"])),
+        "speculative": draw(st.one_of(st.none(), st.integers(1, 3))),
     }
     return raw(
         model={"repository": draw(st.sampled_from([V3_BF16, V3_FP8, LITE]))},
@@ -111,7 +117,7 @@ def stacks(draw: st.DrawFn) -> Raw:
 
 
 @given(stacks())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_refused_plans_own_suggestion_fits(stack: Raw) -> None:
     plan = make_plan(parse(stack))
     if all(problem.fix is not None for problem in plan.problems):
@@ -192,6 +198,11 @@ LIKELY: dict[str, dict[str, list[Any]]] = {
         "gpuMemoryUtilization": [0.1, 0.8, 0.92, 1],
         "tensorParallelSize": [1, 2, 8, 16, 128],
         "pipelineParallelSize": [1, 2, 4, 61],
+        "dataParallelSize": [1, 2, 4, 8, 32],
+        "expertParallel": [True, False],
+        "decodeContextParallelSize": [1, 2, 8],
+        "kvCacheDtype": ["auto", "fp8"],
+        "speculative": [1, 3],
         "maxModelLen": [1, 4096, 163840, 10**6],
         "maxNumBatchedTokens": [1, 512, 8192, 10**6],
         "enforceEager": [True],
@@ -215,11 +226,11 @@ def random_stack(choose: random.Random) -> dict[str, Any]:
     return stack
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", swept(range(PARTS), sample=4))
 def test_random_stack_files_end_in_a_plan_or_a_refusal(part: int) -> None:
     choose = random.Random(part)
     outcomes = {"refused file": 0, "refused plan": 0, "fits": 0}
-    for _ in range(RANDOM_FILES // 4):
+    for _ in range(RANDOM_FILES // PARTS):
         stack = random_stack(choose)
         try:
             plan = make_plan(parse(stack))
@@ -230,4 +241,4 @@ def test_random_stack_files_end_in_a_plan_or_a_refusal(part: int) -> None:
         assert bool(problems) is (outcome != "fits"), stack
         assert all(problem.key and problem.text for problem in problems), stack
         outcomes[outcome] += 1
-    assert min(outcomes.values()) > RANDOM_FILES // 200, outcomes
+    assert min(outcomes.values()) > RANDOM_FILES // PARTS // 200, outcomes

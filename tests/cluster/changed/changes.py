@@ -184,12 +184,12 @@ OF_A_NEW_GPU = Route(
 )
 OF_LAYOUTS = Route(
     "layouts",
-    {"hardware.gpu": H200},
+    {"hardware.gpu": H200, "hardware.nodes": 1, "model.precision": "fp8"},
     (
         Change("serving.speculative", 1),
-        Change("serving.decodeContextParallelSize", 8),
+        Change("serving.decodeContextParallelSize", 4),
         Change("serving.kvCacheDtype", "fp8"),
-        Change("serving.dataParallelSize", 4),
+        Change("serving.dataParallelSize", 2),
         Change("serving.expertParallel", value=True),
     ),
 )
