@@ -9,7 +9,7 @@ from planning.compare import comparison
 from planning.parse import parse
 from planning.plan import make_plan
 from planning.problems import Problem, Refused
-from planning.render import as_json, as_text, refusal_as_json
+from planning.render import as_json, as_text, layouts_as_text, refusal_as_json
 from planning.settings.sections import StackSettings
 from planning.settings.stack_file import read
 from planning.sizing.resolved import ResolvedStack
@@ -64,7 +64,11 @@ def _compare(settings: StackSettings) -> int:
         problems = [
             Problem("model.repository", "is not a model whose sizes are known", "a stack on GPUs, such as a100-bf16")
         ]
-    print(Refused(problems) if problems else comparison(settings))
+    if problems:
+        print(Refused(problems))
+    else:
+        layouts = layouts_as_text(make_plan(settings))
+        print(*[text for text in (layouts, comparison(settings)) if text], sep="\n")
     return REFUSED if problems else FITS
 
 

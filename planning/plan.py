@@ -1,7 +1,10 @@
 """The plan of a stack: what it needs and holds, and everything that speaks against it."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from planning.layouts.advice import better_layouts
+from planning.layouts.found import FoundLayout, layouts
 from planning.problems import Problem, describe
 from planning.settings.quantities import GB, GiB, duration_text, size_text
 from planning.settings.sections import StackSettings
@@ -50,6 +53,10 @@ class Plan:
     """Why the speed is not predicted; empty if it is."""
     planned: bool = True
     """Whether the memory of the model is to be planned."""
+    stack: ResolvedStack | None = field(default=None, repr=False)
+    prompt_tokens: int = TOKENS
+    answer_tokens: int = TOKENS
+    """Of the requests for which speeds are predicted."""
 
     @property
     def tensor_parallel_size(self) -> int:
@@ -60,6 +67,23 @@ class Plan:
     def pipeline_parallel_size(self) -> int:
         """Stages that the layers are divided into."""
         return self.sizes.pipeline_parallel_size
+
+    @cached_property
+    def layouts(self) -> list[FoundLayout]:
+        """Those that fit the hardware, best first for `serving.purpose`.
+
+        There are none on CPUs, where sizes are unknown, and where vLLM takes memory that the plan does not follow.
+        """
+        stack = self.stack
+        if stack is None or stack.deployment is None or _is_open(stack, stack.deployment):
+            return []
+        found = layouts(stack, self.prompt_tokens, self.answer_tokens)
+        return found if self.fits else [layout for layout in found if layout.changes]
+
+    @property
+    def hints(self) -> list[str]:
+        """What a preview says of better layouts."""
+        return list(better_layouts(self.layouts, self.stack.settings.serving.purpose)) if self.stack else []
 
     @property
     def kv_cache_tokens_of_a_rank(self) -> int:
@@ -119,6 +143,9 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
         problems,
         not_predicted=why_not(stack, refused=bool(problems)),
         planned=settings.model.planned or not hardware.on_gpus,
+        stack=stack,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
     )
     if hardware.price_per_gpu_hour is not None and hardware.on_gpus:
         plan = replace(plan, cost_per_hour=hardware.price_per_gpu_hour * hardware.gpus)

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
+from planning.layouts.found import FEW, MANY, SOME, FoundLayout
 from planning.plan import Plan
 from planning.problems import Problem
 from planning.release import VLLM
 from planning.settings.quantities import GiB
-from planning.speed.prediction import Prediction
+from planning.speed.prediction import Prediction, short
+
+MOST_LAYOUTS = 12
+"""That the text shows; JSON has all."""
 
 
 def as_json(plan: Plan) -> dict[str, object]:
@@ -46,6 +50,7 @@ def as_json(plan: Plan) -> dict[str, object]:
         "costPerHour": plan.cost_per_hour,
         "predicted": plan.prediction.as_json() if plan.prediction else None,
         "notPredicted": plan.not_predicted or None,
+        "layouts": [_layout_as_json(layout) for layout in plan.layouts],
         "summary": plan.summary(),
     }
 
@@ -89,9 +94,66 @@ def as_text(plan: Plan) -> str:
     if plan.ranks:
         parts.append("GiB on each GPU:\n" + stages)
     parts.append(_speeds(plan.prediction) if plan.prediction else f"No prediction of its speed: {plan.not_predicted}.")
-    parts += [f"note: {warning}" for warning in plan.warnings]
+    parts += [text for text in [layouts_as_text(plan)] if text]
+    parts += [*plan.hints, *(f"note: {warning}" for warning in plan.warnings)]
     parts += [f"refused: {problem}" for problem in plan.problems]
     return "\n\n".join(parts)
+
+
+def _layout_as_json(layout: FoundLayout) -> dict[str, object]:
+    sizes, rates = layout.sizes, {n: layout.tokens_per_second(n) for n in (FEW, SOME, MANY)}
+    costs = {n: layout.cost_per_million(n) for n in rates}
+    return {
+        "own": not layout.changes,
+        "change": layout.changes,
+        "dataParallelSize": sizes.data_parallel_size,
+        "tensorParallelSize": sizes.tensor_parallel_size,
+        "pipelineParallelSize": sizes.pipeline_parallel_size,
+        "expertParallel": sizes.expert_parallel,
+        "decodeContextParallelSize": sizes.decode_context_parallel_size,
+        "kvCacheDtype": layout.stack.kv_cache_dtype,
+        "precision": layout.stack.precision,
+        "nodes": layout.nodes,
+        "gpus": sizes.gpus,
+        "kvCacheTokens": layout.kv_cache_tokens,
+        "fullLengthRequests": round(layout.capacity.full_requests, 2),
+        "requestsAtOnce": layout.requests_at_once,
+        "outputTokensPerSecond": {str(n): short(rate) for n, rate in rates.items() if rate is not None} or None,
+        "costPerHour": layout.cost_per_hour,
+        "costPerMillionOutputTokens": {str(n): short(cost) for n, cost in costs.items() if cost is not None} or None,
+        "memoryAssumed": layout.capacity.deployment.engine.unmeasured,
+    }
+
+
+def layouts_as_text(plan: Plan) -> str:
+    """The layouts that fit, the best for the stack's purpose and its own; empty where none is known."""
+    if not plan.layouts or not plan.stack:
+        return ""
+    shown = [layout for n, layout in enumerate(plan.layouts) if n < MOST_LAYOUTS or not layout.changes]
+    heading = ["layout", "weights", "nodes", "KV cache", "KV tokens", "requests at once"]
+    rows = [
+        [
+            f"{layout.sizes}{'' if layout.changes else '  <- this stack'}",
+            layout.stack.precision,
+            str(layout.nodes),
+            layout.stack.kv_cache_dtype,
+            f"{layout.kv_cache_tokens:,}",
+            f"{layout.requests_at_once:,}",
+            *(_shown(layout.tokens_per_second(requests)) for requests in (FEW, SOME, MANY)),
+            _shown(layout.cost_per_million(MANY), digits=2),
+        ]
+        for layout in shown
+    ]
+    purpose, count = plan.stack.settings.serving.purpose, f"{len(shown)} of {len(plan.layouts)}"
+    lengths = f"{plan.prompt_tokens:,} tokens a prompt and {plan.answer_tokens:,} an answer"
+    columns = [*heading, *(f"at {requests:,}" for requests in (FEW, SOME, MANY)), "cost a million"]
+    rates = f"with predicted tokens/s at so many requests of {lengths}"
+    caution = "None of these speeds was measured on such hardware: docs/layouts.md tells what was."
+    return f"Layouts that fit, best first for {purpose} ({count}), {rates}:\n{table(columns, rows)}\n{caution}"
+
+
+def _shown(number: float | None, digits: int = 0) -> str:
+    return "" if number is None else f"{number:,.{digits}f}"
 
 
 def _speeds(prediction: Prediction) -> str:

@@ -30,6 +30,9 @@ def preflight(config: StackConfig) -> Plan:
     problems = [*unusable_name(), *plan.problems]
     for warning in plan.warnings:
         pulumi.warn(warning)
+    if pulumi.runtime.is_dry_run() and not problems:
+        for hint in plan.hints:
+            pulumi.info(hint)
     try:
         with connected(config.kubeconfig, config.context) as api:
             problems += missing(api, config.namespace, config.settings)

@@ -54,7 +54,8 @@ def comment(preview: Preview, stack: str = "", *, without_state: bool = False, l
     `left_out` names the keys of the pull request's stack file that were previewed as in the base branch.
     """
     settings = preview.settings
-    before, after = preview.plan_before, make_plan(settings).summary() if settings else {}
+    plan = make_plan(settings) if settings else None
+    before, after = preview.plan_before, plan.summary() if plan else {}
     errors, warnings = preview.said("error"), preview.said("warning")
     name = stack or preview.stack
     parts = [f"{marker(name)}\n### Preview of {code(name)}", headline(before, after), plan_table(before, after)]
@@ -66,6 +67,8 @@ def comment(preview: Preview, stack: str = "", *, without_state: bool = False, l
     else:
         parts += effects(preview.steps, settings)
     parts.append("\n".join(_within(WARNINGS_CHARACTERS, [f"- warning: {code(text)}" for text in warnings])))
+    if plan and not errors:
+        parts.append("\n".join(f"- {code(hint)}" for hint in plan.hints))
     if left_out:
         parts.append(f"{LEFT_OUT} {', '.join(code(key, KEY_CHARACTERS) for key in left_out[:KEYS_SHOWN])}.")
     if without_state:

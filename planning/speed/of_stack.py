@@ -8,8 +8,8 @@ from planning.sizing.capacity import Capacity
 from planning.sizing.matrices import Precision
 from planning.sizing.resolved import ResolvedStack
 from planning.speed.layout import Layout
-from planning.speed.prediction import Prediction, predict
-from planning.speed.rates import Load
+from planning.speed.prediction import Prediction, machine_of, predict
+from planning.speed.rates import Load, Speed, speed
 
 
 def prediction_of(
@@ -23,6 +23,37 @@ def prediction_of(
     if _unmeasured(deployment.architecture, deployment.precision):
         return None
     engine = deployment.engine
+    load, is_cut = load_of(capacity, prompt_tokens, answer_tokens)
+    price = hardware.price_per_gpu_hour
+    found = predict(
+        deployment,
+        _layout(stack),
+        load,
+        network_gbit=stack.settings.network.bandwidth,
+        cost_per_hour=None if price is None else price * hardware.gpus,
+        node_bytes=hardware.gpus_per_node * max(rank.weights_bytes for rank in capacity.ranks),
+    )
+    if found and is_cut:
+        found.assumed.append(f"requests of {engine.max_model_len:,} tokens, because serving.maxModelLen allows no more")
+    serving = stack.settings.serving
+    asks = "serving.speculative" if serving.speculative else "serving.extraArgs"
+    if found and (serving.speculative or flags.value_of(serving.extra_args, "--speculative-config")):
+        found.assumed.append(f"no speculative decoding, though {asks} asks for it")
+    return found
+
+
+def speed_of(stack: ResolvedStack, capacity: Capacity, load: Load, requests: int) -> Speed | None:
+    """Predict the speed at one number of requests; None where it is not known."""
+    deployment = capacity.deployment
+    if _unmeasured(deployment.architecture, deployment.precision):
+        return None
+    machine = machine_of(deployment, _layout(stack), stack.settings.network.bandwidth)
+    return machine and speed(machine, load, requests)
+
+
+def load_of(capacity: Capacity, prompt_tokens: int, answer_tokens: int) -> tuple[Load, bool]:
+    """Return the load of such requests, and whether they were cut to the longest that there may be."""
+    engine = capacity.deployment.engine
     share = min(1.0, engine.max_model_len / (prompt_tokens + answer_tokens))
     load = Load(
         prompt_tokens=max(1, int(prompt_tokens * share)),
@@ -31,23 +62,11 @@ def prediction_of(
         max_num_seqs=engine.max_num_seqs,
         kv_cache_tokens=capacity.all_kv_cache_tokens,
     )
-    layout = Layout(**asdict(stack.sizes), gpus_per_node=hardware.gpus_per_node)
-    price = hardware.price_per_gpu_hour
-    found = predict(
-        deployment,
-        layout,
-        load,
-        network_gbit=stack.settings.network.bandwidth,
-        cost_per_hour=None if price is None else price * hardware.gpus,
-        node_bytes=hardware.gpus_per_node * max(rank.weights_bytes for rank in capacity.ranks),
-    )
-    if found and share < 1:
-        found.assumed.append(f"requests of {engine.max_model_len:,} tokens, because serving.maxModelLen allows no more")
-    serving = stack.settings.serving
-    asks = "serving.speculative" if serving.speculative else "serving.extraArgs"
-    if found and (serving.speculative or flags.value_of(serving.extra_args, "--speculative-config")):
-        found.assumed.append(f"no speculative decoding, though {asks} asks for it")
-    return found
+    return load, share < 1
+
+
+def _layout(stack: ResolvedStack) -> Layout:
+    return Layout(**asdict(stack.sizes), gpus_per_node=stack.settings.hardware.gpus_per_node)
 
 
 def _unmeasured(architecture: Architecture | None, precision: Precision) -> str:

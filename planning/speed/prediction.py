@@ -51,16 +51,16 @@ class Prediction:
             "promptTokens": self.prompt_tokens,
             "answerTokens": self.answer_tokens,
             "outputTokensPerSecond": {
-                str(n): _short(found.output_tokens_per_second) for n, found in self.speeds.items()
+                str(n): short(found.output_tokens_per_second) for n, found in self.speeds.items()
             },
-            "physicalLimitTokensPerSecond": {str(n): _short(found) for n, found in self.limits.items()},
-            "timeToFirstTokenSeconds": {str(n): _short(found.time_to_first_token) for n, found in self.speeds.items()},
+            "physicalLimitTokensPerSecond": {str(n): short(found) for n, found in self.limits.items()},
+            "timeToFirstTokenSeconds": {str(n): short(found.time_to_first_token) for n, found in self.speeds.items()},
             "timePerOutputTokenSeconds": {
-                str(n): _short(found.time_per_output_token) for n, found in self.speeds.items()
+                str(n): short(found.time_per_output_token) for n, found in self.speeds.items()
             },
             "costPerMillionOutputTokens": None
             if self.cost_per_hour is None
-            else {n: _short(cost) for n, cost in costs.items() if cost is not None},
+            else {n: short(cost) for n, cost in costs.items() if cost is not None},
             "startSeconds": round(self.first_start_seconds),
             "laterStartSeconds": round(self.later_start_seconds),
             "assumed": self.assumed,
@@ -69,9 +69,9 @@ class Prediction:
     def summary(self) -> dict[str, str | int | float]:
         """Two lines of the stack's output `plan`."""
         rate = self.speeds[SHOWN].output_tokens_per_second
-        lines: dict[str, str | int | float] = {f"tokens/s at {SHOWN} requests": _short(rate)}
+        lines: dict[str, str | int | float] = {f"tokens/s at {SHOWN} requests": short(rate)}
         cost = self.cost_per_million(SHOWN)
-        return lines if cost is None else {**lines, "cost per million output tokens": _short(cost)}
+        return lines if cost is None else {**lines, "cost per million output tokens": short(cost)}
 
 
 def predict(
@@ -88,17 +88,19 @@ def predict(
     `network_gbit` is what a node has to other nodes, None where that is not known; `node_bytes` are the weights that
     one node reads at a start.
     """
-    gpu, engine = deployment.gpu, deployment.engine
-    if gpu.rates is None:
+    engine = deployment.engine
+    machine = machine_of(deployment, layout, network_gbit)
+    if machine is None:
         return None
-    model = Model(deployment.architecture, deployment.precision, engine.kv_cache_element_bytes)
-    links = Links.of(gpu.rates, layout, network_gbit or NETWORK_GBIT)
-    machine = Machine(model, layout, gpu.rates, links, ESTIMATED, engine.enforce_eager)
     perfect = replace(machine, efficiency=PERFECT)
     layers = max(dense + moe for dense, moe, _ in machine.stages)
     first, later = (
         start_seconds(
-            layers=layers, precision=model.precision, node_bytes=node_bytes, eager=engine.enforce_eager, first=first
+            layers=layers,
+            precision=deployment.precision,
+            node_bytes=node_bytes,
+            eager=engine.enforce_eager,
+            first=first,
         )
         for first in (True, False)
     )
@@ -109,9 +111,19 @@ def predict(
         limits={requests: limit(perfect, load, requests) for requests in REQUESTS},
         first_start_seconds=first,
         later_start_seconds=later,
-        assumed=_assumed(deployment, layout, load, gpu.rates, network_known=network_gbit is not None),
+        assumed=_assumed(deployment, layout, load, machine.rates, network_known=network_gbit is not None),
         cost_per_hour=cost_per_hour,
     )
+
+
+def machine_of(deployment: Deployment, layout: Layout, network_gbit: float | None) -> Machine | None:
+    """Return the GPUs with the model on them; None where their rates are not known."""
+    gpu, engine = deployment.gpu, deployment.engine
+    if gpu.rates is None:
+        return None
+    model = Model(deployment.architecture, deployment.precision, engine.kv_cache_element_bytes)
+    links = Links.of(gpu.rates, layout, network_gbit or NETWORK_GBIT)
+    return Machine(model, layout, gpu.rates, links, ESTIMATED, engine.enforce_eager)
 
 
 def _assumed(deployment: Deployment, layout: Layout, load: Load, rates: Rates, *, network_known: bool) -> list[str]:
@@ -133,7 +145,7 @@ def _assumed(deployment: Deployment, layout: Layout, load: Load, rates: Rates, *
     return found
 
 
-def _short(value: float) -> float:
-    """Three significant digits: more are not known."""
+def short(value: float) -> float:
+    """Round to three significant digits: more are not known."""
     rounded = float(f"{value:.3g}")
     return int(rounded) if rounded >= 100 else rounded

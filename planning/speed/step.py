@@ -106,15 +106,24 @@ class Machine:
             (work.experts / bandwidth / e.experts_memory, work.experts_flops / rate),
             (work.cache / bandwidth / e.memory, work.attention_flops / bf16),
         ]
-        ranks = self.layout.expert_ranks
-        link = self.links.among(ranks, self.layout) * e.links
-        latency = e.collective if ranks <= self.layout.gpus_per_node else e.remote
-        # A ring sends each byte twice, but for the share that a rank has itself.
-        sent = 2 * (ranks - 1) / ranks * work.reduced
+        reducing = self._collective(self.layout.tensor_parallel_size, work.reduced, work.collectives)
+        exchanging = self._collective(self.layout.expert_ranks, work.exchanged, work.exchanges)
         return Seconds(
             memory=sum(memory for memory, _ in parts),
             math=sum(math for _, math in parts),
-            links=sent / link,
+            links=reducing[0] + exchanging[0],
             slowest=sum(map(max, parts)),
-            added=work.collectives * latency,
+            added=reducing[1] + exchanging[1],
         )
+
+    def _collective(self, ranks: int, combined: float, count: int) -> tuple[float, float]:
+        """Seconds for the bytes, and for their latency.
+
+        A ring sends each byte twice, but for the share that a rank has itself: to add up, or to gather and scatter.
+        """
+        if not count:
+            return 0, 0
+        e, within = self.efficiency, ranks <= self.layout.gpus_per_node
+        sent = 2 * (ranks - 1) / ranks * combined
+        latency = e.collective if within else e.remote
+        return sent / (self.links.among(ranks, self.layout) * e.links), count * latency

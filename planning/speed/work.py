@@ -5,6 +5,7 @@ With latent attention, decoding multiplies latent vectors of the KV cache (576 f
 head); a prefill expands keys and values and multiplies those (192 and 128, each head, half of them masked).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -49,9 +50,12 @@ class Work:
     cache: float = 0
     attention_flops: float = 0
     reduced: float = 0
-    """Bytes of the tensors that collectives combine."""
+    """Bytes of the tensors that collectives of tensor-parallel ranks combine."""
     collectives: int = 0
     """How many of them."""
+    exchanged: float = 0
+    """Bytes of the tensors that all ranks which share experts gather and scatter."""
+    exchanges: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,29 @@ class Model:
     routing: Routing = "even"
 
 
-@cache
-def _held(matrices: tuple[Matrix, ...], precision: Precision, ranks: int) -> tuple[int, int]:
+def _held(matrices: Iterable[Matrix], precision: Precision, ranks: int) -> tuple[int, int]:
     """Bytes of the matrices on one of `ranks`, and their elements."""
-    of_one = [m.rows * m.columns * m.count / (ranks if m.split else 1) for m in matrices]
-    return sum(m.bytes(precision, ranks) for m in matrices), int(sum(of_one))
+    parts = [(m.bytes(precision, ranks), m.rows * m.columns * m.count // (ranks if m.split else 1)) for m in matrices]
+    return sum(part[0] for part in parts), sum(part[1] for part in parts)
+
+
+@cache
+def _without_experts(a: Architecture, precision: Precision, tensor: int, shared: int, *, moe: bool) -> tuple[int, int]:
+    """Bytes and elements of a layer's matrices beside the routed experts; `shared` ranks divide the shared ones."""
+    matrices = [*a.attention(), *([Matrix(a.n_routed_experts or 0, a.hidden_size, fp8=False)] if moe else [])]
+    width = a.moe_intermediate_size * (a.n_shared_experts or 0) if moe else a.intermediate_size
+    parts = _held(matrices, precision, tensor), _held(feed_forward(a.hidden_size, width), precision, shared)
+    return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
+
+
+@cache
+def _one_expert(a: Architecture, precision: Precision) -> tuple[int, int]:
+    return _held(feed_forward(a.hidden_size, a.moe_intermediate_size), precision, 1)
+
+
+@cache
+def _head(a: Architecture, precision: Precision, tensor: int) -> tuple[int, int]:
+    return _held([embedding(a)], precision, tensor)
 
 
 def experts_read(model: Model, tokens: float) -> float:
@@ -83,16 +105,15 @@ def experts_read(model: Model, tokens: float) -> float:
 def layer_work(model: Model, layout: Layout, batch: Batch, *, moe: bool) -> Work:
     """One decoder layer."""
     a, tensor = model.architecture, layout.tensor_parallel_size
-    shared = a.moe_intermediate_size * (a.n_shared_experts or 0) if moe else a.intermediate_size
-    matrices = [*a.attention(), *(feed_forward(a.hidden_size, shared) if shared else [])]
-    if moe:
-        matrices.append(Matrix(a.n_routed_experts or 0, a.hidden_size, fp8=False))
-    weights, elements = _held(tuple(matrices), model.precision, tensor)
+    shared = 1 if moe and layout.copies_shared_experts else tensor
+    weights, elements = _without_experts(a, model.precision, tensor, shared, moe=moe)
     heads = a.num_attention_heads / tensor
     context = batch.decoding * batch.context
     expanded = batch.prefill * batch.prompt / 2 * a.prefill_width
     experts = _experts(model, layout, batch.tokens) if moe else (0.0, 0.0)
-    reduced, collectives = _collectives(a, layout, batch, moe=moe)
+    reduced, collectives = _collectives(a, layout, batch)
+    # All tokens come to the ranks that share experts, and their sums go back.
+    exchanges = 2 if moe and layout.data_parallel_size > 1 else 0
     return Work(
         weights=weights,
         weights_flops=2 * elements * batch.tokens,
@@ -102,33 +123,30 @@ def layer_work(model: Model, layout: Layout, batch: Batch, *, moe: bool) -> Work
         attention_flops=2 * heads * (context * a.decode_width + expanded),
         reduced=reduced,
         collectives=collectives,
+        exchanged=layout.data_parallel_size * batch.tokens * a.hidden_size * BF16 if exchanges else 0,
+        exchanges=exchanges,
     )
 
 
 def _experts(model: Model, layout: Layout, tokens: float) -> tuple[float, float]:
     """Bytes and operations of the routed experts on one rank; the tokens of all data-parallel ranks meet there."""
     a = model.architecture
-    one = tuple(feed_forward(a.hidden_size, a.moe_intermediate_size))
     tokens *= layout.data_parallel_size
-    of_one, elements = _held(one, model.precision, 1)
+    of_one, elements = _one_expert(a, model.precision)
     read = experts_read(model, tokens) * of_one / layout.expert_ranks
     return read, 2 * elements * a.num_experts_per_tok * tokens / layout.expert_ranks
 
 
-def _collectives(a: Architecture, layout: Layout, batch: Batch, *, moe: bool) -> tuple[float, int]:
-    """Bytes of the tensors that ranks combine in one layer, and how often they do.
+def _collectives(a: Architecture, layout: Layout, batch: Batch) -> tuple[float, int]:
+    """Bytes of the tensors that tensor-parallel ranks combine in one layer, and how often they do.
 
-    Tensor parallelism adds up after attention and after the feed-forward part. Data parallelism gathers the tokens of
-    all ranks before the experts and scatters the sums. Decode context parallelism gathers queries, and adds up outputs
-    and their weights.
+    They add up after attention and after the feed-forward part. Decode context parallelism gathers queries, and adds
+    up outputs and their weights.
     """
     hidden = batch.tokens * a.hidden_size * BF16
     reduced, collectives = 0.0, 0
     if layout.tensor_parallel_size > 1:
         reduced, collectives = 2 * hidden, 2
-    if moe and layout.data_parallel_size > 1:
-        reduced += layout.data_parallel_size * hidden
-        collectives += 2
     if layout.decode_context_parallel_size > 1:
         reduced += batch.decoding * a.num_attention_heads / layout.tensor_parallel_size * a.decode_width * BF16
         collectives += 3
@@ -137,7 +155,7 @@ def _collectives(a: Architecture, layout: Layout, batch: Batch, *, moe: bool) ->
 
 def head_work(model: Model, layout: Layout, batch: Batch) -> Work:
     """Logits of every request that gets a token; a prefill needs them once for each prompt."""
-    weights, elements = _held((embedding(model.architecture),), model.precision, layout.tensor_parallel_size)
+    weights, elements = _head(model.architecture, model.precision, layout.tensor_parallel_size)
     rows = batch.decoding + (batch.prefill / batch.prompt if batch.prompt else 0)
     gathered = rows * model.architecture.vocab_size * BF16 if layout.tensor_parallel_size > 1 else 0
     return Work(

@@ -203,6 +203,7 @@ LIKELY: dict[str, dict[str, list[Any]]] = {
         "decodeContextParallelSize": [1, 2, 8],
         "kvCacheDtype": ["auto", "fp8"],
         "speculative": [1, 3],
+        "purpose": ["latency", "context"],
         "maxModelLen": [1, 4096, 163840, 10**6],
         "maxNumBatchedTokens": [1, 512, 8192, 10**6],
         "enforceEager": [True],
@@ -238,6 +239,7 @@ def test_random_stack_files_end_in_a_plan_or_a_refusal(part: int) -> None:
             outcome, problems = "refused file", refused.problems
         else:
             outcome, problems = "fits" if plan.fits else "refused plan", plan.problems
+            assert plan.fits is any(not layout.changes for layout in plan.layouts) or not plan.layouts, stack
         assert bool(problems) is (outcome != "fits"), stack
         assert all(problem.key and problem.text for problem in problems), stack
         outcomes[outcome] += 1

@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planning.settings.sections.base import LATER_STARTS, REPLACES_CLUSTER, REPLACES_SERVING, Count, Duration, Section
+from planning.settings.sections.base import (
+    LATER_STARTS,
+    PLAN_ONLY,
+    REPLACES_CLUSTER,
+    REPLACES_SERVING,
+    Count,
+    Duration,
+    Section,
+)
 
 
 class Serving(Section):
@@ -64,6 +72,14 @@ class Serving(Section):
             "unset."
         ),
         json_schema_extra=REPLACES_SERVING,
+    )
+    purpose: Literal["throughput", "latency", "context"] = Field(
+        default="throughput",
+        description=(
+            "What the plan's list of layouts is sorted by: tokens/s of 1,024 requests at once, tokens/s of a single "
+            "one, or tokens of the KV cache."
+        ),
+        json_schema_extra=PLAN_ONLY,
     )
     max_model_len: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
         default=None,

@@ -76,6 +76,7 @@ OF_THE_PLAN = Route(
         Change("model.architecture", {"max_position_embeddings": 131072}),
         Change("storage.downloadBandwidth", "10Gbit"),
         Change("network.bandwidth", 400),
+        Change("serving.purpose", "context"),
         Change("model.precision", "fp8"),
         Change("model.planned", value=False),
         Change("serving.gpuMemoryUtilization", 0.95),

@@ -92,6 +92,7 @@ def test_the_comparison_has_both_precisions_and_costs(stack_file: Path, capsys: 
     assert ["NVIDIA-H200", "fp8", "1", "8", "yes"] in [line[:5] for line in lines]
     assert ["NVIDIA-A100-SXM4-80GB", "bf16", "4", "32", "yes"] in [line[:5] for line in lines]
     assert any(line[0] == "NVIDIA-A100-SXM4-80GB" and line[-1] == "57.60" for line in lines)
+    assert lines[0][:3] == ["Layouts", "that", "fit,"], "those of the stack's own hardware come first"
 
 
 def test_the_comparison_needs_a_known_model(stack_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,3 +82,8 @@ def test_a_preview_that_never_began_is_a_comment_too(
     shown = capsys.readouterr().out
     assert shown.startswith(review.marker("h200-fp8") + "\n")
     assert "**There is no preview.**" in shown
+
+
+def test_a_better_layout_of_the_same_hardware_is_told() -> None:
+    recorded = read((Path(__file__).parent / "previews" / "nodes.json").read_text(encoding="utf-8"))
+    assert "- `layout: " in review.comment(recorded)

@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import Precision
 from planning.sizing.weights import layer_bytes
+from planning.speed.efficiency import ESTIMATED
 from planning.speed.layout import Layout, Links
+from planning.speed.step import Machine
 from planning.speed.work import Batch, Model, experts_read, head_work, layer_work
 from tests.unit.planning.architectures import DEEPSEEK_V3
 
@@ -64,6 +67,22 @@ def test_data_parallel_ranks_hold_attention_whole_and_share_the_experts() -> Non
     of_tensor = layer_work(V3, tensor, Batch(decoding=64), moe=True)
     assert of_data.experts == pytest.approx(of_tensor.experts)
     assert of_data.weights > 4 * of_tensor.weights
+
+
+def test_only_what_goes_to_the_experts_leaves_the_node_of_a_copy() -> None:
+    copies = Layout(tensor_parallel_size=8, data_parallel_size=4, gpus_per_node=8)
+    work = layer_work(V3, copies, Batch(decoding=16), moe=True)
+    assert work.reduced == 2 * 16 * 7168 * 2
+    assert work.exchanged == 4 * 16 * 7168 * 2
+    rates = TABLE["NVIDIA-H200"].rates
+    assert rates
+    fast, slow = (
+        Machine(V3, copies, rates, Links.of(rates, copies, gbit), ESTIMATED).seconds(Batch(decoding=16))[0].links
+        for gbit in (3200, 100)
+    )
+    assert slow > 5 * fast
+    within = Machine(V3, replace(copies, data_parallel_size=1), rates, Links.of(rates, copies, 100), ESTIMATED)
+    assert within.seconds(Batch(decoding=16))[0].links < fast
 
 
 def test_ranks_of_several_nodes_speak_over_the_slower_link() -> None:
