@@ -46,7 +46,7 @@ def warnings(stack: ResolvedStack, deployment: Deployment | None) -> list[str]:
     return [
         *_of_the_model(stack),
         *_of_the_hardware(stack, deployment),
-        *_of_the_layout(deployment),
+        *_of_the_layout(stack, deployment),
         *_of_the_flags(stack),
     ]
 
@@ -119,9 +119,14 @@ def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Ite
         yield f"storage.size: a second revision beside the one that serves needs {size_text(two)}"
 
 
-def _of_the_layout(deployment: Deployment | None) -> Iterator[str]:
-    if deployment and deployment.engine.unmeasured:
-        margin, names = gib_text(Capacity(deployment).margin_bytes), ", ".join(deployment.engine.unmeasured)
+def _of_the_layout(stack: ResolvedStack, deployment: Deployment | None) -> Iterator[str]:
+    if deployment is None:
+        return
+    engine, nodes = deployment.engine, stack.settings.hardware.nodes
+    if engine.data_parallel_size > 1 and nodes > 1 and deployment.architecture.n_routed_experts:
+        yield f"data parallel {engine.data_parallel_size} spans nodes: the experts of every layer wait for the network"
+    if engine.unmeasured:
+        margin, names = gib_text(Capacity(deployment).margin_bytes), ", ".join(engine.unmeasured)
         yield f"{names}: not measured under heavy load with vLLM 0.32, so {margin} of each GPU are kept free"
 
 

@@ -48,6 +48,17 @@ def test_experts_that_are_divided_are_measured() -> None:
     assert Layout.read(variables(run(config))["NETWORK_LAYOUT"]).expert_parallel
 
 
+def test_ranks_that_share_experts_are_measured_together() -> None:
+    config = stack_file("a100-bf16") | {"deepseek:network": {"proof": True}}
+    serving = {"dataParallelSize": 4, "expertParallel": True, "maxModelLen": 65536}
+    config["deepseek:serving"] = {**config["deepseek:serving"], **serving}
+    told = variables(run(config))
+    layout = Layout.read(told["NETWORK_LAYOUT"])
+    assert (layout.tensor_parallel_size, layout.pipeline_parallel_size, layout.expert_parallel) == (32, 1, True)
+    planned = plan(serving=serving)
+    assert int(told["PLANNED_KV_CACHE_TOKENS"]) == planned.kv_cache_tokens // 4, "each engine reports its own"
+
+
 def test_devices_for_rdma_are_named() -> None:
     assert variables(program(rdmaResources={"rdma/hca": 1, "rdma/b": 2}))["RDMA_RESOURCES"] == "rdma/b, rdma/hca"
 

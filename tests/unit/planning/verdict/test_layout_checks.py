@@ -156,6 +156,15 @@ def test_without_a_written_split_a_copy_has_what_remains_of_the_gpus() -> None:
     assert str(within.sizes) == "data 8 × tensor 2 × pipeline 2"
 
 
+def test_experts_over_several_nodes_are_told() -> None:
+    across, within = (
+        plan(model=FP8, hardware={"gpu": "NVIDIA-H200", "nodes": nodes}, serving={"dataParallelSize": nodes * 2})
+        for nodes in (2, 1)
+    )
+    assert any("data parallel 4 spans nodes" in note for note in across.warnings)
+    assert not any("spans nodes" in note for note in within.warnings)
+
+
 def test_more_nodes_are_suggested_with_more_copies() -> None:
     (problem,) = plan(hardware={"gpu": "NVIDIA-H200", "nodes": 1}, serving={"dataParallelSize": 2}).problems
     assert "hardware.nodes: 2 and serving.dataParallelSize: 4" in problem.suggestion
