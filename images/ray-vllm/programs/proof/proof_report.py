@@ -130,8 +130,8 @@ def _of_processors(layout: Layout, figures: Sequence[Measured], names: Sequence[
         ("gigabytes", "from host", "takes from the host", "GB/s"),
     ):
         measured = [(rank, one[quantity]) for rank, one in _of(figures, figure)]
+        usual = median(value for _, value in measured) if measured else 0
         for rank, value in measured:
-            usual = median(other for _, other in measured)
             if value < SLOW * usual:
                 where = _place(layout, rank, names, kind)
                 yield f"{where} {text} {short(value):g} {unit}, half of all with {short(usual):g} or more"
