@@ -24,10 +24,9 @@ from typing import Any
 
 import in_cluster
 from bench_tool import BenchTool, Load, ToolError
+from kept_result import RESULT, kept, write
 
 TERMINATION_MESSAGE = Path("/dev/termination-log")
-RESULT, PREVIOUS = "result", "previous"
-"""Keys of the ConfigMap: what was measured now, and what was measured before that."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,8 @@ def figures(load: Load, told: Mapping[str, Any]) -> dict[str, Any]:
 
 def keep(config_map: str, result: Mapping[str, Any]) -> None:
     """Write a result into the ConfigMap; the one that was measured before stands beside it. Raises ApiError."""
-    path = f"/api/v1/namespaces/{in_cluster.namespace()}/configmaps/{config_map}"
-    kept: dict[str, str] = in_cluster.request("GET", path).get("data") or {}
-    data = {RESULT: json.dumps(result)}
-    if "tokensPerSecond" in kept.get(RESULT, ""):
-        data[PREVIOUS] = kept[RESULT]
-    in_cluster.request("PATCH", path, {"data": data}, content_type="application/merge-patch+json")
+    before = kept(config_map).get(RESULT, "")
+    write(config_map, result, previous=before if "tokensPerSecond" in before else "")
 
 
 def verdict(settings: Settings, result: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import in_cluster
 from direct_http import NoAnswer
 from failure_history import Failed
+from kept_result import write
 from ray_api import Job, RayApi
 from serving_events import NETWORK, NETWORK_PROBLEM, tell
 from supervisor_log import say
@@ -146,10 +147,8 @@ def package() -> bytes:
 
 def keep(config_map: str, result: Mapping[str, Any]) -> None:
     """Write a result into the ConfigMap, from where `up` reads it; nothing that serves fails for want of it."""
-    path = f"/api/v1/namespaces/{in_cluster.namespace()}/configmaps/{config_map}"
-    data = {"data": {"result": json.dumps(result, ensure_ascii=False)}}
     try:
-        in_cluster.request("PATCH", path, data, content_type="application/merge-patch+json")
+        write(config_map, result)
     except in_cluster.ApiError as error:
         say("result_lost", reason=str(error))
 

@@ -55,6 +55,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/head/interfaces": {CLUSTER, SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/shared/serving_events": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/joining": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/shared/kept_result": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/shared/key_file": {CLUSTER, SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/last_words": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/shared/liveness": {CLUSTER, SERVE, GATE, BENCHMARK},
