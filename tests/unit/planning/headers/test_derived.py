@@ -9,10 +9,10 @@ from planning.headers.derived import derive, tensors_of
 from planning.settings.quantities import GiB
 from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.architectures.sparse_latent_attention import SparseLatentAttention
-from planning.sizing.engine import Engine
 from planning.sizing.memory import stages
 from planning.sizing.model_file import FOLDER, architecture_of, known_model
 from planning.sizing.weights import repository_bytes
+from tests.unit.planning.engines import engine
 
 SUMMED = [
     written
@@ -28,18 +28,6 @@ def decisive(written: dict[str, Any]) -> str:
 
 
 DIFFERENT = {decisive(written): written for written in SUMMED}
-
-
-def engine(tensor: int, element: int = 2, *, packed: bool = False) -> Engine:
-    return Engine(
-        tensor_parallel_size=tensor,
-        max_model_len=16384,
-        max_num_batched_tokens=2048,
-        max_num_seqs=256,
-        enforce_eager=False,
-        kv_cache_element_bytes=element,
-        packed_cache=packed,
-    )
 
 
 @pytest.mark.parametrize("written", DIFFERENT.values(), ids=[written["repository"] for written in DIFFERENT.values()])
@@ -84,7 +72,9 @@ def test_a_dense_projection_in_nvfp4_is_stored_as_nvidia_stores_it() -> None:
 def test_the_indexers_cache_is_beside_the_latent_one(element: int, latent: int, *, packed: bool) -> None:
     known = known_model("deepseek-ai/DeepSeek-V3.2")
     assert known
-    ((_, stage),) = stages(known.architecture, known.precision, engine(8, element, packed=packed), known.sums)
+    ((_, stage),) = stages(
+        known.architecture, known.precision, engine(8, kv_cache_element_bytes=element, packed_cache=packed), known.sums
+    )
     assert stage.kv_bytes_per_token == 61 * (latent + 132)
 
 

@@ -11,11 +11,11 @@ from tiny_model import write_model
 
 from planning.headers.__main__ import main
 from planning.sizing.architectures.latent_attention import LatentAttention
-from planning.sizing.engine import Engine
 from planning.sizing.memory import stages
 from planning.sizing.model_file import KnownModel, read
 from planning.sizing.weights import repository_bytes
 from tests.unit.planning.architectures import DEEPSEEK_V3
+from tests.unit.planning.engines import engine
 from tests.unit.planning.headers.host import COMMIT, host
 from tests.unit.planning.headers.repositories import (
     INT4,
@@ -28,17 +28,6 @@ from tests.unit.planning.headers.repositories import (
 )
 
 ADDRESS = "https://models.example.com/owner/small"
-
-
-def engine(tensor: int, pipeline: int = 1) -> Engine:
-    return Engine(
-        tensor_parallel_size=tensor,
-        pipeline_parallel_size=pipeline,
-        max_model_len=2048,
-        max_num_batched_tokens=512,
-        max_num_seqs=8,
-        enforce_eager=True,
-    )
 
 
 def made(folder: Path, models: Path) -> KnownModel:

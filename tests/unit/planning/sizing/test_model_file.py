@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from planning.sizing.engine import Engine
 from planning.sizing.memory import stages
 from planning.sizing.model_file import FOLDER, BadModelFile, known_model, read
+from tests.unit.planning.engines import engine
 
 LLAMA: dict[str, Any] = {
     "hidden_size": 64,
@@ -53,17 +53,6 @@ def written(folder: Path, changes: dict[str, Any]) -> Path:
     return path
 
 
-def engine_of(tensor: int, pipeline: int) -> Engine:
-    return Engine(
-        tensor_parallel_size=tensor,
-        pipeline_parallel_size=pipeline,
-        max_model_len=512,
-        max_num_batched_tokens=512,
-        max_num_seqs=8,
-        enforce_eager=True,
-    )
-
-
 def test_every_shipped_file_is_whole() -> None:
     paths = list(FOLDER.glob("*.json"))
     assert len(paths) >= 29
@@ -74,8 +63,7 @@ def test_every_shipped_file_is_whole() -> None:
 def test_a_rank_holds_its_share_of_what_the_files_name(tmp_path: Path) -> None:
     """Four ranks divide the feed-forward part by four, the two key heads by two, and norms not at all."""
     known = read(written(tmp_path, {}))
-    engine = engine_of(4, 1)
-    ((_, stage),) = stages(known.architecture, known.precision, engine, known.sums)
+    ((_, stage),) = stages(known.architecture, known.precision, engine(4, max_model_len=512), known.sums)
     layer = 3000 // 4 + 400 // 2 + 64
     rotary = 2 * 512 * 16
     assert known.precision == "int4"
@@ -84,8 +72,8 @@ def test_a_rank_holds_its_share_of_what_the_files_name(tmp_path: Path) -> None:
 
 def test_a_stage_holds_its_own_layers_only(tmp_path: Path) -> None:
     known = read(written(tmp_path, {}))
-    engine = engine_of(1, 2)
-    first, last = (stage.weights for _, stage in stages(known.architecture, known.precision, engine, known.sums))
+    two_stages = engine(1, 2, max_model_len=512)
+    first, last = (stage.weights for _, stage in stages(known.architecture, known.precision, two_stages, known.sums))
     layer, rotary = 3000 + 400 + 64, 2 * 512 * 16
     assert (first, last) == (layer + 128_000 + rotary, layer + 128_000 + 128 + rotary)
 

@@ -8,7 +8,6 @@ from planning.settings.quantities import GiB
 from planning.sizing import weights
 from planning.sizing.architecture import Architecture
 from planning.sizing.architectures.latent_attention import LatentAttention
-from planning.sizing.engine import Engine
 from planning.sizing.matrices import Matrix, Precision
 from planning.sizing.memory import FP8_LOADING, stages
 from planning.sizing.model_file import known_model
@@ -21,17 +20,7 @@ from tests.unit.planning.architectures import (
     KIMI_K2,
     LLAMA_3_70B,
 )
-
-
-def engine(tensor: int, pipeline: int) -> Engine:
-    return Engine(
-        tensor_parallel_size=tensor,
-        pipeline_parallel_size=pipeline,
-        max_model_len=16384,
-        max_num_batched_tokens=2048,
-        max_num_seqs=256,
-        enforce_eager=False,
-    )
+from tests.unit.planning.engines import engine
 
 
 def test_the_fp8_repository_has_its_published_size() -> None:
