@@ -12,7 +12,7 @@ from planning.sizing.parallelism import possible_splits
 from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed
 from planning.verdict.attention import runs_on
-from planning.verdict.layout_checks import split_changes
+from planning.verdict.layout_checks import LAYOUT_KEYS, split_changes
 from planning.verdict.suggestions import FP8_REPOSITORIES, changed
 
 NODES = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -64,11 +64,7 @@ def _capacity(settings: StackSettings, gpu: Gpu, precision: Precision, nodes: in
     hardware: dict[str, object] = {"hardware.gpu": gpu.product, "hardware.gpusPerNode": each, "hardware.nodes": nodes}
     plain: dict[str, object] = {
         "hardware.gpuMemoryGiB": None,
-        "serving.tensorParallelSize": None,
-        "serving.pipelineParallelSize": None,
-        "serving.dataParallelSize": None,
-        "serving.expertParallel": None,
-        "serving.decodeContextParallelSize": None,
+        **dict.fromkeys(LAYOUT_KEYS.values()),
     }
     wanted = changed(settings, {**hardware, **plain, "model.precision": precision})
     splits = possible_splits(ResolvedStack(wanted).architecture, precision, each * nodes, each)
@@ -81,18 +77,17 @@ def _capacity(settings: StackSettings, gpu: Gpu, precision: Precision, nodes: in
 def _row(settings: StackSettings, capacity: Capacity, nodes: int) -> list[str]:
     deployment, tokens = capacity.deployment, capacity.kv_cache_tokens
     engine, price = deployment.engine, settings.hardware.price_per_gpu_hour
-    gpus = engine.tensor_parallel_size * engine.pipeline_parallel_size
     longest = min(tokens, engine.max_model_len)
     own = deployment.gpu.product == settings.hardware.gpu
     return [
         deployment.gpu.product,
         deployment.precision,
         str(nodes),
-        str(gpus),
+        str(engine.gpus),
         "yes" if capacity.fits else "no",
         f"{tokens:,}",
         f"{longest:,}",
         f"{tokens / longest:.1f}",
         size_text(disk_needed(deployment.repository_bytes)),
-        f"{gpus * price:,.2f}" if price is not None and own else "",
+        f"{engine.gpus * price:,.2f}" if price is not None and own else "",
     ]

@@ -7,7 +7,9 @@ from planning.plan import Plan
 from planning.problems import Problem
 from planning.release import VLLM
 from planning.settings.quantities import GiB
+from planning.sizing.sizes import Sizes
 from planning.speed.prediction import Prediction, short
+from planning.verdict.layout_checks import LAYOUT_KEYS
 
 MOST_LAYOUTS = 12
 """That the text shows; JSON has all."""
@@ -19,11 +21,7 @@ def as_json(plan: Plan) -> dict[str, object]:
         "fits": plan.fits,
         "problems": problems_as_json(plan.problems),
         "warnings": plan.warnings,
-        "tensorParallelSize": plan.tensor_parallel_size,
-        "pipelineParallelSize": plan.pipeline_parallel_size,
-        "dataParallelSize": plan.sizes.data_parallel_size,
-        "expertParallel": plan.sizes.expert_parallel,
-        "decodeContextParallelSize": plan.sizes.decode_context_parallel_size,
+        **_sizes_as_json(plan.sizes),
         "gpus": plan.gpus,
         "ranks": [
             {
@@ -100,17 +98,18 @@ def as_text(plan: Plan) -> str:
     return "\n\n".join(parts)
 
 
+def _sizes_as_json(sizes: Sizes) -> dict[str, object]:
+    """Return them by the names that their keys have in the stack file."""
+    return {key.removeprefix("serving."): getattr(sizes, name) for name, key in LAYOUT_KEYS.items()}
+
+
 def _layout_as_json(layout: FoundLayout) -> dict[str, object]:
     sizes, rates = layout.sizes, {n: layout.tokens_per_second(n) for n in (FEW, SOME, MANY)}
     costs = {n: layout.cost_per_million(n) for n in rates}
     return {
         "own": not layout.changes,
         "change": layout.changes,
-        "dataParallelSize": sizes.data_parallel_size,
-        "tensorParallelSize": sizes.tensor_parallel_size,
-        "pipelineParallelSize": sizes.pipeline_parallel_size,
-        "expertParallel": sizes.expert_parallel,
-        "decodeContextParallelSize": sizes.decode_context_parallel_size,
+        **_sizes_as_json(sizes),
         "kvCacheDtype": layout.stack.kv_cache_dtype,
         "precision": layout.stack.precision,
         "nodes": layout.nodes,

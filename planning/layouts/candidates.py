@@ -16,7 +16,7 @@ from planning.sizing.resolved import ResolvedStack
 from planning.sizing.sizes import Sizes
 from planning.verdict.attention import attention_problems
 from planning.verdict.engine_checks import data_parallel_ranks_have_cpus
-from planning.verdict.layout_checks import faults_of, layout_changes
+from planning.verdict.layout_checks import LAYOUT_KEYS, faults_of, layout_changes
 from planning.verdict.suggestions import FP8_REPOSITORIES, changed
 
 TOKENS_AT_EXPERTS = 16_384
@@ -62,10 +62,8 @@ def _parts(settings: StackSettings) -> Iterator[Changes]:
     """Yield the keys of all nodes, of half of them, a quarter and so on."""
     yield {}
     nodes, serving = settings.hardware.nodes, settings.serving
-    unset: dict[str, object] = {
-        **({"serving.tensorParallelSize": None} if serving.tensor_parallel_size else {}),
-        **({"serving.pipelineParallelSize": None} if serving.pipeline_parallel_size else {}),
-    }
+    split = "tensor_parallel_size", "pipeline_parallel_size"
+    unset: Changes = {LAYOUT_KEYS[name]: None for name in split if getattr(serving, name)}
     while nodes > 1:
         nodes //= 2
         yield {"hardware.nodes": nodes, **unset}

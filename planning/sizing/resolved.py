@@ -38,7 +38,7 @@ class Deployment:
     @property
     def repository_bytes(self) -> int:
         """All tensors of the repository."""
-        return self.sums.bytes if self.sums else repository_bytes(self.architecture, self.precision)
+        return _repository_bytes(self.architecture, self.precision, self.sums)
 
     @property
     def requested_bytes(self) -> int:
@@ -103,9 +103,7 @@ class ResolvedStack:
     @cached_property
     def repository_bytes(self) -> int | None:
         """All tensors of the repository; None if its numbers are not known."""
-        if self.architecture is None:
-            return None
-        return self.sums.bytes if self.sums else repository_bytes(self.architecture, self.precision)
+        return None if self.architecture is None else _repository_bytes(self.architecture, self.precision, self.sums)
 
     @cached_property
     def gpu(self) -> Gpu | None:
@@ -132,29 +130,24 @@ class ResolvedStack:
             nvlink_domain=1 if "PCIE" in hardware.gpu.upper() else hardware.gpus_per_node,
         )
 
-    @property
-    def tensor_parallel_size(self) -> int:
-        """Unless set, the GPUs of a node, or what remains of all GPUs for a data-parallel rank."""
-        serving, hardware = self.settings.serving, self.settings.hardware
-        return split(
-            hardware, serving.data_parallel_size, serving.tensor_parallel_size, serving.pipeline_parallel_size
-        )[0]
-
-    @property
-    def pipeline_parallel_size(self) -> int:
-        """Unless set, the number of nodes, or 1 with data parallelism: its ranks lie within nodes."""
-        serving, hardware = self.settings.serving, self.settings.hardware
-        return split(
-            hardware, serving.data_parallel_size, serving.tensor_parallel_size, serving.pipeline_parallel_size
-        )[1]
-
-    @property
+    @cached_property
     def sizes(self) -> Sizes:
-        """By which vLLM divides the model."""
+        """By which vLLM divides the model.
+
+        Tensor parallelism, unless set, is over the GPUs of a node, or over what remains of all GPUs for a data-parallel
+        rank. There are as many stages of the pipeline, unless set, as nodes, or 1 with data parallelism, whose ranks
+        lie within nodes.
+        """
         serving = self.settings.serving
+        tensor, pipeline = split(
+            self.settings.hardware,
+            serving.data_parallel_size,
+            serving.tensor_parallel_size,
+            serving.pipeline_parallel_size,
+        )
         return Sizes(
-            tensor_parallel_size=self.tensor_parallel_size,
-            pipeline_parallel_size=self.pipeline_parallel_size,
+            tensor_parallel_size=tensor,
+            pipeline_parallel_size=pipeline,
             data_parallel_size=serving.data_parallel_size,
             expert_parallel=serving.expert_parallel,
             decode_context_parallel_size=serving.decode_context_parallel_size,
@@ -203,6 +196,11 @@ class ResolvedStack:
             speculative_tokens=serving.speculative or 0,
             unmeasured=tuple(_unmeasured(serving)),
         )
+
+
+def _repository_bytes(architecture: Architecture, precision: Precision, sums: TensorSums | None) -> int:
+    """Return the sum over the repository's own files, else what its numbers make."""
+    return sums.bytes if sums else repository_bytes(architecture, precision)
 
 
 def split(hardware: Hardware, data: int, tensor: int | None, pipeline: int | None) -> tuple[int, int]:

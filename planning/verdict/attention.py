@@ -14,9 +14,10 @@ from planning.problems import Problem, fixable
 from planning.sizing.architecture import Architecture, Attention
 from planning.sizing.gpus import NATIVE_FP8, Gpu
 from planning.sizing.resolved import ResolvedStack
+from planning.verdict.layout_checks import LAYOUT_KEYS
 
 KEY = "serving.extraArgs"
-CACHE_KEY, CONTEXT_KEY = "serving.kvCacheDtype", "serving.decodeContextParallelSize"
+CACHE_KEY, CONTEXT_KEY = "serving.kvCacheDtype", LAYOUT_KEYS["decode_context_parallel_size"]
 PLAIN = ("auto", "float16", "bfloat16")
 FP8 = ("fp8", "fp8_e4m3")
 

@@ -11,11 +11,12 @@ from planning import flags
 from planning.problems import Problem, fixable
 from planning.settings.quantities import cpus_of
 from planning.sizing.resolved import ResolvedStack
+from planning.verdict.layout_checks import LAYOUT_KEYS
 
 FLAGS = "serving.extraArgs"
 SPECULATIVE, CACHE = "serving.speculative", "serving.kvCacheDtype"
-DATA, EXPERTS = "serving.dataParallelSize", "serving.expertParallel"
-CONTEXT = "serving.decodeContextParallelSize"
+DATA, EXPERTS = LAYOUT_KEYS["data_parallel_size"], LAYOUT_KEYS["expert_parallel"]
+CONTEXT = LAYOUT_KEYS["decode_context_parallel_size"]
 
 ALSO_FLAGS = {
     CACHE: ("--kv-cache-dtype",),

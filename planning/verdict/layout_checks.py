@@ -26,13 +26,14 @@ from planning.sizing.sizes import Sizes
 Fault = tuple[str, str]
 """Which size is at fault, by its attribute of `Sizes`, and what is wrong with it."""
 
-KEYS = {
+LAYOUT_KEYS = {
     "tensor_parallel_size": "serving.tensorParallelSize",
     "pipeline_parallel_size": "serving.pipelineParallelSize",
     "data_parallel_size": "serving.dataParallelSize",
     "expert_parallel": "serving.expertParallel",
     "decode_context_parallel_size": "serving.decodeContextParallelSize",
 }
+"""Keys of the stack file by the attributes of `Sizes`."""
 
 
 def layout_works(stack: ResolvedStack) -> Iterator[Problem]:
@@ -56,8 +57,8 @@ def _key(settings: StackSettings, size: str) -> str:
     if size == "product":
         size = "tensor_parallel_size" if serving.tensor_parallel_size else "pipeline_parallel_size"
     if size in follows and getattr(serving, size) is None:
-        return follows[size] if serving.data_parallel_size == 1 else KEYS["data_parallel_size"]
-    return KEYS[size]
+        return follows[size] if serving.data_parallel_size == 1 else LAYOUT_KEYS["data_parallel_size"]
+    return LAYOUT_KEYS[size]
 
 
 def faults_of(sizes: Sizes, architecture: Architecture | None, precision: Precision, hardware: Hardware) -> list[Fault]:
@@ -145,7 +146,7 @@ def _distance(asked: Sizes, other: Sizes) -> tuple[int, float]:
 
 def _nearest_split(stack: ResolvedStack) -> Changes | None:
     serving, hardware = stack.settings.serving, stack.settings.hardware
-    tensor, pipeline = stack.tensor_parallel_size, stack.pipeline_parallel_size
+    tensor, pipeline = stack.sizes.tensor_parallel_size, stack.sizes.pipeline_parallel_size
     splits = possible_splits(stack.architecture, stack.precision, hardware.gpus, hardware.gpus_per_node)
     if serving.tensor_parallel_size:
         kept = [found for found in splits if found[0] == tensor]
@@ -167,7 +168,7 @@ def split_changes(settings: StackSettings, tensor: int, pipeline: int) -> Change
     ]
     wide, deep = min(possible, key=lambda found: (found[0] != written[0]) + (found[1] != written[1]))
     new = {"tensor_parallel_size": wide, "pipeline_parallel_size": deep}
-    return {KEYS[name]: value for name, value in new.items() if value != getattr(serving, name)}
+    return {LAYOUT_KEYS[name]: value for name, value in new.items() if value != getattr(serving, name)}
 
 
 def layout_changes(settings: StackSettings, sizes: Sizes) -> Changes:
@@ -181,7 +182,7 @@ def layout_changes(settings: StackSettings, sizes: Sizes) -> Changes:
     moved = settings.model_copy(update={"serving": serving.model_copy(update=new)})
     # A size of 1, and no expert parallelism, is what a key has that is not written.
     changes = {
-        KEYS[name]: value if value > 1 or value is True else None
+        LAYOUT_KEYS[name]: value if value > 1 or value is True else None
         for name, value in new.items()
         if value != getattr(serving, name)
     }

@@ -12,7 +12,7 @@ from planning.sizing.parallelism import possible_splits
 from planning.sizing.resolved import ResolvedStack
 from planning.sizing.sizes import Sizes
 from planning.verdict.checks import problems_of
-from planning.verdict.layout_checks import split_changes
+from planning.verdict.layout_checks import LAYOUT_KEYS, spelled, split_changes
 
 LEAST_TOKENS = 2048
 """No smaller request length is suggested, and no smaller batch."""
@@ -100,11 +100,7 @@ def _other_splits(settings: StackSettings, capacity: Capacity) -> Candidates:
     for tensor, pipeline in splits:
         changes = split_changes(settings, tensor, pipeline)
         if changes and tensor <= hardware.gpus_per_node:
-            yield changes, _spelled(tensor, pipeline)
-
-
-def _spelled(tensor: int, pipeline: int) -> str:
-    return f"tensor parallel {tensor} × pipeline parallel {pipeline}"
+            yield changes, spelled(Sizes(tensor_parallel_size=tensor, pipeline_parallel_size=pipeline))
 
 
 def _fp8_weights(settings: StackSettings, capacity: Capacity) -> Candidates:
@@ -144,7 +140,10 @@ def _more_nodes(settings: StackSettings, capacity: Capacity) -> Candidates:
         if Capacity(replace(deployment, engine=engine)).fits:
             changes: Changes = {"hardware.nodes": nodes, **shared}
             split = split_changes(changed(settings, changes), tensor, pipeline)
-            yield {**changes, **split}, _spelled(tensor, pipeline)
+            yield {**changes, **split}, spelled(engine)
+
+
+WRITTEN_WITH_COPIES = "data_parallel_size", "tensor_parallel_size", "pipeline_parallel_size"
 
 
 def _more_copies(settings: StackSettings, sizes: Sizes, numbers: range, shared: Changes) -> Candidates:
@@ -152,10 +151,6 @@ def _more_copies(settings: StackSettings, sizes: Sizes, numbers: range, shared: 
     for nodes in numbers:
         copies, left_over = divmod(nodes * settings.hardware.gpus_per_node, sizes.gpus_of_a_copy)
         if not left_over:
-            split = {
-                "serving.dataParallelSize": copies,
-                "serving.tensorParallelSize": sizes.tensor_parallel_size,
-                "serving.pipelineParallelSize": sizes.pipeline_parallel_size,
-            }
-            reason = f"data parallel {copies} × {_spelled(sizes.tensor_parallel_size, sizes.pipeline_parallel_size)}"
-            yield {"hardware.nodes": nodes, **shared, **split}, reason
+            more = replace(sizes, data_parallel_size=copies)
+            split = {LAYOUT_KEYS[name]: getattr(more, name) for name in WRITTEN_WITH_COPIES}
+            yield {"hardware.nodes": nodes, **shared, **split}, spelled(more)
