@@ -21,7 +21,11 @@ HTTP_UNAUTHORIZED = 401
 
 @pytest.fixture(scope="module")
 def closed(served: Served) -> Iterator[None]:
-    """The dev stack asks for a key in this module; where it stays up, it is then as it was."""
+    """The dev stack asks for a key in this module; where it stays up, it is then as it was.
+
+    No module after this one asks the dev stack: those of weights/ have stacks of their own. So where it goes, it is not
+    made open again, which would replace the cluster once more.
+    """
     serving = stack.configuration(dev.STACK)["deepseek:serving"] | {"authentication": "key"}
     stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:serving": serving}).up(on_output=stack.show)
     yield
