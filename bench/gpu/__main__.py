@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.gpu.load import Load, put
+from bench.gpu.load import NAME, Load, put
 from bench.gpu.memory import held
 from bench.gpu.model import write_model
 from bench.gpu.server import ROUTING, UNIFORM_ROUTING, Server, free_port, reported, started
@@ -76,6 +76,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         {
             "model": {
                 "repository": f"https://huggingface.co/{V3[options.precision]}",
+                "name": NAME,
                 "architecture": {"num_hidden_layers": options.layers},
             },
             "hardware": {"gpu": gpus[0]["name"].replace(" ", "-"), "gpusPerNode": _ranks(options.serving), "nodes": 1},
@@ -132,7 +133,7 @@ def _loaded(server: Server, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _arguments(settings: StackSettings, plan: Plan, model: Path, port: int) -> list[str]:
-    arguments = vllm_arguments(settings.serving, plan, str(model), short_name="model", port=port, guarded=False)
+    arguments = vllm_arguments(settings.serving, plan, str(model), model=settings.model, port=port, guarded=False)
     local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
     return [*local, "--load-format=dummy"]
 

@@ -12,6 +12,8 @@ from itertools import repeat
 from bench.gpu.model import FIRST_TOKEN
 
 REQUEST_TIMEOUT_SECONDS = 300
+NAME = "model"
+"""Of the model under test, for clients."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ def put(url: str, load: Load) -> dict[str, float]:
 def _ask(url: str, load: Load) -> Answer:
     # A prompt of its own for each request, so that none is answered from the prefix cache.
     body = {
-        "model": "model",
+        "model": NAME,
         "prompt": [FIRST_TOKEN + byte for byte in os.urandom(load.prompt_tokens)],
         "max_tokens": load.answer_tokens,
         "ignore_eos": True,

@@ -30,11 +30,9 @@ def supervisor_pod(
     args: VllmServerArgs, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
 ) -> Manifest:
     """Return the serving Job's pod. programs/supervisor/supervisor.py tells what it does, and its environment."""
-    plan, short_name, guarded = args.plan, args.model.short_name, args.api_key_secret is not None
+    plan, guarded = args.plan, args.api_key_secret is not None
     arguments = pulumi.Output.from_input(args.model_path).apply(
-        lambda path: json.dumps(
-            vllm_arguments(args.serving, plan, path, short_name=short_name, port=PORT, guarded=guarded)
-        )
+        lambda path: json.dumps(vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, guarded=guarded))
     )
     variables: dict[str, pulumi.Input[str]] = {
         "RAY_JOBS_ADDRESS": args.cluster.head.apply(lambda host: f"http://{host}:{DASHBOARD_PORT}"),

@@ -1,8 +1,9 @@
 """The command line of `vllm serve`, from a stack's section `serving` and its plan."""
 
+from planning.chat import chat_flags
 from planning.flags.owned import COUNTED
 from planning.plan import Plan
-from planning.settings.sections import Serving
+from planning.settings.sections import Model, Serving
 
 MOST_REQUESTS = 2048
 """Requests in flight, running or waiting; the next gets HTTP 503. Twice what it runs at once by default on GPUs of
@@ -13,11 +14,12 @@ MIDDLEWARE = "require_key.RequireKey"
 
 
 def vllm_arguments(
-    serving: Serving, plan: Plan, model_path: str, *, short_name: str, port: int, guarded: bool
+    serving: Serving, plan: Plan, model_path: str, *, model: Model, port: int, guarded: bool
 ) -> list[str]:
     """Return what follows `vllm` on the command line; `guarded` by the API key whose file the head's pod mounts.
 
-    Clients name the model by its path or by `short_name`.
+    Clients name the model by its path or by its short name. What comes later on the command line counts, so
+    serving.extraArgs win.
 
     Source of the flags: vLLM 0.32, `vllm serve --help`.
     """
@@ -26,7 +28,7 @@ def vllm_arguments(
         model_path,
         "--served-model-name",
         model_path,
-        short_name,
+        model.short_name,
         "--host=$SERVE_ON",  # all addresses of the head's pod; key, NetworkPolicy and Service decide who reaches them
         f"--port={port}",
         # Without it vLLM looks for all GPUs on the head alone.
@@ -44,7 +46,7 @@ def vllm_arguments(
     arguments += counted_arguments(serving)
     if guarded:
         arguments.append(f"--middleware={MIDDLEWARE}")
-    return [*arguments, *serving.extra_args]
+    return [*arguments, *chat_flags(model.repository, serving), *serving.extra_args]
 
 
 def layout_arguments(serving: Serving, plan: Plan) -> list[str]:

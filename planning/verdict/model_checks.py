@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from planning.chat import reasoning_flags, tool_call_flags
 from planning.folders import ADOPTED, CACHE
 from planning.problems import Changes, Problem, fixable
 from planning.sizing.model_file import BadModelFile, known_model
@@ -80,11 +81,23 @@ def _numbers_are_the_architectures(stack: ResolvedStack) -> Iterator[Problem]:
             yield fixable(f"model.architecture.{name}", text, {"model.architecture": None})
 
 
+def _parsers_are_known(stack: ResolvedStack) -> Iterator[Problem]:
+    serving, repository = stack.settings.serving, stack.settings.model.repository
+    for key, wanted, flags, flag in (
+        ("serving.toolCalls", serving.tool_calls, tool_call_flags(repository), "--tool-call-parser"),
+        ("serving.reasoning", serving.reasoning, reasoning_flags(repository), "--reasoning-parser"),
+    ):
+        if wanted and not flags:
+            text = f"true, and no parser of vLLM is known for {repository}"
+            yield fixable(key, text, {key: None}, f"or {flag}=… in serving.extraArgs, if you know one")
+
+
 MODEL_CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _model_file_is_whole,
     _model_is_known,
     _numbers_are_the_architectures,
     _model_has_a_folder_of_its_own,
     _filled_folder_is_on_a_claim,
+    _parsers_are_known,
     code_is_pinned,
 )

@@ -107,6 +107,22 @@ class Serving(Section):
         ),
         json_schema_extra=REPLACES_CLUSTER,
     )
+    tool_calls: bool = Field(
+        default=False,
+        description=(
+            "Whether vLLM reads the calls of tools (`tools` of a request) out of the model's answers, by the parser "
+            "that belongs to the model. Refused for models whose parser is not known; flags in extraArgs win."
+        ),
+        json_schema_extra=REPLACES_SERVING,
+    )
+    reasoning: bool = Field(
+        default=False,
+        description=(
+            "Whether vLLM gives the model's reasoning apart from its answer (`reasoning` of a message), by the parser "
+            "that belongs to the model. Refused for models whose parser is not known; flags in extraArgs win."
+        ),
+        json_schema_extra=REPLACES_SERVING,
+    )
     extra_args: list[str] = Field(
         default=[],
         description=(

@@ -194,6 +194,14 @@ OF_LAYOUTS = Route(
         Change("serving.expertParallel", value=True),
     ),
 )
+OF_A_CHAT = Route(
+    "chat",
+    {"model.repository": "https://huggingface.co/moonshotai/Kimi-K2-Thinking"},
+    (
+        Change("serving.toolCalls", value=True),
+        Change("serving.reasoning", value=True),
+    ),
+)
 OF_THE_BENCHMARK = Route(
     "benchmark",
     {},
@@ -239,6 +247,7 @@ OF_THE_NETWORK = Route(
 ROUTES = (
     OF_THE_PLAN,
     OF_WHAT_RUNS,
+    OF_A_CHAT,
     OF_IMAGES_AND_WEIGHTS,
     ON_ONE_NODE,
     OF_A_NEW_GPU,

@@ -13,8 +13,10 @@ H200: dict[str, Any] = {"gpu": "NVIDIA-H200", "nodes": 1}
 
 
 def arguments(**sections: dict[str, Any]) -> list[str]:
-    serving = parse(raw(**sections)).serving
-    return vllm_arguments(serving, plan(**sections), "/mnt/models/x", short_name="x", port=8000, guarded=True)
+    settings = parse(raw(**sections))
+    return vllm_arguments(
+        settings.serving, plan(**sections), "/mnt/models/x", model=settings.model, port=8000, guarded=True
+    )
 
 
 def test_vllm_is_told_the_planned_bytes() -> None:
