@@ -11,6 +11,7 @@ from planning.sizing.resolved import ResolvedStack
 from planning.sizing.storage import disk_needed, download_seconds
 from planning.verdict.attention import attention_problems
 from planning.verdict.benchmark_checks import BENCHMARK_CHECKS
+from planning.verdict.endpoint_checks import ENDPOINT_CHECKS
 from planning.verdict.engine_checks import ENGINE_CHECKS
 from planning.verdict.gpu_checks import GPU_CHECKS
 from planning.verdict.image_checks import IMAGE_CHECKS
@@ -126,6 +127,7 @@ CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _claim_reaches_every_node,
     _download_ends_in_time,
     *IMAGE_CHECKS,
+    *ENDPOINT_CHECKS,
     _flags_are_taken,
     attention_problems,
     *ENGINE_CHECKS,

@@ -26,7 +26,10 @@ class Endpoint(Section):
     )
     image: Text | None = Field(
         default=None,
-        description="HAProxy image of the proxies; the official one if unset. A digest pins it.",
+        description=(
+            "HAProxy image of the proxies, with its digest: they see every key and prompt. If unset it is the official "
+            "one from `image.mirror`, which then has to be a registry of your own."
+        ),
         examples=["docker.io/library/haproxy:2.6-bookworm@sha256:…"],
         json_schema_extra=changing("replaces the proxies one after the other; answers under way are finished first"),
     )

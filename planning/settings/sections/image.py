@@ -88,7 +88,7 @@ class Image(Section):
     )
     mirror: Text = Field(
         default="docker.io",
-        description="Registry that public images (base images, BuildKit) are pulled from.",
+        description="Registry that public images (base images, BuildKit, HAProxy) are pulled from.",
         json_schema_extra=REBUILDS,
     )
     plain_http: list[Text] = Field(

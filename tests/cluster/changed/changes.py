@@ -66,6 +66,7 @@ FETCH_BASE = "registry.example.com/base/python:3.11-bookworm"
 BUILDKIT = "registry.example.com/base/buildkit:v0.34.2"
 BUILD_NAMESPACE = "deepseek-builds"
 FINISHED = "registry.example.com/finished"
+PROXY = "registry.example.com/base/haproxy:2.6-bookworm"
 
 OF_THE_PLAN = Route(
     "plan",
@@ -218,10 +219,10 @@ OF_THE_DOOR = Route(
     "door",
     {},
     (
-        Change("endpoint.proxy", value=True),
+        Change("endpoint.proxy", value=True, along={"endpoint.image": f"{PROXY}@sha256:{64 * 'a'}"}),
         Change("apiKeys", {"team-a": "the-key-of-team-a"}),
         Change("apiKeys", {"team-a": "the-key-of-team-a", "team-b": "the-key-of-team-b"}),
-        Change("endpoint.image", f"{FINISHED}/haproxy:1"),
+        Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
     ),
 )
 OF_MONITORING = Route(

@@ -16,8 +16,11 @@ from tests.unit.components.test_network_policies import policy
 STACKS = ("dev", "a100-bf16", "h200-fp8")
 
 
+IMAGE = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * 'a'}"
+
+
 def configured(**keys: Any) -> dict[str, Any]:
-    return stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": True} | keys}
+    return stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": True, "image": IMAGE} | keys}
 
 
 @cache
@@ -125,17 +128,28 @@ def test_a_drained_node_leaves_one_proxy_of_two() -> None:
     assert budget["selector"]["matchLabels"] == spec["selector"]["matchLabels"]
 
 
-def test_the_image_comes_from_the_mirror_or_as_it_is_named() -> None:
+def test_the_image_is_the_pinned_one_or_comes_from_a_mirror_of_ones_own() -> None:
     def image(program: Program) -> str:
         return pod_template(program)["spec"]["containers"][0]["image"]
 
-    assert image(with_proxies()) == "docker.io/library/haproxy:2.6-bookworm"
+    assert image(with_proxies()) == IMAGE
     mirrored = configured()
+    del mirrored["deepseek:endpoint"]["image"]
     mirrored["deepseek:image"] = mirrored["deepseek:image"] | {"mirror": "mirror.example.com"}
-    assert image(run(mirrored)).startswith("mirror.example.com/library/haproxy:")
-    assert image(run(configured(image="example.com/haproxy:1"))) == "example.com/haproxy:1"
+    assert image(run(mirrored)) == "mirror.example.com/library/haproxy:2.6-bookworm"
 
 
-def test_an_image_that_no_registry_takes_is_refused() -> None:
-    with pytest.raises(pulumi.RunError, match=r"endpoint\.image: .*scheme"):
-        run(configured(image="https://example.com/haproxy:1"))
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("https://example.com/haproxy:1", r"endpoint\.image: .*scheme"),
+        ("example.com/haproxy:1", r"endpoint\.image: 'example.com/haproxy:1' has no digest(?s:.)*@sha256:"),
+        (None, r"endpoint\.image: needed, with a digest(?s:.)*image\.mirror"),
+    ],
+)
+def test_an_image_that_no_registry_takes_or_that_may_become_another_is_refused(image: str | None, said: str) -> None:
+    config = configured(image=image)
+    if image is None:
+        del config["deepseek:endpoint"]["image"]
+    with pytest.raises(pulumi.RunError, match=said):
+        run(config)

@@ -9,6 +9,7 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
+from tests.unit.components.endpoint.test_endpoint import IMAGE
 from tests.unit.components.registrations import Program, run, stack_file
 
 OWN, TEAM_A, TEAM_B = "the-api-key-itself", "the-key-of-team-a", "the-key-of-team-b"
@@ -16,7 +17,7 @@ OWN, TEAM_A, TEAM_B = "the-api-key-itself", "the-key-of-team-a", "the-key-of-tea
 
 def configured(keys: Any, **sections: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = stack_file("a100-bf16") | {"deepseek:apiKey": OWN, "deepseek:apiKeys": keys}
-    changed: dict[str, dict[str, Any]] = {"endpoint": {"proxy": True}, **sections}
+    changed: dict[str, dict[str, Any]] = {"endpoint": {"proxy": True, "image": IMAGE}, **sections}
     for name, changes in changed.items():
         config[f"deepseek:{name}"] = config.get(f"deepseek:{name}", {}) | changes
     return config
@@ -70,7 +71,7 @@ def test_another_key_replaces_the_proxies_and_nothing_else() -> None:
 
 
 def test_the_proxies_know_the_generated_key_of_a_stack_without_one() -> None:
-    program = run(stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": True}})
+    program = run(stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": True, "image": IMAGE}})
     data = plain(program.one("Secret", "deepseek-endpoint-keys").inputs["data"])
     assert data["inner"] == plain(plain(program.one("Secret", "api-key").inputs["data"])["key"])
 
