@@ -8,7 +8,8 @@ from typing import Any, Self, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.endpoint.haproxy import PROBE_PORT
+from components.endpoint.haproxy_sections import PROBE_PORT
+from components.endpoint.limits import LIMITS_PORT
 from components.monitoring.targets import PROGRAM_PORT
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, METRICS_PORT, PORT
 from components.shared.content import digest
@@ -43,9 +44,9 @@ Part of the link-local range may be wanted, because a node's DNS cache is there;
 """
 
 RAY = "ray"
-ENDPOINT = "endpoint"
-COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate", "benchmark", ENDPOINT)
-"""The labels of the pods, one policy each; the last two only where the stack has them."""
+ENDPOINT, LIMITS = "endpoint", "limits"
+COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate", "benchmark", ENDPOINT, LIMITS)
+"""The labels of the pods, one policy each; the last three only where the stack has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class NetworkPoliciesArgs:
     monitoring: Monitoring
     benchmark: bool = False
     proxy: bool = False
+    limits: bool = False
     """Whether there are such pods."""
 
     @classmethod
@@ -73,6 +75,7 @@ class NetworkPoliciesArgs:
             monitoring=settings.monitoring,
             benchmark=settings.benchmark.enabled,
             proxy=settings.endpoint.proxy,
+            limits=bool(settings.endpoint.keys),
         )
 
 
@@ -113,11 +116,15 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     dns = rules_to(args.network.dns, "UDP", "TCP")
     api_server = rules_to(args.network.api_server)
     scraper = _scraper(args.monitoring)
-    clients: Manifest = {"from": [_pods(ENDPOINT), _pods("serving")]} if args.proxy else {}
+    counter = [_pods(LIMITS)] if args.limits else []
+    clients: Manifest = {"from": [_pods(ENDPOINT), *counter, _pods("serving")]} if args.proxy else {}
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
+    to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     proxies = Traffic(
-        ingress=[{"ports": _ports(PORT)}, *_read_by(scraper, PROBE_PORT)], egress=[*dns, _to_ray(args.network, PORT)]
+        ingress=[{"ports": _ports(PORT)}, *_read_by(scraper, PROBE_PORT)],
+        egress=[*dns, _to_ray(args.network, PORT), *to_counter],
     )
+    from_proxies = [{"from": [_pods(ENDPOINT)], "ports": _ports(LIMITS_PORT)}]
     return {
         "image": Traffic(egress=[*dns, *rules_to(build_peers(args.network, args.image))]),
         "mount": Traffic(),
@@ -143,6 +150,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
         "gate": Traffic(egress=[*dns, *api_server, to_model]),
         **({"benchmark": Traffic(egress=[*dns, *api_server, to_model])} if args.benchmark else {}),
         **({ENDPOINT: proxies} if args.proxy else {}),
+        **({LIMITS: Traffic(ingress=from_proxies, egress=[*dns, _to_ray(args.network, PORT)])} if counter else {}),
     }
 
 

@@ -14,7 +14,12 @@ from components.shared.kubeconfig import is_text
 from components.shared.refusal import refuse
 from planning.parse import parse
 from planning.problems import Problem, Refused
-from planning.settings.api_keys import NAMED_KEYS, problem_of_api_key, problems_of_named_keys
+from planning.settings.api_keys import (
+    NAMED_KEYS,
+    problem_of_api_key,
+    problems_of_limited_names,
+    problems_of_named_keys,
+)
 from planning.settings.sections import StackSettings
 from planning.settings.stack_file import PROJECT, SECRETS, in_plain_text, readable_token
 
@@ -64,6 +69,7 @@ def _problems_of_secrets(config: pulumi.Config, keys: Collection[str]) -> Iterat
     if NAMED_KEYS in keys:
         sections = {name: config.get_object(name) for name in ("endpoint", "serving")}
         yield from problems_of_named_keys(_readable(config.get(NAMED_KEYS)), config.get("apiKey"), **sections)
+    yield from problems_of_limited_names(_readable(config.get(NAMED_KEYS)), config.get_object("endpoint"))
     if "modelToken" in keys:
         yield from readable_token(config.get_object("model"))
 

@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Self
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from components.api_key import ApiKey
-from components.endpoint.haproxy import BOUNDED_BODY, PORT, haproxy_configuration
+from components.endpoint.deployment import Pods, haproxy_deployment
+from components.endpoint.haproxy import haproxy_configuration
 from components.endpoint.key_map import KEY_MAP, secret_data
-from components.endpoint.proxy_pod import CONFIGURATION, mount_keys, proxy_pod
+from components.endpoint.limits import LIMITS_PORT, limits_configuration
+from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
-from components.shared.labels import labels, metadata, selector
-from components.shared.pods import Manifest
+from components.shared.jobs import after
+from components.shared.labels import metadata, selector
 from components.stack_config import StackConfig
 from planning.settings.sections import StackSettings
-from planning.settings.sections.endpoint import PROXY
 
-COMPONENT = "endpoint"
+COMPONENT, LIMITS = "endpoint", "limits"
 REPLICAS = 2
 
 
@@ -50,8 +51,9 @@ class Endpoint(pulumi.ComponentResource):
 
     Creates: the Service `NAME-engine`, which selects the head while it answers; a Deployment of two HAProxy pods, the
     ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget that keeps one of
-    them. Waits for: the proxies to be ready. Gives: `selector`, the labels of their pods. Leaves alone: the Service
-    that clients know, which VllmServer has with and without proxies, so that it is never deleted.
+    them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service. Waits for: the
+    pods to be ready. Gives: `selector`, the labels of the proxies' pods. Leaves alone: the Service that clients know,
+    which VllmServer has with and without proxies, so that it is never deleted.
     """
 
     selector: Mapping[str, str]
@@ -69,28 +71,17 @@ class Endpoint(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        guarded = args.api_key is not None
-        files = engine.metadata["name"].apply(
-            lambda host: {
-                CONFIGURATION: haproxy_configuration(host, guarded=guarded),
-                BOUNDED_BODY.name: BOUNDED_BODY.read_text(encoding="utf-8"),
-            }
-        )
-        config_map = k8s.core.v1.ConfigMap(
-            f"{name}-endpoint",
-            metadata=metadata(files.apply(lambda data: f"{name}-endpoint-{digest(data)}"), COMPONENT),
-            data=files,
-            immutable=True,
-            opts=child,
-        )
         keys = _keys_secret(name, args.api_key, args.api_keys, child) if args.api_key else None
-        proxies = selector(COMPONENT)
-        k8s.apps.v1.Deployment(
-            f"{name}-endpoint",
-            metadata=metadata(f"{name}-endpoint", COMPONENT),
-            spec=cast("Any", _deployment_spec(args, config_map.metadata["name"], keys, proxies)),
-            opts=child,
+        limits = args.settings.endpoint.keys
+        host = engine.metadata["name"]
+        counter = _counter(f"{name}-endpoint-limits", host, args.settings, child) if limits else None
+        guarded = args.api_key is not None
+        configuration = pulumi.Output.all(host, counter).apply(
+            lambda hosts: haproxy_configuration(hosts[0], guarded=guarded, counter=hosts[1] or "", limited=[*limits])
         )
+        pods = Pods(component=COMPONENT, replicas=REPLICAS, port=PORT, configuration=configuration, keys=keys)
+        haproxy_deployment(f"{name}-endpoint", pods, args.settings, child)
+        proxies = selector(COMPONENT)
         k8s.policy.v1.PodDisruptionBudget(
             f"{name}-endpoint",
             metadata=metadata(f"{name}-endpoint", COMPONENT),
@@ -118,23 +109,23 @@ def _keys_secret(
     ).metadata["name"]
 
 
-def _deployment_spec(
-    args: EndpointArgs, config_map: pulumi.Input[str], keys: pulumi.Input[str] | None, proxies: Mapping[str, str]
-) -> Manifest:
-    settings = args.settings
-    pod = proxy_pod(
-        settings.image,
-        settings.scheduling,
-        proxy_image=settings.endpoint.image or f"{settings.image.mirror}/{PROXY}",
-        config_map=config_map,
-        labels=proxies,
-    )
-    if keys:
-        mount_keys(pod, keys)
-    return {
-        "replicas": REPLICAS,
-        "selector": {"matchLabels": proxies},
-        # A proxy ends with its last answer, up to an hour later; the next one does not wait for that.
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": labels(COMPONENT)}, "spec": pod},
-    }
+def _counter(
+    name: str, engine: pulumi.Output[str], settings: StackSettings, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Create the pod that counts requests with limited keys, and its Service; return the name of that.
+
+    It is one pod, or each would count by itself.
+    """
+    configuration = engine.apply(lambda host: limits_configuration(host, settings.endpoint.keys))
+    pods = Pods(component=LIMITS, replicas=1, port=LIMITS_PORT, configuration=configuration)
+    deployment = haproxy_deployment(name, pods, settings, opts)
+    return k8s.core.v1.Service(
+        name,
+        metadata=metadata(name, LIMITS),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            selector=selector(LIMITS),
+            ports=[k8s.core.v1.ServicePortArgs(name="http", port=LIMITS_PORT, target_port=LIMITS_PORT)],
+        ),
+        # The proxies, which need its name, send it requests as soon as they have started.
+        opts=after(opts, deployment),
+    ).metadata["name"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.endpoint.haproxy import CONFIGURATION_FOLDER, KEYS_FOLDER, PORT, PROBE_PORT
+from components.endpoint.haproxy_sections import CONFIGURATION_FOLDER, KEYS_FOLDER, PROBE_PORT
 from components.endpoint.key_map import INNER_KEY, KEY_MAP
 from components.shared.pods import (
     SEALED_CONTAINER_SECURITY,
@@ -51,8 +51,9 @@ def proxy_pod(
     proxy_image: str,
     config_map: pulumi.Input[str],
     labels: Mapping[str, str],
+    port: int,
 ) -> Manifest:
-    """Return the specification of a proxy's pod; `labels` are those of all proxies, which it stays away from."""
+    """Return the specification of a pod that takes requests at `port`; it stays away from others with its `labels`."""
     away = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
     return {
         "automountServiceAccountToken": False,
@@ -72,7 +73,7 @@ def proxy_pod(
                 "command": ["sh", "-c", START],
                 "env": [field_variable("POD_IP", "status.podIP")],
                 "ports": [
-                    {"name": "http", "containerPort": PORT},
+                    {"name": "http", "containerPort": port},
                     {"name": "metrics", "containerPort": PROBE_PORT},
                 ],
                 "readinessProbe": {

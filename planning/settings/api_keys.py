@@ -56,6 +56,15 @@ def problems_of_named_keys(
             seen[key.strip()] = f"{NAMED_KEYS}.{name}"
 
 
+def problems_of_limited_names(keys: object, endpoint: object) -> Iterator[Problem]:
+    """Yield a problem for each name in the object `endpoint` with limits that is none in `apiKeys`, both as written."""
+    limits = cast("Mapping[str, object]", endpoint).get("keys") if isinstance(endpoint, dict) else None
+    known = {str(name) for name in cast("dict[object, object]", keys)} if isinstance(keys, dict) else set[str]()
+    for name in cast("dict[object, object]", limits) if isinstance(limits, dict) else ():
+        if str(name) not in known:
+            yield Problem(f"endpoint.keys.{name}", f"{NAMED_KEYS} has no such name", _command(f"{NAMED_KEYS}.{name}"))
+
+
 def _has(section: object, key: str, *, wanted: object) -> bool:
     return isinstance(section, dict) and cast("Mapping[str, object]", section).get(key) == wanted
 

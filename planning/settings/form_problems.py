@@ -7,7 +7,7 @@ from typing import get_type_hints
 from pydantic_core import ErrorDetails
 
 from planning.problems import Problem
-from planning.settings.sections import SECTIONS, Architecture, Peer, Toleration
+from planning.settings.sections import SECTIONS, Architecture, KeyLimits, Peer, Toleration
 from planning.settings.stack_file import SECRETS
 
 SHOWN = 60
@@ -93,8 +93,8 @@ def _keys_of(loc: list[str]) -> list[str]:
             return list(get_type_hints(Architecture))
         case ["scheduling", "tolerations", _]:
             return list(get_type_hints(Toleration))
-        case ["network", _, _]:
-            return list(get_type_hints(Peer))
+        case ["endpoint", "keys", _] | ["network", _, _]:
+            return list(get_type_hints(KeyLimits if loc[0] == "endpoint" else Peer))
         case _:
             return []
 

@@ -20,4 +20,14 @@ def _the_proxies_image_is_pinned(stack: ResolvedStack) -> Iterator[Problem]:
         yield Problem("endpoint.image", text, f"{example}; or image.mirror, a registry of your own")
 
 
-ENDPOINT_CHECKS = (_the_proxies_image_is_pinned,)
+def _limits_limit(stack: ResolvedStack) -> Iterator[Problem]:
+    """Yield a problem for limits of keys that nobody would hold, or that are none."""
+    endpoint = stack.settings.endpoint
+    if endpoint.keys and not endpoint.proxy:
+        yield Problem("endpoint.keys", "needs the proxies, which know whose request it is", "endpoint.proxy: true")
+    for name, limits in endpoint.keys.items():
+        if not limits:
+            yield Problem(f"endpoint.keys.{name}", "has no limit", "requestsPerMinute: 600, or concurrency: 32")
+
+
+ENDPOINT_CHECKS = (_the_proxies_image_is_pinned, _limits_limit)

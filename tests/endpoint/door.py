@@ -7,15 +7,17 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from components.endpoint.haproxy import BOUNDED_BODY, CONFIGURATION_FOLDER, KEYS_FOLDER, haproxy_configuration
+from components.endpoint.haproxy import haproxy_configuration
+from components.endpoint.haproxy_sections import BOUNDED_BODY, CONFIGURATION_FOLDER, KEYS_FOLDER
 from components.endpoint.key_map import KEY_MAP, key_map
+from components.ray_cluster.ray_cluster import PORT
 
 CHUNKS = 5
 STARTS_WITHIN_SECONDS = 10
@@ -128,16 +130,35 @@ def running_door(
     *,
     host: str = "127.0.0.1",
     changed: Mapping[str, str] | None = None,
+    limited: Sequence[str] = (),
 ) -> Generator[Door]:
-    """Run HAProxy until the context ends; with keys by name, the first is what the engine wants.
+    """Run a proxy until the context ends; with keys by name, the first is what the engine wants.
 
     `host` is the engine's name, and `changed` what stands in the configuration for what.
     """
+    text = haproxy_configuration(host, guarded=keys is not None, counter="127.0.0.1", limited=limited)
+    environment: dict[str, str] = {}
+    if keys:
+        environment["INNER_KEY"] = next(iter(keys.values()))
+        (folder / KEY_MAP).write_text(key_map(keys))
+    with running_haproxy(folder, engine, text, PORT, environment, changed) as door:
+        yield door
+
+
+@contextmanager
+def running_haproxy(
+    folder: Path,
+    engine: Engine,
+    text: str,
+    listens: int,
+    environment: Mapping[str, str] | None = None,
+    changed: Mapping[str, str] | None = None,
+) -> Generator[Door]:
+    """Run HAProxy with this configuration; it takes requests at a free port in place of the port `listens`."""
     port, probe = free_port(), free_port()
-    text = haproxy_configuration(host, guarded=keys is not None)
     places = {
         ":8404": f":{probe}",
-        "LISTEN}:8000": f"LISTEN}}:{port}",
+        f"LISTEN}}:{listens}": f"LISTEN}}:{port}",
         "DOMAIN}:8000": f"DOMAIN}}:{engine.port}",
         f"{CONFIGURATION_FOLDER}/": f"{folder}/",
     }
@@ -146,13 +167,10 @@ def running_door(
         text = text.replace(was, is_now)
     (folder / "haproxy.cfg").write_text(text.replace(f"{KEYS_FOLDER}/", f"{folder}/"))
     shutil.copy(BOUNDED_BODY, folder)
-    environment = os.environ | {"LISTEN": "127.0.0.1", "FAMILY": "ipv4", "DOMAIN": ""}
-    if keys:
-        environment["INNER_KEY"] = next(iter(keys.values()))
-        (folder / KEY_MAP).write_text(key_map(keys))
+    variables = os.environ | {"LISTEN": "127.0.0.1", "FAMILY": "ipv4", "DOMAIN": "", **(environment or {})}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["haproxy", "-db", "-f", folder / "haproxy.cfg"], env=environment, stdout=log, stderr=log
+            ["haproxy", "-db", "-f", folder / "haproxy.cfg"], env=variables, stdout=log, stderr=log
         )
     try:
         _wait_for(port, process, folder / "log")

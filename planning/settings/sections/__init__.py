@@ -12,7 +12,7 @@ from pydantic import Field
 
 from planning.settings.sections.base import Section, Unreadable
 from planning.settings.sections.benchmark import Benchmark
-from planning.settings.sections.endpoint import Endpoint
+from planning.settings.sections.endpoint import Endpoint, KeyLimits
 from planning.settings.sections.hardware import Hardware
 from planning.settings.sections.image import Image
 from planning.settings.sections.model import Architecture, Model
@@ -30,6 +30,7 @@ __all__ = [
     "Endpoint",
     "Hardware",
     "Image",
+    "KeyLimits",
     "Model",
     "Monitoring",
     "Network",

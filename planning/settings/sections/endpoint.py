@@ -1,11 +1,20 @@
 """The keys of deepseek:endpoint."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
-from planning.settings.sections.base import Section, Text, changing
+from planning.settings.sections.base import Count, Section, Text, changing
 
 PROXY = "library/haproxy:2.6-bookworm"
 """The image of the proxies, below `image.mirror`, where `endpoint.image` names no other."""
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class KeyLimits(TypedDict, total=False):
+    """How much the holder of one key may ask for."""
+
+    requestsPerMinute: Count
+    concurrency: Count
 
 
 class Endpoint(Section):
@@ -32,4 +41,18 @@ class Endpoint(Section):
         ),
         examples=["docker.io/library/haproxy:2.6-bookworm@sha256:…"],
         json_schema_extra=changing("replaces the proxies one after the other; answers under way are finished first"),
+    )
+    keys: dict[str, KeyLimits] = Field(
+        default={},
+        description=(
+            "Limits of keys of `apiKeys`, by name: `requestsPerMinute`, and `concurrency`, how many requests may be "
+            "under way at once. They hold for all proxies together: one more pod of HAProxy counts the requests of "
+            "these keys. Beyond a limit a request gets HTTP 429 with Retry-After. While that pod is gone, such as when "
+            "its node is drained, they pass uncounted."
+        ),
+        examples=["{team-a: {requestsPerMinute: 600, concurrency: 32}}"],
+        json_schema_extra=changing(
+            "replaces the pod that counts, which begins anew, and the proxies one after the other where other keys "
+            "have limits; answers under way are finished first"
+        ),
     )

@@ -18,7 +18,7 @@ BEGINS = {"create", "create-replacement"}
 ENDS = {"delete", "delete-replaced"}
 CLUSTER, SERVE, GATE, DOWNLOAD = "RayCluster deepseek", "Job serve", "Job gate", "Job download"
 FETCH, SERVING_IMAGE = "Job build-fetch", "Job build-ray-vllm"
-PROXIES = "Deployment deepseek-endpoint"
+PROXIES, COUNTER = "Deployment deepseek-endpoint", "Deployment deepseek-endpoint-limits"
 CLAIM, REMOVE = "PersistentVolumeClaim weights", "Job remove"
 METRICS = (
     "PrometheusRule deepseek",
@@ -65,7 +65,9 @@ WORK = (
 """Done before anything that serves is touched; builds and download side by side."""
 
 SERVING = (
+    act("starts the pod that counts", BEGINS, COUNTER),
     act("starts the proxies", BEGINS, PROXIES),
+    act("replaces the pod that counts", {"update"}, COUNTER),
     act("replaces the proxies one after the other", {"update"}, PROXIES),
     act("points the Service at other pods", {"update"}, "Service deepseek"),
     act("changes the bound that the supervisor looks up", {"update"}, SERVE),

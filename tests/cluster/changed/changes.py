@@ -222,6 +222,7 @@ OF_THE_DOOR = Route(
         Change("endpoint.proxy", value=True, along={"endpoint.image": f"{PROXY}@sha256:{64 * 'a'}"}),
         Change("apiKeys", {"team-a": "the-key-of-team-a"}),
         Change("apiKeys", {"team-a": "the-key-of-team-a", "team-b": "the-key-of-team-b"}),
+        Change("endpoint.keys", {"team-a": {"requestsPerMinute": 600, "concurrency": 32}}),
         Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
     ),
 )

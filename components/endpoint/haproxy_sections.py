@@ -1,0 +1,120 @@
+"""What all configurations of HAProxy here have in common: bounds, name resolution, probe, metrics, the form of errors.
+
+Source of the directives: HAProxy 2.6, configuration.txt.
+"""
+
+import json
+from pathlib import Path
+
+from components.ray_cluster.ray_cluster import PORT
+
+PROBE_PORT = 8404
+"""Where the kubelet asks whether a proxy runs, and a Prometheus for its metrics. It is no part of the Service."""
+
+MOST_FILES = 21_000
+"""Open at a time: for 10,000 connections of clients, or for fewer where the node allows a pod fewer files."""
+
+MOST_IN_FLIGHT = 1024
+"""Requests that one proxy has at vLLM at a time. Two proxies have what vLLM takes (vllm_arguments.MOST_REQUESTS)."""
+
+CONNECTS = 5
+"""Further attempts to connect to vLLM, a second apart where it refuses: the packet filter's rules for a new proxy come
+a moment after it. Nothing of the request has been sent until then."""
+
+LONGEST_SILENCE = "1h"
+"""How long neither side may send a byte. An answer that is no stream comes all at once, at its end."""
+
+CONFIGURATION_FOLDER, KEYS_FOLDER = "/configuration", "/keys"
+
+MOST_BODY_BYTES = 16 * 1024 * 1024
+"""A prompt of 131,072 tokens is about 1 MB."""
+
+BOUNDED_BODY = Path(__file__).with_name("bounded_body.lua")
+"""The filter that bounds bodies whose length is not said."""
+
+RETRY_AFTER_SECONDS = 5
+
+ERRORS = (
+    (400, f"The request is not well-formed HTTP, or its body has more than {MOST_BODY_BYTES} bytes."),
+    (408, "The request did not arrive in time."),
+    (500, "The proxy failed."),
+    (502, "The model's server broke off."),
+    (503, "The model is not served now, or too many requests wait for it."),
+    (504, "The model's server did not answer in time."),
+)
+"""What HAProxy finds by itself, and what it says to the client."""
+
+
+def configuration(*parts: str) -> str:
+    """Return haproxy.cfg with these proxies (`frontend`, `backend`) in it.
+
+    HAProxy reads its environment: LISTEN, every address of the pod (`0.0.0.0` or `::`); FAMILY, `ipv4` or `ipv6`; and
+    DOMAIN, what follows the name of a Service of the namespace.
+    """
+    return "\n\n".join((_GLOBAL, _defaults(), _RESOLVERS, _probe(), *parts)) + "\n"
+
+
+def server(name: str, service: str, port: int, *, most: int) -> str:
+    """Return the server `name`, a Service of the namespace whose address is followed, and `most` requests at a time."""
+    found = 'resolvers cluster resolve-prefer "${FAMILY}" init-addr libc,none'
+    return f'server {name} "{service}${{DOMAIN}}:{port}" maxconn {most} {found}'
+
+
+def backend_engine(engine: str) -> str:
+    """Return the backend of vLLM, which the Service `engine` selects."""
+    return f"""backend engine
+    retries {CONNECTS}
+    {server("vllm", engine, PORT, most=MOST_IN_FLIGHT)}"""
+
+
+def answer(status: int, text: str, code: str | None = None, retry_after: int = RETRY_AFTER_SECONDS) -> str:
+    """Return an error as the OpenAI API words it, for `http-error` and `http-request return`.
+
+    With 429, 502 and 503 the client learns after how many seconds to try again.
+    """
+    kind = "requests" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
+    error = {"message": text, "type": kind, "code": code or status, "param": None}
+    body = json.dumps({"error": error}).replace("'", r"'\''")
+    header = f" hdr Retry-After {retry_after}" if status in {429, 502, 503} else ""
+    return f"content-type application/json string '{body}'{header}"
+
+
+_GLOBAL = f"""global
+    log stdout format raw daemon notice
+    fd-hard-limit {MOST_FILES}
+    nbthread 2
+    lua-load-per-thread {CONFIGURATION_FOLDER}/{BOUNDED_BODY.name}"""
+
+_RESOLVERS = """resolvers cluster
+    parse-resolv-conf
+    hold valid 10s
+    hold nx 24d
+    hold refused 24d
+    hold timeout 24d
+    hold other 24d"""
+"""A new address holds at once. The last one stays as long as there is no other: DNS that fails cuts nobody."""
+
+
+def _defaults() -> str:
+    errors = "\n".join(f"    http-error status {status} {answer(status, text)}" for status, text in ERRORS)
+    return f"""defaults
+    mode http
+    log global
+    option dontlognull
+    timeout http-request 10s
+    timeout http-keep-alive 2m
+    timeout client {LONGEST_SILENCE}
+    timeout client-fin 30s
+    timeout queue 30s
+    timeout connect 5s
+    timeout server {LONGEST_SILENCE}
+{errors}"""
+
+
+def _probe() -> str:
+    return f"""frontend probe
+    bind "${{LISTEN}}:{PROBE_PORT}"
+    no log
+    monitor-uri /ready
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    http-request return status 404"""
