@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.endpoint.haproxy_sections import PROBE_PORT
+from components.endpoint.haproxy_sections import PROBE_PORT, TLS_PORT
 from components.endpoint.limits import LIMITS_PORT
 from components.monitoring.targets import PROGRAM_PORT
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, METRICS_PORT, PORT
@@ -61,6 +61,7 @@ class NetworkPoliciesArgs:
     benchmark: bool = False
     proxy: bool = False
     limits: bool = False
+    tls: bool = False
     """Whether there are such pods."""
 
     @classmethod
@@ -76,6 +77,7 @@ class NetworkPoliciesArgs:
             benchmark=settings.benchmark.enabled,
             proxy=settings.endpoint.proxy,
             limits=bool(settings.endpoint.keys),
+            tls=settings.endpoint.tls_secret is not None,
         )
 
 
@@ -121,7 +123,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     proxies = Traffic(
-        ingress=[{"ports": _ports(PORT)}, *_read_by(scraper, PROBE_PORT)],
+        ingress=[*_to_proxies(args), *_read_by(scraper, PROBE_PORT)],
         egress=[*dns, _to_ray(args.network, PORT), *to_counter],
     )
     from_proxies = [{"from": [_pods(ENDPOINT)], "ports": _ports(LIMITS_PORT)}]
@@ -152,6 +154,14 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
         **({ENDPOINT: proxies} if args.proxy else {}),
         **({LIMITS: Traffic(ingress=from_proxies, egress=[*dns, _to_ray(args.network, PORT)])} if counter else {}),
     }
+
+
+def _to_proxies(args: NetworkPoliciesArgs) -> list[Manifest]:
+    """Return who reaches the proxies: everybody, with TLS at its port; the stack's Jobs then come without it."""
+    if not args.tls:
+        return [{"ports": _ports(PORT)}]
+    jobs = [_pods("gate"), *([_pods("benchmark")] if args.benchmark else [])]
+    return [{"ports": _ports(TLS_PORT)}, {"from": jobs, "ports": _ports(PORT)}]
 
 
 def rules_to(peers: Sequence[Peer], *protocols: str) -> list[Manifest]:

@@ -9,6 +9,7 @@ import pulumi
 
 from components.api_key import ApiKey
 from components.benchmark.benchmark import Benchmark
+from components.endpoint.haproxy_sections import TLS_PORT
 from components.image.image_build import ImageBuild
 from components.model_store.model_store import ModelStore
 from components.network_result import network_result
@@ -27,12 +28,13 @@ def outputs(
     benchmark: Benchmark | None,
 ) -> dict[str, pulumi.Output[Any]]:
     """Return what the stack exports beside its plan, by name."""
+    host = config.settings.endpoint.host
     found: dict[str, pulumi.Output[Any]] = {
         "endpoint": server.endpoint,
         "service": server.service_name,
         "servedModels": server.served_models,
-        "portForward": _forward_port(config.namespace, server.service_name),
-        "ask": _ask(server.served_models, with_key=api_key is not None),
+        "portForward": _forward_port(config.namespace, server.service_name, tls=host is not None),
+        "ask": _ask(server.served_models, with_key=api_key is not None, host=host),
     }
     if resolved := {name: build.resolved for name, build in builds.items() if build.resolved}:
         found["images"] = pulumi.Output.all(**resolved)
@@ -48,14 +50,15 @@ def outputs(
     return found
 
 
-def _forward_port(namespace: str, service: pulumi.Input[str]) -> pulumi.Output[str]:
+def _forward_port(namespace: str, service: pulumi.Input[str], *, tls: bool) -> pulumi.Output[str]:
     """Return the command that brings the Service to localhost."""
-    return pulumi.Output.format("kubectl -n {0} port-forward service/{1} {2}:{2}", namespace, service, PORT)
+    ports = f"{TLS_PORT}:443" if tls else f"{PORT}:{PORT}"
+    return pulumi.Output.format("kubectl -n {0} port-forward service/{1} {2}", namespace, service, ports)
 
 
-def _ask(served_models: pulumi.Output[list[str]], *, with_key: bool) -> pulumi.Output[str]:
-    """Return the article's question as a curl command, for use beside `_forward_port`."""
-    return served_models.apply(lambda names: _curl(names[0], with_key=with_key))
+def _ask(served_models: pulumi.Output[list[str]], *, with_key: bool, host: str | None) -> pulumi.Output[str]:
+    """Return the article's question as a curl command, for use beside `_forward_port`; with TLS for `host`."""
+    return served_models.apply(lambda names: _curl(names[0], with_key=with_key, host=host))
 
 
 def _show_key(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
@@ -70,7 +73,7 @@ def _give_up_weights(namespace: str, claim: pulumi.Input[str]) -> pulumi.Output[
     return pulumi.Output.format("kubectl -n {0} delete persistentvolumeclaim {1}", namespace, claim)
 
 
-def _curl(model: str, *, with_key: bool) -> str:
+def _curl(model: str, *, with_key: bool, host: str | None) -> str:
     body = {
         "model": model,
         "messages": [
@@ -79,5 +82,7 @@ def _curl(model: str, *, with_key: bool) -> str:
         ],
     }
     key = ' -H "Authorization: Bearer $API_KEY"' if with_key else ""
-    url = f"http://localhost:{PORT}/v1/chat/completions"
-    return f'curl "{url}" -H "Content-Type: application/json"{key} -d {shlex.quote(json.dumps(body))}'
+    path = "/v1/chat/completions"
+    plain = f'"http://localhost:{PORT}{path}"'
+    tls = f'--resolve {host}:{TLS_PORT}:127.0.0.1 "https://{host}:{TLS_PORT}{path}"'
+    return f'curl {tls if host else plain} -H "Content-Type: application/json"{key} -d {shlex.quote(json.dumps(body))}'

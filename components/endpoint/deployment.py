@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.endpoint.haproxy_sections import BOUNDED_BODY
-from components.endpoint.proxy_pod import CONFIGURATION, mount_keys, proxy_pod
+from components.endpoint.proxy_pod import CONFIGURATION, mount_certificate, mount_keys, proxy_pod
 from components.shared.content import digest
 from components.shared.labels import labels, metadata, selector
 from components.shared.pods import Manifest
@@ -27,6 +27,9 @@ class Pods:
     configuration: pulumi.Output[str]
     keys: pulumi.Input[str] | None = None
     """The Secret of the keys that they know."""
+
+    certificate: str | None = None
+    """The Secret of the certificate with which they take TLS."""
 
 
 def haproxy_deployment(
@@ -59,6 +62,8 @@ def _spec(pods: Pods, settings: StackSettings, config_map: pulumi.Input[str]) ->
     )
     if pods.keys:
         mount_keys(pod, pods.keys)
+    if pods.certificate:
+        mount_certificate(pod, pods.certificate)
     return {
         "replicas": pods.replicas,
         "selector": {"matchLabels": own},

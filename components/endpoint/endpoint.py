@@ -75,11 +75,19 @@ class Endpoint(pulumi.ComponentResource):
         limits = args.settings.endpoint.keys
         host = engine.metadata["name"]
         counter = _counter(f"{name}-endpoint-limits", host, args.settings, child) if limits else None
-        guarded = args.api_key is not None
+        certificate = args.settings.endpoint.tls_secret
+        rules = {"guarded": args.api_key is not None, "tls": certificate is not None}
         configuration = pulumi.Output.all(host, counter).apply(
-            lambda hosts: haproxy_configuration(hosts[0], guarded=guarded, counter=hosts[1] or "", limited=[*limits])
+            lambda hosts: haproxy_configuration(hosts[0], **rules, counter=hosts[1] or "", limited=[*limits])
         )
-        pods = Pods(component=COMPONENT, replicas=REPLICAS, port=PORT, configuration=configuration, keys=keys)
+        pods = Pods(
+            component=COMPONENT,
+            replicas=REPLICAS,
+            port=PORT,
+            configuration=configuration,
+            keys=keys,
+            certificate=certificate,
+        )
         haproxy_deployment(f"{name}-endpoint", pods, args.settings, child)
         proxies = selector(COMPONENT)
         k8s.policy.v1.PodDisruptionBudget(

@@ -7,10 +7,13 @@ Source of the directives: HAProxy 2.6, configuration.txt.
 from collections.abc import Sequence
 
 from components.endpoint.haproxy_sections import (
+    CERTIFICATE,
     CONNECTS,
     KEYS_FOLDER,
     MOST_BODY_BYTES,
     MOST_IN_FLIGHT,
+    TLS_FOLDER,
+    TLS_PORT,
     answer,
     backend_engine,
     configuration,
@@ -24,20 +27,23 @@ MOST_QUEUED = 512
 """Requests that wait at one proxy; the next gets HTTP 503."""
 
 
-def haproxy_configuration(engine: str, *, guarded: bool, counter: str = "", limited: Sequence[str] = ()) -> str:
+def haproxy_configuration(
+    engine: str, *, guarded: bool, tls: bool = False, counter: str = "", limited: Sequence[str] = ()
+) -> str:
     """Return haproxy.cfg of a proxy before `engine`, the Service of vLLM; `guarded` by the keys of key_map.py.
 
-    Requests with the `limited` keys pass `counter`, the Service of the pod that counts them (limits.py). Beside what
-    every configuration reads from its environment, a guarded proxy reads INNER_KEY, which vLLM wants.
+    With `tls` clients come to TLS_PORT, and the NetworkPolicy lets the stack's own Jobs alone come to PORT. Requests
+    with the `limited` keys pass `counter`, the Service of the pod that counts them (limits.py). Beside what every
+    configuration reads from its environment, a guarded proxy reads INNER_KEY, which vLLM wants.
     """
-    door = _door(_GUARD if guarded else "", _limited(limited) if limited else "")
+    door = _door(_TLS if tls else "", _GUARD if guarded else "", _limited(limited) if limited else "")
     return configuration(door, backend_engine(engine), *([_counter(counter, engine)] if limited else []))
 
 
-def _door(guard: str, limited: str) -> str:
+def _door(tls: str, guard: str, limited: str) -> str:
     return f"""frontend door
     bind "${{LISTEN}}:{PORT}"
-    no log
+{tls}    no log
     filter lua.bounded-body {MOST_BODY_BYTES}
     acl plain url_beg /
     acl generates path -m str /v1/chat/completions /v1/completions /v1/responses
@@ -79,6 +85,10 @@ def _counter(counter: str, engine: str) -> str:
 def _refusal(status: int, text: str) -> str:
     return f"status {status} {answer(status, text)}"
 
+
+_TLS = f"""\
+    bind "${{LISTEN}}:{TLS_PORT}" ssl crt {TLS_FOLDER}/{CERTIFICATE} ssl-min-ver TLSv1.2 alpn http/1.1
+"""
 
 _GUARD = f"""\
     acl one_key req.fhdr_cnt(authorization) eq 1

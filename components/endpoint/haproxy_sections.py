@@ -24,7 +24,11 @@ a moment after it. Nothing of the request has been sent until then."""
 LONGEST_SILENCE = "1h"
 """How long neither side may send a byte. An answer that is no stream comes all at once, at its end."""
 
-CONFIGURATION_FOLDER, KEYS_FOLDER = "/configuration", "/keys"
+CONFIGURATION_FOLDER, KEYS_FOLDER, TLS_FOLDER = "/configuration", "/keys", "/tls"
+
+TLS_PORT = 8443
+CERTIFICATE = "server.pem"
+"""The certificate's file; HAProxy looks for its key in one of the same name with `.key` behind it."""
 
 MOST_BODY_BYTES = 16 * 1024 * 1024
 """A prompt of 131,072 tokens is about 1 MB."""

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.endpoint.haproxy_sections import CONFIGURATION_FOLDER, KEYS_FOLDER, PROBE_PORT
+from components.endpoint.haproxy_sections import (
+    CERTIFICATE,
+    CONFIGURATION_FOLDER,
+    KEYS_FOLDER,
+    PROBE_PORT,
+    TLS_FOLDER,
+    TLS_PORT,
+)
 from components.endpoint.key_map import INNER_KEY, KEY_MAP
 from components.shared.pods import (
     SEALED_CONTAINER_SECURITY,
@@ -19,13 +26,25 @@ from planning.settings.sections import Image, Scheduling
 
 CONFIGURATION = "haproxy.cfg"
 
-START = (
+FAMILY_AND_DOMAIN = (
     'case "$POD_IP" in *:*) export LISTEN=:: FAMILY=ipv6 ;; *) export LISTEN=0.0.0.0 FAMILY=ipv4 ;; esac; '
     "export DOMAIN=$(sed -n 's/^search[[:space:]]*\\([^[:space:]]*\\).*/.\\1/p' /etc/resolv.conf); "
-    f"exec haproxy -db -f {CONFIGURATION_FOLDER}/{CONFIGURATION}"
 )
 """It listens on the family that the pod has: a node without IPv6 refuses the other one. HAProxy's own resolver, unlike
 the C library, does not search: a pod's first search domain is that of its namespace's Services."""
+
+START = f"{FAMILY_AND_DOMAIN}exec haproxy -db -f {CONFIGURATION_FOLDER}/{CONFIGURATION}"
+
+RENEWED_SECONDS = 10
+START_WITH_TLS = (
+    f"{FAMILY_AND_DOMAIN}haproxy -W -db -f {CONFIGURATION_FOLDER}/{CONFIGURATION} & master=$!; "
+    "trap 'kill -USR1 $master' USR1; trap 'kill -TERM $master' TERM; "
+    f"was=$(readlink {TLS_FOLDER}/..data); while kill -0 $master 2> /dev/null; do sleep {RENEWED_SECONDS} & wait $!; "
+    f'now=$(readlink {TLS_FOLDER}/..data); [ "$now" = "$was" ] || kill -USR2 $master; was=$now; done; wait $master'
+)
+"""HAProxy watches no files. The kubelet renews a Secret by pointing the link `..data` to another folder; then HAProxy's
+master starts another worker with the new certificate, and the old one ends with its last answer. If the new files are
+no certificate, the old worker goes on. The shell is no child of the master, which waits for all of its own."""
 
 END = "sleep 5; kill -USR1 1; while kill -0 1; do sleep 1; done"
 """By then no new client is sent to the pod. At SIGUSR1 HAProxy takes no connections and ends with its last answer; at
@@ -100,3 +119,13 @@ def mount_keys(pod: Manifest, secret: pulumi.Input[str]) -> None:
     container["volumeMounts"].append({"name": "keys", "mountPath": KEYS_FOLDER, "readOnly": True})
     items = [{"key": KEY_MAP, "path": KEY_MAP}]
     pod["volumes"].append({"name": "keys", "secret": {"secretName": secret, "items": items}})
+
+
+def mount_certificate(pod: Manifest, secret: str) -> None:
+    """Let a proxy take TLS with the certificate of a Secret of type kubernetes.io/tls, and with its renewals."""
+    container = only_container(pod)
+    container["command"] = ["sh", "-c", START_WITH_TLS]
+    container["ports"].append({"name": "https", "containerPort": TLS_PORT})
+    container["volumeMounts"].append({"name": "tls", "mountPath": TLS_FOLDER, "readOnly": True})
+    items = [{"key": "tls.crt", "path": CERTIFICATE}, {"key": "tls.key", "path": f"{CERTIFICATE}.key"}]
+    pod["volumes"].append({"name": "tls", "secret": {"secretName": secret, "items": items}})

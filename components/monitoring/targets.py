@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.endpoint.haproxy import PROBE_PORT
+from components.endpoint.haproxy_sections import PROBE_PORT
 from components.ray_cluster.ray_cluster import METRICS_PORT, PORT
 from components.ray_cluster.ray_pods import CONTAINER
 from components.shared.labels import selector

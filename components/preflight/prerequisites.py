@@ -13,6 +13,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from components.preflight.build_prerequisites import of_images
+from components.preflight.certificate import of_endpoint
 from components.preflight.monitoring_prerequisites import of_monitoring
 from components.preflight.namespace_user import outside_the_range
 from components.preflight.network_prerequisites import of_network
@@ -43,6 +44,7 @@ def missing(api: client.ApiClient, namespace: str, settings: StackSettings) -> I
     yield from of_storage(api, namespace, settings)
     yield from of_images(core, namespace, settings.image)
     yield from of_network(core, namespace, settings)
+    yield from of_endpoint(core, namespace, settings.endpoint)
     yield from of_monitoring(api, settings.monitoring)
 
 

@@ -36,6 +36,9 @@ class VllmServerArgs:
     proxies: Mapping[str, str] | None
     """The labels of the pods that clients are sent to; None where they are sent to the head."""
 
+    tls: bool = False
+    """Whether those pods take TLS."""
+
     @classmethod
     def of(  # noqa: PLR0913  it takes from most of the components before it
         cls,
@@ -63,4 +66,5 @@ class VllmServerArgs:
             network=settings.network,
             plan=plan,
             proxies=endpoint.selector if endpoint else None,
+            tls=settings.endpoint.tls_secret is not None,
         )

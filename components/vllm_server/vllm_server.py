@@ -3,6 +3,7 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.endpoint.haproxy_sections import TLS_PORT
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.endless_job import endless_job
 from components.shared.jobs import JobArgs, handed_on, job, job_name
@@ -149,7 +150,10 @@ def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k
         metadata=metadata(name, "serving", {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
             selector=args.proxies or {"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},
-            ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
+            ports=[
+                k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT),
+                *([k8s.core.v1.ServicePortArgs(name="https", port=443, target_port=TLS_PORT)] if args.tls else []),
+            ],
         ),
         opts=opts,
     )

@@ -30,4 +30,17 @@ def _limits_limit(stack: ResolvedStack) -> Iterator[Problem]:
             yield Problem(f"endpoint.keys.{name}", "has no limit", "requestsPerMinute: 600, or concurrency: 32")
 
 
-ENDPOINT_CHECKS = (_the_proxies_image_is_pinned, _limits_limit)
+def _tls_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
+    """Yield a problem where TLS lacks the proxies or the name, and for a name that nothing is done with."""
+    endpoint = stack.settings.endpoint
+    if endpoint.tls_secret and not endpoint.proxy:
+        yield Problem("endpoint.tlsSecret", "needs the proxies, which take TLS", "endpoint.proxy: true")
+    if endpoint.tls_secret and not endpoint.host:
+        yield Problem(
+            "endpoint.tlsSecret", "needs the name that its certificate is for", "endpoint.host: llm.example.com"
+        )
+    if endpoint.host and not endpoint.tls_secret:
+        yield Problem("endpoint.host", "needs the certificate for it", "endpoint.tlsSecret: NAME")
+
+
+ENDPOINT_CHECKS = (_the_proxies_image_is_pinned, _limits_limit, _tls_has_its_parts)

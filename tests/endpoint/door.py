@@ -1,15 +1,17 @@
 """Debian's HAProxy with the generated configuration on loopback, before a stub that notes what reaches it."""
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -122,38 +124,37 @@ def running_engine() -> Generator[Engine]:
         thread.join()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How HAProxy is run."""
+
+    changed: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What stands in the configuration for what."""
+
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    command: Sequence[str] = ()
+
+
 @contextmanager
 def running_door(
-    folder: Path,
-    engine: Engine,
-    keys: Mapping[str, str] | None = None,
-    *,
-    host: str = "127.0.0.1",
-    changed: Mapping[str, str] | None = None,
-    limited: Sequence[str] = (),
+    folder: Path, engine: Engine, keys: Mapping[str, str] | None = None, run: Run | None = None, **settings: Any
 ) -> Generator[Door]:
     """Run a proxy until the context ends; with keys by name, the first is what the engine wants.
 
-    `host` is the engine's name, and `changed` what stands in the configuration for what.
+    `settings` are those of `haproxy_configuration`, and `host`, the engine's name.
     """
-    text = haproxy_configuration(host, guarded=keys is not None, counter="127.0.0.1", limited=limited)
-    environment: dict[str, str] = {}
+    run = run or Run()
+    host: str = settings.pop("host", "127.0.0.1")
+    text = haproxy_configuration(host, guarded=keys is not None, counter="127.0.0.1", **settings)
     if keys:
-        environment["INNER_KEY"] = next(iter(keys.values()))
+        run = replace(run, environment={**run.environment, "INNER_KEY": next(iter(keys.values()))})
         (folder / KEY_MAP).write_text(key_map(keys))
-    with running_haproxy(folder, engine, text, PORT, environment, changed) as door:
+    with running_haproxy(folder, engine, text, PORT, run) as door:
         yield door
 
 
 @contextmanager
-def running_haproxy(
-    folder: Path,
-    engine: Engine,
-    text: str,
-    listens: int,
-    environment: Mapping[str, str] | None = None,
-    changed: Mapping[str, str] | None = None,
-) -> Generator[Door]:
+def running_haproxy(folder: Path, engine: Engine, text: str, listens: int, run: Run) -> Generator[Door]:
     """Run HAProxy with this configuration; it takes requests at a free port in place of the port `listens`."""
     port, probe = free_port(), free_port()
     places = {
@@ -162,21 +163,26 @@ def running_haproxy(
         "DOMAIN}:8000": f"DOMAIN}}:{engine.port}",
         f"{CONFIGURATION_FOLDER}/": f"{folder}/",
     }
-    for was, is_now in {**places, **(changed or {})}.items():
+    for was, is_now in {**places, **run.changed}.items():
         assert was in text
         text = text.replace(was, is_now)
     (folder / "haproxy.cfg").write_text(text.replace(f"{KEYS_FOLDER}/", f"{folder}/"))
     shutil.copy(BOUNDED_BODY, folder)
-    variables = os.environ | {"LISTEN": "127.0.0.1", "FAMILY": "ipv4", "DOMAIN": "", **(environment or {})}
+    variables = os.environ | {"LISTEN": "127.0.0.1", "FAMILY": "ipv4", "DOMAIN": "", **run.environment}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["haproxy", "-db", "-f", folder / "haproxy.cfg"], env=variables, stdout=log, stderr=log
+            run.command or ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")],
+            env=variables,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         _wait_for(port, process, folder / "log")
         yield Door(port, probe, engine, process)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

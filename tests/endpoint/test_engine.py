@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.endpoint.dns_server import running_name_server
-from tests.endpoint.door import CHUNKS, Door, running_door, running_engine, status_of
+from tests.endpoint.door import CHUNKS, Door, Run, running_door, running_engine, status_of
 from tests.endpoint.test_paths import request
 
 STREAM = b'{"stream": true}'
@@ -20,7 +20,7 @@ NOBODYS = "127.0.0.9"
 def test_the_models_address_is_asked_for_again_and_again(tmp_path: Path) -> None:
     with running_engine() as engine, running_name_server() as names:
         changed = {"parse-resolv-conf": f"nameserver stub 127.0.0.1:{names.port}", "hold valid 10s": "hold valid 1s"}
-        with running_door(tmp_path, engine, host="engine.invalid", changed=changed) as door:
+        with running_door(tmp_path, engine, run=Run(changed=changed), host="engine.invalid") as door:
             assert status_of(door.send(request("GET", "/health"))) == 503, "the name is not known at its start"
             names.address = "127.0.0.1"
             assert answers_become(door, 200)
@@ -44,7 +44,7 @@ def answers_become(door: Door, status: int) -> bool:
 
 def test_what_the_model_does_not_take_waits_and_the_rest_is_told_to_come_again(tmp_path: Path) -> None:
     changed = {"maxconn 1024": "maxconn 4", "queue(engine) ge 512": "queue(engine) ge 3"}
-    with running_engine() as engine, running_door(tmp_path, engine, changed=changed) as door:
+    with running_engine() as engine, running_door(tmp_path, engine, run=Run(changed=changed)) as door:
         clients = [socket.create_connection(("127.0.0.1", door.port), timeout=20) for _ in range(7)]
         for client in clients:
             client.sendall(ASK)

@@ -12,7 +12,7 @@ import pytest
 
 from components.endpoint.limits import KEY_NAME, LIMITS_PORT, limits_configuration
 from planning.settings.sections import KeyLimits
-from tests.endpoint.door import CHUNKS, Door, running_door, running_engine, running_haproxy, status_of
+from tests.endpoint.door import CHUNKS, Door, Run, running_door, running_engine, running_haproxy, status_of
 from tests.endpoint.test_paths import BODY, LENGTH, request
 
 KEYS = {"apiKey": "the-key-that-vllm-wants", "team-a": "the-key-of-team-a", "team-b": "the-key-of-team-b"}
@@ -25,14 +25,15 @@ def running(folder: Path, limits: Mapping[str, KeyLimits]) -> Generator[tuple[Do
     """Run two proxies and the pod that counts, which comes last."""
     for name in ("counter", "one", "two"):
         (folder / name).mkdir()
+    counting = limits_configuration("127.0.0.1", limits)
     with (
         running_engine() as engine,
-        running_haproxy(folder / "counter", engine, limits_configuration("127.0.0.1", limits), LIMITS_PORT) as counter,
+        running_haproxy(folder / "counter", engine, counting, LIMITS_PORT, Run()) as counter,
     ):
-        changed = {f"DOMAIN}}:{LIMITS_PORT}": f"DOMAIN}}:{counter.port}"}
+        run = Run(changed={f"DOMAIN}}:{LIMITS_PORT}": f"DOMAIN}}:{counter.port}"})
         with (
-            running_door(folder / "one", engine, KEYS, limited=[*limits], changed=changed) as one,
-            running_door(folder / "two", engine, KEYS, limited=[*limits], changed=changed) as two,
+            running_door(folder / "one", engine, KEYS, run, limited=[*limits]) as one,
+            running_door(folder / "two", engine, KEYS, run, limited=[*limits]) as two,
         ):
             yield one, two, counter
 

@@ -1,12 +1,16 @@
 """The keys of deepseek:endpoint."""
 
+from typing import Annotated
+
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from planning.settings.sections.base import Count, Section, Text, changing
+from planning.settings.sections.base import Count, Name, Section, Text, changing
 
 PROXY = "library/haproxy:2.6-bookworm"
 """The image of the proxies, below `image.mirror`, where `endpoint.image` names no other."""
+
+HOST_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$"
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -54,5 +58,23 @@ class Endpoint(Section):
         json_schema_extra=changing(
             "replaces the pod that counts, which begins anew, and the proxies one after the other where other keys "
             "have limits; answers under way are finished first"
+        ),
+    )
+    host: Annotated[str, Field(pattern=HOST_NAME, max_length=253)] | None = Field(
+        default=None,
+        description="Name by which clients reach the proxies, for which the certificate of `tlsSecret` has to be.",
+        examples=["llm.example.com"],
+        json_schema_extra=changing("changes the outputs only"),
+    )
+    tls_secret: Name | None = Field(
+        default=None,
+        description=(
+            "Secret of type kubernetes.io/tls with the certificate for `host`, such as cert-manager's. Clients then "
+            "come to port 443 of the Service by TLS; port 8000 is left to the Jobs of the stack. A renewed certificate "
+            "holds within two minutes and cuts no answer."
+        ),
+        json_schema_extra=changing(
+            "replaces the proxies one after the other and opens or shuts the Service's port 443; clients change their "
+            "URL. Another Secret replaces the proxies only"
         ),
     )

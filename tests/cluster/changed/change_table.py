@@ -26,7 +26,7 @@ METRICS = (
     *(f"PodMonitor deepseek-{target.name}" for target in ALL),
     *(f"Service deepseek-metrics-{target.name}" for target in ALL),
 )
-COMPONENTS = ("image", "claim", "download", "ray", "serving", "gate")
+COMPONENTS = ("image", "claim", "download", "ray", "serving", "gate", "endpoint")
 """Those whose NetworkPolicies keys of `network` and `monitoring` change."""
 
 
@@ -69,7 +69,7 @@ SERVING = (
     act("starts the proxies", BEGINS, PROXIES),
     act("replaces the pod that counts", {"update"}, COUNTER),
     act("replaces the proxies one after the other", {"update"}, PROXIES),
-    act("points the Service at other pods", {"update"}, "Service deepseek"),
+    act("changes the Service", {"update"}, "Service deepseek"),
     act("changes the bound that the supervisor looks up", {"update"}, SERVE),
     act("ends vLLM", ENDS, SERVE),
     act("ends Ray", ENDS, CLUSTER),

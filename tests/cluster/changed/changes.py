@@ -58,6 +58,7 @@ class Route:
 CLAIM, QUEUE = "theirs", "inference"
 REGISTRY_SECRET, OTHER_REGISTRY_SECRET, PIP_SECRET = "registry", "registry-2", "package-mirror"
 CA_SECRET, PROXY_SECRET = "authorities", "proxy"
+TLS_SECRET, HOST, OTHER_HOST = "door-tls", "llm.example.com", "chat.example.com"
 H100, H200 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"
 RDMA, HUGE_PAGES = "rdma/hca", "hugepages-2Mi"
 POOL = {"example.com/pool": "inference"}
@@ -223,6 +224,8 @@ OF_THE_DOOR = Route(
         Change("apiKeys", {"team-a": "the-key-of-team-a"}),
         Change("apiKeys", {"team-a": "the-key-of-team-a", "team-b": "the-key-of-team-b"}),
         Change("endpoint.keys", {"team-a": {"requestsPerMinute": 600, "concurrency": 32}}),
+        Change("endpoint.tlsSecret", TLS_SECRET, along={"endpoint.host": HOST}),
+        Change("endpoint.host", OTHER_HOST),
         Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
     ),
 )

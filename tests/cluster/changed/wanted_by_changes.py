@@ -4,8 +4,11 @@ Secrets, a claim, a priority, a namespace for builds, nodes, RDMA devices, kinds
 """
 
 import json
+import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from components.monitoring.monitoring import API_VERSION, GROUP
@@ -27,10 +30,12 @@ from tests.cluster.changed.changes import (
     QUEUE,
     RDMA,
     REGISTRY_SECRET,
+    TLS_SECRET,
 )
 from tests.cluster.world.played_kubelet import CORE
 from tests.cluster.world.stack_objects import a_namespace
 from tests.cluster.world.watched_objects import wait_until
+from tests.endpoint.certificates import make_certificate
 
 MERGE = "application/merge-patch+json"
 OPERATOR_KINDS = ("PodMonitor", "PrometheusRule")
@@ -77,6 +82,13 @@ def _let_volumes_grow(api: ApiServer, *, allowed: bool | None) -> None:
     api.request("PATCH", f"{CLASSES}/{STORAGE_CLASS}", json.dumps({"allowVolumeExpansion": allowed}), MERGE)
 
 
+@cache
+def _certificate() -> Mapping[str, str]:
+    """Return a certificate for all hosts of the changes, and its key."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {file.name: file.read_text() for file in make_certificate(Path(folder, "made"), "*.example.com")}
+
+
 def _objects() -> Mapping[str, dict[str, Any]]:
     secrets = {
         f"{core}/secrets/{name}": {
@@ -95,6 +107,13 @@ def _objects() -> Mapping[str, dict[str, Any]]:
             (PROXY_SECRET, "kubernetes.io/basic-auth", {"username": "site", "password": "example"}),
         )
     }
+    certificate = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": TLS_SECRET},
+        "type": "kubernetes.io/tls",
+        "stringData": _certificate(),
+    }
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -111,6 +130,7 @@ def _objects() -> Mapping[str, dict[str, Any]]:
     return {
         **secrets,
         **definitions,
+        f"{CORE}/secrets/{TLS_SECRET}": certificate,
         f"{CORE}/persistentvolumeclaims/{CLAIM}": claim,
         f"/apis/scheduling.k8s.io/v1/priorityclasses/{QUEUE}": priority,
     }

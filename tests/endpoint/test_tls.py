@@ -1,0 +1,160 @@
+"""TLS at the door: a renewed certificate holds without a cut answer, and a spoilt one harms nobody."""
+
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from components.endpoint.haproxy_sections import CONFIGURATION_FOLDER, TLS_FOLDER, TLS_PORT
+from components.endpoint.proxy_pod import RENEWED_SECONDS, START_WITH_TLS
+from tests.endpoint.certificates import make_certificate, mount
+from tests.endpoint.door import CHUNKS, Door, Run, free_port, running_door, running_engine, status_of
+from tests.endpoint.test_paths import request
+
+HOST = "llm.example.com"
+STREAM = b'{"stream": true}'
+HOLDS_WITHIN_SECONDS = 15
+
+
+@dataclass
+class Secured:
+    """A door with TLS at `port`, and the folder of its certificate."""
+
+    door: Door
+    port: int
+    folder: Path
+
+    def connect(self) -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=self.folder / "server.pem")
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return context.wrap_socket(raw, server_hostname=HOST)
+
+    def status(self) -> int:
+        with self.connect() as connection:
+            connection.sendall(request("GET", "/health"))
+            return status_of(connection.recv(65536))
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[Secured]:
+    mount(tmp_path / "tls", *make_certificate(tmp_path / "first", HOST))
+    port = free_port()
+    changed = {f"LISTEN}}:{TLS_PORT}": f"LISTEN}}:{port}", f"{TLS_FOLDER}/": f"{tmp_path}/tls/"}
+    start = START_WITH_TLS.replace(f"{TLS_FOLDER}/", f"{tmp_path}/tls/")
+    start = start.replace(f"{CONFIGURATION_FOLDER}/", f"{tmp_path}/").replace(f"sleep {RENEWED_SECONDS}", "sleep 1")
+    # As on a machine whose DNS knows no search domain.
+    start = start.replace("export DOMAIN=$(sed", ": $(sed").replace("export LISTEN=0.0.0.0", "export LISTEN=127.0.0.1")
+    with (
+        running_engine() as engine,
+        running_door(tmp_path, engine, run=Run(changed=changed, command=["sh", "-c", start]), tls=True) as door,
+    ):
+        yield Secured(door, port, tmp_path / "tls")
+
+
+def test_a_client_that_trusts_the_certificate_is_served(secured: Secured) -> None:
+    assert secured.status() == 200
+    with secured.connect() as connection:
+        assert connection.version() in {"TLSv1.2", "TLSv1.3"}
+        assert connection.selected_alpn_protocol() in {None, "http/1.1"}
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_tls_is_refused(secured: Secured, version: ssl.TLSVersion) -> None:
+    context = ssl.create_default_context(cafile=secured.folder / "server.pem")
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    raw = socket.create_connection(("127.0.0.1", secured.port), timeout=10)
+    with raw, pytest.raises(ssl.SSLError):
+        context.wrap_socket(raw, server_hostname=HOST)
+
+
+def test_a_request_without_tls_is_no_request_there(secured: Secured) -> None:
+    with socket.create_connection(("127.0.0.1", secured.port), timeout=5) as connection:
+        connection.sendall(request("GET", "/health"))
+        assert status_of(connection.recv(65536)) != 200
+    assert not secured.door.engine.reached
+
+
+def test_a_renewed_certificate_holds_and_cuts_no_answer(secured: Secured, tmp_path: Path) -> None:
+    first = (secured.folder / "server.pem").read_text()
+    failures: list[str] = []
+    renewed = threading.Event()
+
+    def ask_on_and_on() -> None:
+        while not renewed.is_set():
+            try:
+                context = ssl.create_default_context()
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                raw = socket.create_connection(("127.0.0.1", secured.port), timeout=10)
+                with context.wrap_socket(raw) as connection:
+                    connection.sendall(request("GET", "/health"))
+                    failures.extend([] if status_of(connection.recv(65536)) == 200 else ["no answer"])
+            except OSError as error:
+                failures.append(repr(error))
+
+    asking = [threading.Thread(target=ask_on_and_on) for _ in range(4)]
+    with secured.connect() as under_way:
+        under_way.sendall(request("POST", "/v1/completions", f"Content-Length: {len(STREAM)}\r\n", STREAM))
+        secured.door.engine.next_chunk.release()
+        received = under_way.recv(65536)
+        for thread in asking:
+            thread.start()
+        mount(secured.folder, *make_certificate(tmp_path / "second", HOST))
+        assert becomes(secured, (secured.folder / "server.pem").read_text())
+        renewed.set()
+        for thread in asking:
+            thread.join()
+        secured.door.engine.next_chunk.release(CHUNKS - 1)
+        while data := under_way.recv(65536):
+            received += data
+    assert first != (secured.folder / "server.pem").read_text()
+    assert f"data: {CHUNKS - 1}\n\n".encode() in received
+    assert not failures
+
+
+def test_a_spoilt_certificate_leaves_the_last_one_and_the_next_one_holds(secured: Secured, tmp_path: Path) -> None:
+    good = (secured.folder / "server.pem").read_text()
+    certificate, _ = make_certificate(tmp_path / "spoilt", HOST)
+    _, other_key = make_certificate(tmp_path / "other", HOST)
+    mount(secured.folder, certificate, other_key)
+    time.sleep(4)
+    assert presented(secured) == good
+    mount(secured.folder, *make_certificate(tmp_path / "third", HOST))
+    assert becomes(secured, (secured.folder / "server.pem").read_text())
+    assert secured.status() == 200
+
+
+def test_a_proxy_with_tls_ends_with_its_last_answer(secured: Secured) -> None:
+    with secured.connect() as under_way:
+        under_way.sendall(request("POST", "/v1/completions", f"Content-Length: {len(STREAM)}\r\n", STREAM))
+        secured.door.engine.next_chunk.release()
+        received = under_way.recv(65536)
+        time.sleep(2)  # a master that has just started knows no signals yet; a pod's end comes later
+        secured.door.process.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        assert secured.door.process.poll() is None
+        secured.door.engine.next_chunk.release(CHUNKS - 1)
+        while data := under_way.recv(65536):
+            received += data
+    assert received.endswith(b"0\r\n\r\n")
+    assert secured.door.process.wait(10) == 0
+
+
+def presented(secured: Secured) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", secured.port), timeout=10)
+
+
+def becomes(secured: Secured, certificate: str) -> bool:
+    deadline = time.monotonic() + HOLDS_WITHIN_SECONDS
+    while presented(secured) != certificate:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
