@@ -77,7 +77,7 @@ class NetworkPoliciesArgs:
             benchmark=settings.benchmark.enabled,
             proxy=settings.endpoint.proxy,
             limits=bool(settings.endpoint.keys),
-            tls=settings.endpoint.tls_secret is not None,
+            tls=settings.endpoint.takes_tls,
         )
 
 

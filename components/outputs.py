@@ -28,7 +28,7 @@ def outputs(
     benchmark: Benchmark | None,
 ) -> dict[str, pulumi.Output[Any]]:
     """Return what the stack exports beside its plan, by name."""
-    host = config.settings.endpoint.host
+    host = config.settings.endpoint.host if config.settings.endpoint.takes_tls else None
     found: dict[str, pulumi.Output[Any]] = {
         "endpoint": server.endpoint,
         "service": server.service_name,

@@ -75,7 +75,7 @@ class Endpoint(pulumi.ComponentResource):
         limits = args.settings.endpoint.keys
         host = engine.metadata["name"]
         counter = _counter(f"{name}-endpoint-limits", host, args.settings, child) if limits else None
-        certificate = args.settings.endpoint.tls_secret
+        certificate = args.settings.endpoint.tls_secret if args.settings.endpoint.takes_tls else None
         rules = {"guarded": args.api_key is not None, "tls": certificate is not None}
         configuration = pulumi.Output.all(host, counter).apply(
             lambda hosts: haproxy_configuration(hosts[0], **rules, counter=hosts[1] or "", limited=[*limits])

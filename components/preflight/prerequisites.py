@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.preflight.build_prerequisites import of_images
 from components.preflight.certificate import of_endpoint
+from components.preflight.ingress_class import of_ingress
 from components.preflight.monitoring_prerequisites import of_monitoring
 from components.preflight.namespace_user import outside_the_range
 from components.preflight.network_prerequisites import of_network
@@ -45,6 +46,7 @@ def missing(api: client.ApiClient, namespace: str, settings: StackSettings) -> I
     yield from of_images(core, namespace, settings.image)
     yield from of_network(core, namespace, settings)
     yield from of_endpoint(core, namespace, settings.endpoint)
+    yield from of_ingress(api, settings.endpoint.ingress_class)
     yield from of_monitoring(api, settings.monitoring)
 
 

@@ -1,7 +1,7 @@
 """What VllmServer takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import pulumi
@@ -13,6 +13,7 @@ from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.plan import Plan
+from planning.settings.sections import Endpoint as EndpointSettings
 from planning.settings.sections import Hardware, Model, Network, Scheduling, Serving
 
 
@@ -36,8 +37,8 @@ class VllmServerArgs:
     proxies: Mapping[str, str] | None
     """The labels of the pods that clients are sent to; None where they are sent to the head."""
 
-    tls: bool = False
-    """Whether those pods take TLS."""
+    door: EndpointSettings = field(default_factory=EndpointSettings)
+    """How clients come to them."""
 
     @classmethod
     def of(  # noqa: PLR0913  it takes from most of the components before it
@@ -66,5 +67,5 @@ class VllmServerArgs:
             network=settings.network,
             plan=plan,
             proxies=endpoint.selector if endpoint else None,
-            tls=settings.endpoint.tls_secret is not None,
+            door=settings.endpoint,
         )

@@ -4,6 +4,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.endpoint.haproxy_sections import TLS_PORT
+from components.endpoint.ingress import ingress
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.endless_job import endless_job
 from components.shared.jobs import JobArgs, handed_on, job, job_name
@@ -40,13 +41,13 @@ the result of the network proof."""
 class VllmServer(pulumi.ComponentResource):
     """Serves the model with vLLM, and is ready when a chat completion was answered.
 
-    Creates: a Service that selects the head, or the proxies before it; a serving Job whose supervisor submits `vllm
-    serve` through the Ray Jobs API and starts it again whenever it ends; a gate Job with an account that may list pods
-    and events, and read logs; for each of the two a ConfigMap of its programs. Waits for: the gate, at most
-    `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the
-    cluster, known in the preview and resolved when it has answered; `service_name`; `served_models`, the names by which
-    clients may ask; `gate`, which is replaced whenever something is served anew; `serving`, whose supervisor writes the
-    result of the network proof into a ConfigMap.
+    Creates: a Service that selects the head, or the proxies before it, and an Ingress to it if one is wanted; a serving
+    Job whose supervisor submits `vllm serve` through the Ray Jobs API and starts it again whenever it ends; a gate Job
+    with an account that may list pods and events, and read logs; for each of the two a ConfigMap of its programs. Waits
+    for: the gate, at most `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives: `endpoint`, where the
+    OpenAI API is inside the cluster, known in the preview and resolved when it has answered; `service_name`;
+    `served_models`, the names by which clients may ask; `gate`, which is replaced whenever something is served anew;
+    `serving`, whose supervisor writes the result of the network proof into a ConfigMap.
     """
 
     endpoint: pulumi.Output[str]
@@ -59,6 +60,8 @@ class VllmServer(pulumi.ComponentResource):
         super().__init__("deepseek:index:VllmServer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         service = _service(name, args, child)
+        if args.door.ingress_class:
+            ingress(name, service.metadata["name"], args.door, child)
         # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
         supervising = programs_config_map("serving", "serving", programs(*SUPERVISOR, *NETWORK_PROOF), child)
         gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate/gate"), child)
@@ -144,16 +147,16 @@ def _gate_rules(
 
 
 def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k8s.core.v1.Service:
+    http = k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)
+    https = k8s.core.v1.ServicePortArgs(name="https", port=443, target_port=TLS_PORT)
     return k8s.core.v1.Service(
         name,
         # Not awaited: its endpoints come with the first answer, for which the gate waits.
-        metadata=metadata(name, "serving", {"pulumi.com/skipAwait": "true"}),
+        metadata=metadata(name, "serving", {**args.door.service_annotations, "pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
+            type=None if args.door.service_type == "ClusterIP" else args.door.service_type,
             selector=args.proxies or {"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},
-            ports=[
-                k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT),
-                *([k8s.core.v1.ServicePortArgs(name="https", port=443, target_port=TLS_PORT)] if args.tls else []),
-            ],
+            ports=[http, https] if args.door.takes_tls else [http],
         ),
         opts=opts,
     )

@@ -43,4 +43,26 @@ def _tls_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
         yield Problem("endpoint.host", "needs the certificate for it", "endpoint.tlsSecret: NAME")
 
 
-ENDPOINT_CHECKS = (_the_proxies_image_is_pinned, _limits_limit, _tls_has_its_parts)
+def _the_way_out_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
+    """Yield a problem where clients outside the cluster would send keys in clear text, or find no way."""
+    endpoint = stack.settings.endpoint
+    outside = endpoint.service_type == "LoadBalancer"
+    if outside and endpoint.ingress_class:
+        text = "is a second way in beside endpoint.ingressClass"
+        yield Problem("endpoint.serviceType", text, "endpoint.serviceType: ClusterIP, or no endpoint.ingressClass")
+    for key, is_set in (("endpoint.serviceType", outside), ("endpoint.ingressClass", endpoint.ingress_class)):
+        if is_set and not endpoint.tls_secret:
+            text = "leads out of the cluster, where keys and prompts need TLS"
+            yield Problem(key, text, "endpoint.tlsSecret: NAME, and endpoint.host: llm.example.com")
+    if endpoint.annotations and not (outside or endpoint.ingress_class):
+        yield Problem(
+            "endpoint.annotations", "has no object to stand on", "endpoint.ingressClass, or serviceType: LoadBalancer"
+        )
+
+
+ENDPOINT_CHECKS = (
+    _the_proxies_image_is_pinned,
+    _limits_limit,
+    _tls_has_its_parts,
+    _the_way_out_has_its_parts,
+)

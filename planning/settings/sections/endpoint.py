@@ -1,6 +1,6 @@
 """The keys of deepseek:endpoint."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
@@ -64,17 +64,51 @@ class Endpoint(Section):
         default=None,
         description="Name by which clients reach the proxies, for which the certificate of `tlsSecret` has to be.",
         examples=["llm.example.com"],
-        json_schema_extra=changing("changes the outputs only"),
+        json_schema_extra=changing("changes the outputs, and updates an Ingress in place"),
     )
     tls_secret: Name | None = Field(
         default=None,
         description=(
             "Secret of type kubernetes.io/tls with the certificate for `host`, such as cert-manager's. Clients then "
             "come to port 443 of the Service by TLS; port 8000 is left to the Jobs of the stack. A renewed certificate "
-            "holds within two minutes and cuts no answer."
+            "holds within two minutes and cuts no answer. With `ingressClass` the Ingress has it instead."
         ),
         json_schema_extra=changing(
             "replaces the proxies one after the other and opens or shuts the Service's port 443; clients change their "
             "URL. Another Secret replaces the proxies only"
         ),
     )
+    service_type: Literal["ClusterIP", "LoadBalancer"] = Field(
+        default="ClusterIP",
+        description=(
+            "Type of the Service that clients know. LoadBalancer needs `tlsSecret`: keys and prompts leave the cluster."
+        ),
+        json_schema_extra=changing("updates the Service in place; nothing that serves is touched"),
+    )
+    ingress_class: Name | None = Field(
+        default=None,
+        description=(
+            "IngressClass of an Ingress for `host`, which takes TLS with `tlsSecret` and passes requests to the "
+            "proxies. For ingress-nginx it has time-outs of an hour and no buffering; others need `annotations`."
+        ),
+        examples=["nginx"],
+        json_schema_extra=changing(
+            "creates, replaces or deletes the Ingress; where TLS moves between it and the proxies, these are replaced "
+            "one after the other"
+        ),
+    )
+    annotations: dict[str, str] = Field(
+        default={},
+        description="Annotations of the Ingress, or else of the Service with `serviceType: LoadBalancer`.",
+        json_schema_extra=changing("updates Ingress or Service in place; nothing that serves is touched"),
+    )
+
+    @property
+    def takes_tls(self) -> bool:
+        """Whether the proxies do, and no Ingress before them."""
+        return self.tls_secret is not None and self.ingress_class is None
+
+    @property
+    def service_annotations(self) -> dict[str, str]:
+        """Those of the Service that clients know."""
+        return self.annotations if self.service_type == "LoadBalancer" else {}

@@ -58,6 +58,7 @@ class Route:
 CLAIM, QUEUE = "theirs", "inference"
 REGISTRY_SECRET, OTHER_REGISTRY_SECRET, PIP_SECRET = "registry", "registry-2", "package-mirror"
 CA_SECRET, PROXY_SECRET = "authorities", "proxy"
+INGRESS_CLASS = "nginx"
 TLS_SECRET, HOST, OTHER_HOST = "door-tls", "llm.example.com", "chat.example.com"
 H100, H200 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"
 RDMA, HUGE_PAGES = "rdma/hca", "hugepages-2Mi"
@@ -226,6 +227,9 @@ OF_THE_DOOR = Route(
         Change("endpoint.keys", {"team-a": {"requestsPerMinute": 600, "concurrency": 32}}),
         Change("endpoint.tlsSecret", TLS_SECRET, along={"endpoint.host": HOST}),
         Change("endpoint.host", OTHER_HOST),
+        Change("endpoint.serviceType", "LoadBalancer"),
+        Change("endpoint.annotations", {"example.com/internal": "true"}),
+        Change("endpoint.ingressClass", INGRESS_CLASS, along={"endpoint.serviceType": "ClusterIP"}),
         Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
     ),
 )

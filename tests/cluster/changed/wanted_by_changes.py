@@ -23,6 +23,7 @@ from tests.cluster.changed.changes import (
     H100,
     H200,
     HUGE_PAGES,
+    INGRESS_CLASS,
     OTHER_REGISTRY_SECRET,
     PIP_SECRET,
     POOL,
@@ -127,9 +128,16 @@ def _objects() -> Mapping[str, dict[str, Any]]:
         "value": 1000,
     }
     definitions = {f"{DEFINITIONS}/{kind.lower()}s.{GROUP}": stand_in(kind, GROUP) for kind in OPERATOR_KINDS}
+    ingress_class = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": INGRESS_CLASS},
+        "spec": {"controller": "example.com/ingress"},
+    }
     return {
         **secrets,
         **definitions,
+        f"/apis/networking.k8s.io/v1/ingressclasses/{INGRESS_CLASS}": ingress_class,
         f"{CORE}/secrets/{TLS_SECRET}": certificate,
         f"{CORE}/persistentvolumeclaims/{CLAIM}": claim,
         f"/apis/scheduling.k8s.io/v1/priorityclasses/{QUEUE}": priority,
