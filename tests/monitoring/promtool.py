@@ -15,7 +15,10 @@ NAMESPACE, STACK = "deepseek", "a100-bf16"
 STEP_SECONDS = 30
 SETTINGS = parse(
     {key.removeprefix("deepseek:"): value for key, value in stack_file(STACK).items() if key.startswith("deepseek:")}
-    | {"monitoring": {"prometheusNamespace": "monitoring", "firstTokenSeconds": 5.0}, "endpoint": {"proxy": True}}
+    | {
+        "monitoring": {"prometheusNamespace": "monitoring", "firstTokenSeconds": 5.0},
+        "endpoint": {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"},
+    }
 )
 
 Series = Mapping[str, str]

@@ -53,7 +53,8 @@ DOWNLOAD = {f"deepseek_download_{state}_bytes": 1e9 for state in ("wanted", "rec
 def configured() -> Program:
     config = stack_file("a100-bf16")
     config["deepseek:hardware"]["pricePerGpuHour"] = 1.8
-    keys = {"deepseek:monitoring": {"prometheusNamespace": "monitoring"}, "deepseek:endpoint": {"proxy": True}}
+    endpoint = {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"}
+    keys = {"deepseek:monitoring": {"prometheusNamespace": "monitoring"}, "deepseek:endpoint": endpoint}
     return run(config | keys)
 
 

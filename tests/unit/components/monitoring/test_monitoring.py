@@ -143,7 +143,8 @@ def test_where_there_is_no_operator_annotated_services_have_the_same_pods() -> N
 
 
 def test_behind_proxies_the_prometheus_reaches_vllm_and_clients_still_do_not() -> None:
-    program = run(configured() | {"deepseek:endpoint": {"proxy": True}})
+    endpoint = {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"}
+    program = run(configured() | {"deepseek:endpoint": endpoint})
     assert read_ports(program, "ray") == [8080, 8000]
     assert read_ports(program, "endpoint") == [8404]
     spec = program.one("PodMonitor", "deepseek-endpoint").inputs["spec"]
