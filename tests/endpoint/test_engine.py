@@ -71,7 +71,7 @@ def all_of(client: socket.socket) -> bytes:
 
 def test_a_proxy_tells_its_metrics_where_no_client_comes(tmp_path: Path) -> None:
     with running_engine() as engine, running_door(tmp_path, engine) as door:
-        door.send(request("GET", "/health"))
+        assert status_of(door.send(request("GET", "/health"), seconds=30)) == 200
         with urllib.request.urlopen(f"http://127.0.0.1:{door.probe_port}/metrics", timeout=5) as response:
             text = response.read().decode()
         assert 'haproxy_frontend_http_responses_total{proxy="door",code="2xx"} 1' in text
