@@ -41,10 +41,20 @@ def _serves(kind: str, name: str, labels: Mapping[str, str]) -> str:
 
 
 def unexplained(changed: Changed) -> dict[str, int]:
-    """Return by kind how many objects are gone or new beyond those which the engine replaced or deleted."""
+    """Return by kind how many objects are gone or new beyond those which the engine replaced or deleted.
+
+    A Deployment that the engine changed replaces its pods; those of any other Deployment have to stay.
+    """
     after = {item["metadata"]["uid"] for item in changed.after.values()}
+    rolled = {
+        name
+        for kind, _, name in (resource.partition(" ") for resource in changed.done.operations)
+        if kind == "Deployment"
+    }
     gone = Counter(
-        kind for (kind, _), item in changed.before.items() if _is_own(item) and item["metadata"]["uid"] not in after
+        kind
+        for (kind, _), item in changed.before.items()
+        if _is_own(item) and _deployment(item) not in rolled and item["metadata"]["uid"] not in after
     )
     told = Counter(
         PLURAL.get(kind := resource.partition(" ")[0], f"{kind.lower()}s")
@@ -58,6 +68,12 @@ def unexplained(changed: Changed) -> dict[str, int]:
 def _is_own(item: Mapping[str, Any]) -> bool:
     """Whether the stack has made an object, and not a controller."""
     return not any(owner["kind"] in MADE_BY_CONTROLLERS for owner in item["metadata"].get("ownerReferences", ()))
+
+
+def _deployment(item: Mapping[str, Any]) -> str:
+    """Return of which Deployment something is a pod; empty if of none. A ReplicaSet has its name and a hash."""
+    [owner] = item["metadata"].get("ownerReferences") or [{"kind": "", "name": ""}]
+    return owner["name"].rpartition("-")[0] if owner["kind"] == "ReplicaSet" else ""
 
 
 def lost_claims(changed: Changed) -> set[str]:
