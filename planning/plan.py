@@ -183,6 +183,18 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
     )
 
 
+def predicted_tokens_per_second(
+    settings: StackSettings, requests: int, *, prompt_tokens: int, answer_tokens: int
+) -> float | None:
+    """Return the generated tokens a second, to three digits, of so many requests at once of so many tokens.
+
+    None where the stack does not fit, and for a number of requests that is not predicted.
+    """
+    prediction = make_plan(settings, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens).prediction
+    speed = prediction.speeds.get(requests) if prediction else None
+    return float(f"{speed.output_tokens_per_second:.3g}") if speed else None
+
+
 def _is_open(stack: ResolvedStack, deployment: Deployment) -> bool:
     """Whether vLLM takes memory that the plan does not follow, so that it has to size its KV cache itself."""
     images = deployment.sums is not None and deployment.sums.reads_images

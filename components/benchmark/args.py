@@ -7,11 +7,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.api_key import ApiKey
-from components.benchmark.prediction import predicted_tokens_per_second
 from components.model_store.model_store import ModelStore
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from components.vllm_server.vllm_server import VllmServer
+from planning.plan import predicted_tokens_per_second
 from planning.settings.sections import Benchmark, Hardware, Scheduling, Storage
 
 
@@ -47,6 +47,7 @@ class BenchmarkArgs:
     ) -> Self:
         """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask."""
         settings = config.settings
+        load = settings.benchmark
         return cls(
             image=image,
             claim_name=store.claim_name,
@@ -55,11 +56,13 @@ class BenchmarkArgs:
             endpoint=server.endpoint,
             gate=server.gate,
             api_key_secret=api_key.secret_name if api_key else None,
-            benchmark=settings.benchmark,
+            benchmark=load,
             hardware=settings.hardware,
             scheduling=settings.scheduling,
             storage=settings.storage,
-            predicted=predicted_tokens_per_second(settings),
+            predicted=predicted_tokens_per_second(
+                settings, load.requests_at_once, prompt_tokens=load.input_tokens, answer_tokens=load.output_tokens
+            ),
             namespace=config.namespace,
             kubeconfig=config.kubeconfig,
             context=config.context,

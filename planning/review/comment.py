@@ -12,6 +12,7 @@ from pathlib import Path
 from planning.plan import make_plan
 from planning.review.effects import effects
 from planning.review.markdown import cell, code, fenced, word
+from planning.review.measured import measured
 from planning.review.preview import (
     CREATED,
     DELETED,
@@ -49,7 +50,7 @@ def marker(stack: str) -> str:
 
 
 def comment(preview: Preview, stack: str = "", *, without_state: bool = False, left_out: Sequence[str] = ()) -> str:
-    """Return the Markdown: the plan, what happens to serving, what speaks against it, then the resources.
+    """Return the Markdown: the plan, what was measured, what happens to serving, what speaks against it, resources.
 
     `left_out` names the keys of the pull request's stack file that were previewed as in the base branch.
     """
@@ -58,7 +59,12 @@ def comment(preview: Preview, stack: str = "", *, without_state: bool = False, l
     before, after = preview.plan_before, plan.summary() if plan else {}
     errors, warnings = preview.said("error"), preview.said("warning")
     name = stack or preview.stack
-    parts = [f"{marker(name)}\n### Preview of {code(name)}", headline(before, after), plan_table(before, after)]
+    parts = [
+        f"{marker(name)}\n### Preview of {code(name)}",
+        headline(before, after),
+        plan_table(before, after),
+        measured(preview.benchmark_before, settings),
+    ]
     if errors:
         parts += [
             "**Refused:** `pulumi up` ends here, with nothing created, changed or deleted.",

@@ -124,9 +124,12 @@ class Preview(_Part):
     @property
     def plan_before(self) -> Mapping[str, object]:
         """The output `plan` of the last `up`; empty when there was none."""
-        states = [step.old_state for step in self.steps if step.type == STACK_TYPE and step.old_state]
-        plan = states[0].outputs.get("plan") if states else None
-        return cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
+        return self._output("plan")
+
+    @property
+    def benchmark_before(self) -> Mapping[str, object]:
+        """The output `benchmark` of the last `up`; empty when there was none."""
+        return self._output("benchmark")
 
     @property
     def settings(self) -> StackSettings | None:
@@ -137,6 +140,11 @@ class Preview(_Part):
             return parse({key: _value(text) for key, text in own.items() if key not in SECRETS})
         except Refused:
             return None
+
+    def _output(self, name: str) -> Mapping[str, object]:
+        states = [step.old_state for step in self.steps if step.type == STACK_TYPE and step.old_state]
+        output = states[0].outputs.get(name) if states else None
+        return cast("dict[str, object]", output) if isinstance(output, dict) else {}
 
     def said(self, severity: str) -> list[str]:
         """What was said with that severity, each text once."""

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.benchmark.prediction import predicted_tokens_per_second
-from planning.parse import parse
 from tests.unit.components.registrations import Program, Registration, run, stack_file
-from tests.unit.planning.stacks import plan, raw
+from tests.unit.planning.stacks import plan
 
 
 @cache
@@ -100,18 +98,6 @@ def test_its_pod_reaches_the_model_the_api_server_and_dns() -> None:
     assert "ingress" not in own
     labels = program().one("Job", "benchmark").inputs["spec"]["template"]["metadata"]["labels"]
     assert own["podSelector"]["matchLabels"].items() <= labels.items()
-
-
-def test_the_prediction_is_for_the_load_that_is_measured() -> None:
-    def predicted(**keys: Any) -> float | None:
-        return predicted_tokens_per_second(parse(raw(benchmark=keys)))
-
-    one, many = predicted(requestsAtOnce=1), predicted(requestsAtOnce=64)
-    assert one
-    assert many
-    assert one < many
-    assert predicted(inputTokens=8000, outputTokens=100) != predicted(inputTokens=100, outputTokens=8000)
-    assert predicted(requestsAtOnce=63) is None, "no such number is predicted"
 
 
 def test_requests_that_are_longer_than_the_longest_are_refused() -> None:
