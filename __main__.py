@@ -11,7 +11,7 @@ from components.image.args import ImageBuildArgs
 from components.image.image_build import ImageBuild
 from components.model_store.model_store import ModelStore, ModelStoreArgs
 from components.model_store.revision_cleanup import RevisionCleanup, RevisionCleanupArgs
-from components.monitoring.monitoring import alert_when_slow, offer_metrics
+from components.monitoring.monitoring import alert_when_not_served, alert_when_slow, offer_metrics
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
 from components.preflight.preflight import preflight
@@ -62,6 +62,7 @@ server = VllmServer(
     ),
     after(opts, fetch_image, cluster, *([endpoint] if endpoint else [])),
 )
+alert_when_not_served(config, after(opts, server))
 if settings.storage.other_revisions == "remove":
     RevisionCleanup(
         "revisions",

@@ -96,10 +96,11 @@ _GUARD = f"""\
     http-request set-var(txn.key) req.fhdr(authorization),regsub(^bearer[[:space:]]+,,i),sha2(256),hex,\
 map_str({KEYS_FOLDER}/{KEY_MAP}) if one_key bearer
     acl known var(txn.key) -m found
-    http-request return status 401 {
+    http-request deny deny_status 401 {
     answer(401, "This server needs a key: send the header 'Authorization: Bearer KEY'.", "invalid_api_key")
 } hdr WWW-Authenticate Bearer unless health or one_key known
     http-request del-header Authorization
     http-request set-header Authorization "Bearer %[env(INNER_KEY)]" unless health
 """
-"""A variable that was never set lets nobody in: what is not known is refused."""
+"""A variable that was never set lets nobody in: what is not known is refused. HAProxy counts as denied this alone
+(`haproxy_frontend_requests_denied_total`, by which the alert ModelKeysRefused fires)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.shared.pods import Manifest
+from planning.settings.quantities import duration_text
 from planning.settings.sections import StackSettings
 
 PAGE = "docs/failures.md"
@@ -35,12 +36,17 @@ def rule_spec(namespace: str, stack: str, settings: StackSettings) -> Manifest:
     return _group("deepseek", alerts(namespace, settings), namespace, stack, settings)
 
 
+def serving_rule_spec(namespace: str, stack: str, settings: StackSettings) -> Manifest:
+    """Return the same with the alert of a stack that has served once."""
+    return _group("deepseek-serving", [_not_served(namespace, settings)], namespace, stack, settings)
+
+
 def speed_rule_spec(namespace: str, stack: str, settings: StackSettings, measured: Mapping[str, Any]) -> Manifest:
     """Return the same with the alert that compares with what the benchmark has measured; without rules if it has not.
 
     `measured` is the stack output `benchmark`.
     """
-    return _group("deepseek-speed", _slow(namespace, measured), namespace, stack, settings)
+    return _group("deepseek-speed", _slow(namespace, settings, measured), namespace, stack, settings)
 
 
 def _group(name: str, found: Iterable[Alert], namespace: str, stack: str, settings: StackSettings) -> Manifest:
@@ -62,23 +68,15 @@ def _rule(alert: Alert, namespace: str, stack: str, page: str) -> Manifest:
 
 
 def alerts(namespace: str, settings: StackSettings) -> Iterator[Alert]:
-    """Return the alerts of the stack in a namespace, which has one stack."""
+    """Return the alerts of a stack from its first `up` on, in a namespace, which has one stack."""
     of = f'namespace="{namespace}"'
     bound = f"{settings.monitoring.first_token_seconds:g}"
-    yield Alert(
-        name="ModelNotServed",
-        expression=(
-            f"max(absent(deepseek_supervisor_serving{{{of}}} == 1) or absent(vllm:num_requests_running{{{of}}}))"
-        ),
-        lasting="10m",
-        severity="critical",
-        summary="no model has been served for 10 minutes.",
-    )
+    whole, half, longer = (_Time(settings.monitoring.alert_after * share) for share in (1, 0.5, 1.5))
     yield Alert(
         name="ModelEngineHangs",
         expression=(
             f"max(deepseek_supervisor_silence_seconds{{{of}}}) > 90 "
-            f'or sum(increase(deepseek_supervisor_failures_total{{{of}, kind="hung"}}[10m])) > 0'
+            f'or sum(increase(deepseek_supervisor_failures_total{{{of}, kind="hung"}}[{whole}])) > 0'
         ),
         lasting="0s",
         severity="critical",
@@ -94,27 +92,27 @@ def alerts(namespace: str, settings: StackSettings) -> Iterator[Alert]:
     yield Alert(
         name="ModelQueueGrows",
         expression=(
-            f"sum(min_over_time(vllm:num_requests_waiting{{{of}}}[10m])) > 10 "
-            f"and sum(deriv(vllm:num_requests_waiting{{{of}}}[10m])) > 0"
+            f"sum(min_over_time(vllm:num_requests_waiting{{{of}}}[{whole}])) > 10 "
+            f"and sum(deriv(vllm:num_requests_waiting{{{of}}}[{whole}])) > 0"
         ),
-        lasting="5m",
+        lasting=str(half),
         severity="warning",
-        summary="requests come faster than they are answered, and more than 10 have waited for 10 minutes.",
+        summary=f"requests come faster than they are answered, and more than 10 have waited for {whole.words}.",
     )
     yield Alert(
         name="ModelKvCacheFull",
-        expression=f"max(min_over_time(vllm:kv_cache_usage_perc{{{of}}}[10m])) > 0.95",
-        lasting="5m",
+        expression=f"max(min_over_time(vllm:kv_cache_usage_perc{{{of}}}[{whole}])) > 0.95",
+        lasting=str(half),
         severity="warning",
-        summary="the KV cache has been full for 15 minutes: requests wait, or are computed twice.",
+        summary=f"the KV cache has been full for {longer.words}: requests wait, or are computed twice.",
     )
     yield Alert(
         name="ModelFirstTokenSlow",
         expression=(
             "histogram_quantile(0.9, sum by (le) "
-            f"(rate(vllm:time_to_first_token_seconds_bucket{{{of}}}[5m]))) > {bound}"
+            f"(rate(vllm:time_to_first_token_seconds_bucket{{{of}}}[{half}]))) > {bound}"
         ),
-        lasting="10m",
+        lasting=str(whole),
         severity="warning",
         summary=f"a tenth of the requests wait longer than {bound} s for their first token.",
     )
@@ -122,27 +120,57 @@ def alerts(namespace: str, settings: StackSettings) -> Iterator[Alert]:
         name="ModelDownloadStuck",
         expression=(
             f"max((deepseek_download_received_bytes{{{of}}} < deepseek_download_wanted_bytes{{{of}}}) "
-            f"and delta(deepseek_download_received_bytes{{{of}}}[15m]) <= 0)"
+            f"and delta(deepseek_download_received_bytes{{{of}}}[{longer}]) <= 0)"
         ),
-        lasting="15m",
+        lasting=str(longer),
         severity="critical",
-        summary="the download of the weights has brought no byte for 15 minutes.",
+        summary=f"the download of the weights has brought no byte for {longer.words}.",
     )
     if settings.endpoint.proxy and settings.serving.authentication == "key":
-        yield _keys_refused(f'{of}, proxy="door"')
+        yield _keys_refused(f'{of}, proxy="door"', half)
 
 
-def _keys_refused(of: str) -> Alert:
-    """HAProxy counts answers by their first digit; of an ordinary client's requests few are answered by 4xx."""
+@dataclass(frozen=True)
+class _Time:
+    """A time as Prometheus writes it, and in words."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return duration_text(self.seconds)
+
+    @property
+    def words(self) -> str:
+        return f"{self.seconds / 60:g} minutes"
+
+
+def _not_served(namespace: str, settings: StackSettings) -> Alert:
+    """A serving Job that starts for the first time is let load: its gate, or its first failure, ends that."""
+    of, whole = f'namespace="{namespace}"', _Time(settings.monitoring.alert_after)
+    return Alert(
+        name="ModelNotServed",
+        expression=(
+            f"max(absent(deepseek_supervisor_serving{{{of}}} == 1) or absent(vllm:num_requests_running{{{of}}})) "
+            f"unless max(deepseek_supervisor_first_start{{{of}}} == 1)"
+        ),
+        lasting=str(whole),
+        severity="critical",
+        summary=f"no model has been served for {whole.words}.",
+    )
+
+
+def _keys_refused(of: str, lasting: _Time) -> Alert:
+    """HAProxy counts as denied what it refuses for its key, and nothing else (components/endpoint/haproxy.py)."""
     refused, all_of_them = (
-        f"sum(rate(haproxy_frontend_http_responses_total{{{labels}}}[5m]))" for labels in (f'{of}, code="4xx"', of)
+        f"sum(rate(haproxy_frontend_{counted}_total{{{of}}}[{lasting}]))"
+        for counted in ("requests_denied", "http_requests")
     )
     return Alert(
         name="ModelKeysRefused",
         expression=f"{refused} > 1 and {refused} > 0.5 * {all_of_them}",
-        lasting="5m",
+        lasting=str(lasting),
         severity="warning",
-        summary="more than half of the requests are refused, most for their key: {{ $value | humanize }} a second.",
+        summary="more than half of the requests are refused for their key: {{ $value | humanize }} a second.",
     )
 
 
@@ -150,17 +178,18 @@ SLOW = 0.5
 """Of what was measured, assumed: prompts and answers of users differ from those of the benchmark."""
 
 
-def _slow(namespace: str, measured: Mapping[str, Any]) -> Iterator[Alert]:
+def _slow(namespace: str, settings: StackSettings, measured: Mapping[str, Any]) -> Iterator[Alert]:
     if "tokensPerSecond" not in measured:
         return
     of, at_once, tokens = f'namespace="{namespace}"', measured["requestsAtOnce"], measured["tokensPerSecond"]
+    whole = _Time(settings.monitoring.alert_after)
     yield Alert(
         name="ModelSlow",
         expression=(
-            f"sum(rate(vllm:generation_tokens_total{{{of}}}[10m])) < {SLOW * tokens:g} "
-            f"and sum(min_over_time(vllm:num_requests_running{{{of}}}[10m])) >= {at_once}"
+            f"sum(rate(vllm:generation_tokens_total{{{of}}}[{whole}])) < {SLOW * tokens:g} "
+            f"and sum(min_over_time(vllm:num_requests_running{{{of}}}[{whole}])) >= {at_once}"
         ),
-        lasting="10m",
+        lasting=str(whole),
         severity="warning",
         summary=(
             f"with {at_once} requests at once or more it generates {{{{ $value | humanize }}}} tokens a second, and "

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.benchmark.benchmark import Benchmark
-from components.monitoring.alerts import rule_spec, speed_rule_spec
+from components.monitoring.alerts import rule_spec, serving_rule_spec, speed_rule_spec
 from components.monitoring.dashboard import dashboard
 from components.monitoring.scraping import annotations, pod_monitor_spec, service_spec
 from components.monitoring.targets import Target, targets
@@ -88,6 +88,18 @@ def _service(name: str, target: Target, opts: pulumi.ResourceOptions) -> None:
         spec=cast("Any", service_spec(target)),
         opts=opts,
     )
+
+
+def alert_when_not_served(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
+    """Create the PrometheusRule that tells when nothing is served, where a stack has PodMonitors.
+
+    It is an object of its own, made after the gate: a stack that goes up builds and downloads for hours before it has
+    anything to serve. The other alerts do not wait for that.
+    """
+    settings = config.settings
+    if settings.monitoring.has_operator:
+        spec = serving_rule_spec(config.namespace, pulumi.get_stack(), settings)
+        _object("PrometheusRule", "deepseek-serving", spec, settings.monitoring, opts)
 
 
 def alert_when_slow(config: StackConfig, benchmark: Benchmark, opts: pulumi.ResourceOptions) -> None:

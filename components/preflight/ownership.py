@@ -68,7 +68,12 @@ KINDS = (
 )
 OF_THE_PROMETHEUS_OPERATOR = (
     Kind("PodMonitor", f"/apis/{GROUP}/v1", "podmonitors", frozenset(f"deepseek-{name}" for name in MONITORED)),
-    Kind("PrometheusRule", f"/apis/{GROUP}/v1", "prometheusrules", frozenset({"deepseek", "deepseek-speed"})),
+    Kind(
+        "PrometheusRule",
+        f"/apis/{GROUP}/v1",
+        "prometheusrules",
+        frozenset({"deepseek", "deepseek-serving", "deepseek-speed"}),
+    ),
 )
 """Looked for where the stack makes them."""
 

@@ -5,29 +5,45 @@ generatePodMonitorConfig.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from components.shared.pods import Manifest
 from tests.unit.components.registrations import Program
 
 
-def configuration(
-    program: Program, namespace: str, pods_file: str, rule_file: str, *, interval_seconds: int
-) -> Manifest:
-    """Return prometheus.yml for the PodMonitors that a program registered."""
-    monitors = [item.inputs for item in program.kubernetes() if item.type.endswith(":PodMonitor")]
-    interval = f"{interval_seconds}s"
-    return {
-        "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-        "rule_files": [rule_file],
-        "scrape_configs": [_job(monitor, namespace, pods_file) for monitor in monitors],
-    }
+@dataclass(frozen=True)
+class OperatorObjects:
+    """A stack's objects of the Prometheus Operator."""
 
+    monitors: Sequence[Manifest]
+    """PodMonitors."""
 
-def rules(program: Program) -> Manifest:
-    """Return the rule file of the PrometheusRule that a program registered."""
-    return program.one("PrometheusRule", "deepseek").inputs["spec"]
+    rules: Sequence[Manifest]
+    """PrometheusRules."""
+
+    @classmethod
+    def registered(cls, program: Program) -> "OperatorObjects":
+        """Return those that a program registered."""
+        monitors, rules = (
+            [item.inputs for item in program.kubernetes() if item.type.endswith(f":{kind}")]
+            for kind in ("PodMonitor", "PrometheusRule")
+        )
+        return cls(monitors, rules)
+
+    def configuration(self, namespace: str, pods_file: str, rule_file: str, *, interval_seconds: int) -> Manifest:
+        """Return prometheus.yml."""
+        interval = f"{interval_seconds}s"
+        return {
+            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+            "rule_files": [rule_file],
+            "scrape_configs": [_job(monitor, namespace, pods_file) for monitor in self.monitors],
+        }
+
+    def rule_file(self) -> Manifest:
+        """Return the rules of all groups as Prometheus reads them."""
+        return {"groups": [group for rule in self.rules for group in rule["spec"]["groups"]]}
 
 
 def _job(monitor: dict[str, Any], namespace: str, pods_file: str) -> Manifest:

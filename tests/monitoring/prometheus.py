@@ -1,4 +1,4 @@
-"""Debian's Prometheus, which reads pods by the PodMonitors that a program registered."""
+"""Debian's Prometheus, which reads pods by the PodMonitors of a stack."""
 
 import json
 import socket
@@ -14,9 +14,8 @@ from typing import Any
 
 import yaml
 
-from tests.monitoring.operator_config import configuration, rules
+from tests.monitoring.operator_config import OperatorObjects
 from tests.monitoring.played_stack import discovered
-from tests.unit.components.registrations import Program
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,13 @@ class Prometheus:
     """One that runs, asked by its HTTP API."""
 
     url: str
+    pods_file: Path
+
+    def find(self, pods: Iterable[Mapping[str, Any]]) -> None:
+        """Read these pods from now on, and no others."""
+        written = self.pods_file.with_suffix(".new")
+        written.write_text(json.dumps(list(discovered(pods))))
+        written.replace(self.pods_file)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series that an expression has now."""
@@ -34,9 +40,8 @@ class Prometheus:
         return self._ask("targets", state="active")["activeTargets"]
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return the rules of its only group."""
-        [group] = self._ask("rules")["groups"]
-        return group["rules"]
+        """Return the rules of all groups."""
+        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that are pending or fire."""
@@ -45,6 +50,12 @@ class Prometheus:
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
         return {item["labels"]["alertname"] for item in self.alerts() if item["state"] == "firing"}
+
+    def fired(self, since: float) -> dict[str, float]:
+        """Return when each alert first fired since a time, by its name; seconds since the epoch."""
+        times = {"start": str(since), "end": str(time.time()), "step": "1"}
+        series = self._ask("query_range", query='ALERTS{alertstate="firing"}', **times)["result"]
+        return {item["metric"]["alertname"]: float(item["values"][0][0]) for item in series}
 
     def has_read_all(self) -> bool:
         """Tell whether every target has been read three times, so that rates are known."""
@@ -61,21 +72,26 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(
-    folder: Path, program: Program, namespace: str, pods: Iterable[Mapping[str, Any]], *, interval_seconds: int = 1
+    folder: Path,
+    objects: OperatorObjects,
+    namespace: str,
+    pods: Iterable[Mapping[str, Any]],
+    *,
+    interval_seconds: int = 1,
 ) -> Generator[Prometheus]:
-    """Run one until the context ends, with the PodMonitors and the rules of `program`, which finds these pods."""
-    (folder / "rules.yaml").write_text(yaml.safe_dump(rules(program)))
-    (folder / "pods.json").write_text(json.dumps(list(discovered(pods))))
-    files = (str(folder / "pods.json"), str(folder / "rules.yaml"))
-    config = configuration(program, namespace, *files, interval_seconds=interval_seconds)
+    """Run one until the context ends, with these PodMonitors and rules, which finds these pods."""
+    rules, pods_file = folder / "rules.yaml", folder / "pods.json"
+    rules.write_text(yaml.safe_dump(objects.rule_file()))
+    config = objects.configuration(namespace, str(pods_file), str(rules), interval_seconds=interval_seconds)
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
+    running = Prometheus(f"http://{address}", pods_file)
+    running.find(pods)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
     try:
-        running = Prometheus(f"http://{address}")
         assert wait_until(running.has_read_all), (folder / "log").read_text()
         yield running
     finally:
@@ -83,9 +99,9 @@ def running_prometheus(
         process.wait(20)
 
 
-def queries_of_the_dashboard(program: Program) -> list[str]:
-    """Return what the panels of a program's dashboard ask for."""
-    [text] = program.one("ConfigMap", "deepseek-dashboard").inputs["data"].values()
+def queries_of_the_dashboard(config_map: Mapping[str, Any]) -> list[str]:
+    """Return what the panels of a dashboard ask for."""
+    [text] = config_map["data"].values()
     return [target["expr"] for panel in json.loads(text)["panels"] for target in panel.get("targets", [])]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from components.monitoring.alerts import rule_spec, speed_rule_spec
+from components.monitoring.alerts import rule_spec, serving_rule_spec, speed_rule_spec
 from components.shared.pods import Manifest
 from planning.parse import parse
 from tests.unit.components.registrations import stack_file
@@ -29,9 +29,13 @@ MEASURED = {"tokensPerSecond": 1000.0, "requestsAtOnce": 64}
 
 
 def rules() -> Manifest:
-    """Return the rule file of the tests' stack, with the alert that follows a benchmark."""
-    of_speed = speed_rule_spec(NAMESPACE, STACK, SETTINGS, MEASURED)
-    return {"groups": [*rule_spec(NAMESPACE, STACK, SETTINGS)["groups"], *of_speed["groups"]]}
+    """Return the rule file of the tests' stack, with the alerts that follow the gate and a benchmark."""
+    specs = (
+        rule_spec(NAMESPACE, STACK, SETTINGS),
+        serving_rule_spec(NAMESPACE, STACK, SETTINGS),
+        speed_rule_spec(NAMESPACE, STACK, SETTINGS, MEASURED),
+    )
+    return {"groups": [group for spec in specs for group in spec["groups"]]}
 
 
 def all_rules() -> list[Manifest]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.monitoring.alerts import PAGE, speed_rule_spec
-from tests.monitoring.promtool import SETTINGS, Series, all_rules, problem, rules
+from components.monitoring.alerts import PAGE, rule_spec, speed_rule_spec
+from planning.settings.quantities import duration_text, seconds_of
+from tests.monitoring.promtool import SETTINGS, STACK, Series, all_rules, problem, rules
 
 HOURS = 3
 STEPS = HOURS * 120
@@ -25,8 +26,11 @@ GENERATED = f"vllm:generation_tokens_total{{{VLLM}}}"
 CACHE = f"vllm:kv_cache_usage_perc{{{VLLM}}}"
 WANTED, RECEIVED = (f"deepseek_download_{what}_bytes{{{DOWNLOAD}}}" for what in ("wanted", "received"))
 
-DOOR = f'haproxy_frontend_http_responses_total{{{OF}, pod="deepseek-endpoint-x", proxy="door"'
-ANSWERED, REFUSED = (f'{DOOR}, code="{code}"}}' for code in ("2xx", "4xx"))
+ASKED, REFUSED = (
+    f'haproxy_frontend_{counted}_total{{{OF}, pod="deepseek-endpoint-x", proxy="door"}}'
+    for counted in ("http_requests", "requests_denied")
+)
+FIRST_START = f"deepseek_supervisor_first_start{{{SUPERVISOR}}}"
 
 
 def failures(kind: str) -> str:
@@ -42,9 +46,10 @@ def steady(value: float) -> str:
 
 
 HEALTHY: Series = {
-    ANSWERED: f"0+900x{STEPS}",
+    ASKED: f"0+960x{STEPS}",
     REFUSED: f"0+60x{STEPS}",
     SERVING: steady(1),
+    FIRST_START: steady(0),
     SILENCE: steady(0),
     failures("hung"): steady(0),
     failures("exit"): steady(0),
@@ -64,7 +69,7 @@ HANGS = {
 }
 STUCK = {"ModelDownloadStuck": "the download of the weights has brought no byte for 15 minutes."}
 QUEUE = {"ModelQueueGrows": "requests come faster than they are answered, and more than 10 have waited for 10 minutes."}
-REFUSES = {"ModelKeysRefused": "more than half of the requests are refused, most for their key: 30 a second."}
+REFUSES = {"ModelKeysRefused": "more than half of the requests are refused for their key: 30 a second."}
 SLOWER = {"ModelSlow": "with 64 requests at once or more it generates 300 tokens a second, and 1000 were measured."}
 FULL = {"ModelKvCacheFull": "the KV cache has been full for 15 minutes: requests wait, or are computed twice."}
 SLOW = {"ModelFirstTokenSlow": "a tenth of the requests wait longer than 5 s for their first token."}
@@ -82,7 +87,16 @@ def test_a_stack_that_serves_under_load_is_quiet(tmp_path: Path, minute: int) ->
 CASES: list[tuple[str, Series, int, dict[str, str]]] = [
     ("nothing serves yet", {SERVING: steady(0)}, 9, {}),
     ("nothing serves", {SERVING: steady(0)}, 11, NOT_SERVED),
-    ("no supervisor", {SERVING: "1x60"}, 50, NOT_SERVED),
+    ("a first start", {SERVING: steady(0), FIRST_START: steady(1)}, 50, {}),
+    ("a first start that failed", {SERVING: steady(0), FIRST_START: "1x60 0x300"}, 39, {}),
+    ("a first start that failed, ten minutes later", {SERVING: steady(0), FIRST_START: "1x60 0x300"}, 41, NOT_SERVED),
+    (
+        "a change after which it starts anew",
+        {SERVING: "1x60 _x8 0x100 1x200", FIRST_START: "0x60 _x8 1x100 0x200"},
+        80,
+        {},
+    ),
+    ("no supervisor", {SERVING: "1x60", FIRST_START: "0x60"}, 50, NOT_SERVED),
     ("no vLLM", {RUNNING: "5x60"}, 50, NOT_SERVED),
     ("served again", {SERVING: "0x60 1x300"}, 35, {}),
     ("busy for a minute", {SILENCE: "0x60 30 60 0x200"}, 32, {}),
@@ -103,9 +117,9 @@ CASES: list[tuple[str, Series, int, dict[str, str]]] = [
     ("few tokens for few requests", {GENERATED: f"0+9000x{STEPS}", RUNNING: steady(63)}, 30, {}),
     ("slower for some minutes", {GENERATED: f"0+27000x60 1620000+9000x16 1764000+27000x{STEPS}"}, 41, {}),
     ("no requests", {first_tokens(le): steady(100) for le in ("1.0", "2.5", "5.0", "10.0", "+Inf")}, 30, {}),
-    ("keys refused in masses", {REFUSED: f"0+900x{STEPS}", ANSWERED: f"0+300x{STEPS}"}, 30, REFUSES),
-    ("keys refused no longer", {REFUSED: "0+900x60 54000x300", ANSWERED: f"0+300x{STEPS}"}, 40, {}),
-    ("one client with a wrong key", {REFUSED: f"0+15x{STEPS}", ANSWERED: steady(0)}, 30, {}),
+    ("keys refused in masses", {REFUSED: f"0+900x{STEPS}", ASKED: f"0+1200x{STEPS}"}, 30, REFUSES),
+    ("keys refused no longer", {REFUSED: "0+900x60 54000x300", ASKED: "0+1200x60 72000+300x300"}, 40, {}),
+    ("one client with a wrong key", {REFUSED: f"0+15x{STEPS}", ASKED: f"0+15x{STEPS}"}, 30, {}),
     ("a download that moves", DOWNLOADING, 60, {}),
     ("a download that stands still", {**DOWNLOADING, RECEIVED: "0+1e9x60 6e10x200"}, 61, STUCK),
     ("a download that goes on", {**DOWNLOADING, RECEIVED: "0+1e9x60 6e10x70 6.1e10+1e9x200"}, 70, {}),
@@ -124,6 +138,18 @@ def test_an_alert_fires_for_what_it_is_about(
 
 def test_a_stack_whose_metrics_nobody_tells_is_not_served(tmp_path: Path) -> None:
     assert problem(tmp_path, {"up": steady(1)}, 11, NOT_SERVED) == ""
+
+
+@pytest.mark.parametrize("seconds", [20, 600, 7200])
+def test_every_time_follows_the_bound_of_the_stack_file(seconds: int) -> None:
+    bound = SETTINGS.monitoring.model_copy(update={"alert_after": seconds})
+    settings = SETTINGS.model_copy(update={"monitoring": bound})
+    found = {
+        rule["alert"]: rule for group in rule_spec("deepseek", STACK, settings)["groups"] for rule in group["rules"]
+    }
+    for name, share in (("ModelFirstTokenSlow", 1), ("ModelQueueGrows", 0.5), ("ModelDownloadStuck", 1.5)):
+        assert seconds_of(found[name]["for"]) == share * seconds
+    assert f"[{duration_text(seconds)}]" in found["ModelQueueGrows"]["expr"]
 
 
 def test_without_a_measurement_nothing_is_compared() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.monitoring.operator_config import OperatorObjects
 from tests.monitoring.played_stack import NAMESPACE, Exporter, played_pods
 from tests.monitoring.prometheus import Prometheus, queries_of_the_dashboard, running_prometheus, wait_until
 from tests.unit.components.registrations import Program, run, stack_file
@@ -37,6 +38,7 @@ RAY = {
 SILENCE = "deepseek_supervisor_silence_seconds"
 SUPERVISOR = {
     "deepseek_supervisor_serving": 1,
+    "deepseek_supervisor_first_start": 0,
     "deepseek_supervisor_attempts_total": 1,
     SILENCE: 0,
     'deepseek_supervisor_failures_total{kind="hung"}': 0,
@@ -44,6 +46,7 @@ SUPERVISOR = {
 }
 DOOR = {
     **{f'haproxy_frontend_http_responses_total{{proxy="door",code="{code}xx"}}': 5 for code in (2, 4)},
+    **{f'haproxy_frontend_{counted}_total{{proxy="door"}}': 5 for counted in ("http_requests", "requests_denied")},
     'haproxy_frontend_current_sessions{proxy="door"}': 5,
     'haproxy_backend_current_queue{proxy="engine"}': 0,
 }
@@ -90,7 +93,9 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
             server.start()
             stopping.callback(server.stop)
         folder, pods = tmp_path_factory.mktemp("prometheus"), played_pods(program, ADDRESSES)
-        prometheus = stopping.enter_context(running_prometheus(folder, program, NAMESPACE, pods))
+        prometheus = stopping.enter_context(
+            running_prometheus(folder, OperatorObjects.registered(program), NAMESPACE, pods)
+        )
         yield Monitored(program, prometheus, read["supervisor"])
 
 
@@ -117,7 +122,7 @@ def test_it_takes_every_rule(monitored: Monitored) -> None:
 
 
 def test_every_query_of_the_dashboard_gives_data(monitored: Monitored) -> None:
-    queries = queries_of_the_dashboard(monitored.program)
+    queries = queries_of_the_dashboard(monitored.program.one("ConfigMap", "deepseek-dashboard").inputs)
     assert len(queries) > 20
     assert [query for query in queries if not monitored.prometheus.query(query)] == []
 

@@ -29,8 +29,8 @@ def told(door: Door) -> dict[tuple[str, str], float]:
     return {(name, labels): float(value) for name, labels, value in found}
 
 
-def ask(door: Door, key: str) -> int:
-    head = f"GET /v1/models HTTP/1.1\r\nHost: model\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+def ask(door: Door, key: str, path: str = "/v1/models") -> int:
+    head = f"GET {path} HTTP/1.1\r\nHost: model\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
     return status_of(door.send(head.encode()))
 
 
@@ -45,10 +45,19 @@ def test_every_series_that_is_asked_for_is_there(door: Door) -> None:
         assert any(name == other and wanted <= set(found.split(",")) for other, found in metrics), (name, labels)
 
 
-def test_a_refused_key_is_counted_where_the_alert_looks(door: Door) -> None:
-    refused = ("haproxy_frontend_http_responses_total", 'proxy="door",code="4xx"')
-    before = told(door)[refused]
+def test_a_refused_key_is_counted_where_the_alert_looks_and_nothing_else(door: Door) -> None:
+    denied = ("haproxy_frontend_requests_denied_total", 'proxy="door"')
+    before = told(door)[denied]
     assert ask(door, "another-key-of-a-client") == 401
-    assert told(door)[refused] == before + 1
-    assert ask(door, KEY) == 200
-    assert told(door)[refused] == before + 1
+    assert told(door)[denied] == before + 1
+    for key, path, status in ((KEY, "/v1/models", 200), (KEY, "/v1/nothing", 404), (KEY, "/v1/completions", 405)):
+        assert ask(door, key, path) == status
+    assert told(door)[denied] == before + 1
+
+
+def test_every_request_is_counted_where_the_alert_compares(door: Door) -> None:
+    requests = ("haproxy_frontend_http_requests_total", 'proxy="door"')
+    before = told(door)[requests]
+    for key in ("another-key-of-a-client", KEY):
+        ask(door, key)
+    assert told(door)[requests] == before + 2

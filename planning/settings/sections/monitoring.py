@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planning.settings.sections.base import Name, Section, Text, changing
+from planning.settings.sections.base import Duration, Name, Section, Text, changing
 
 SCRAPES_ANEW = changing("changes what Prometheus reads; nothing that serves is touched")
 
@@ -45,7 +45,15 @@ class Monitoring(Section):
         ),
         json_schema_extra=SCRAPES_ANEW,
     )
-
+    alert_after: Annotated[Duration, Field(ge=20, le=7200)] = Field(
+        default=600,
+        description=(
+            "How long it has to go badly until somebody is told: no model is served, first tokens are late. Other "
+            "alerts take half of it or up to three times as much. It should be at least eight times the interval at "
+            "which that Prometheus reads."
+        ),
+        json_schema_extra=SCRAPES_ANEW,
+    )
     first_token_seconds: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=10.0,
         description=(

@@ -22,6 +22,7 @@ PROXIES, COUNTER = "Deployment deepseek-endpoint", "Deployment deepseek-endpoint
 CLAIM, REMOVE = "PersistentVolumeClaim weights", "Job remove"
 METRICS = (
     "PrometheusRule deepseek",
+    "PrometheusRule deepseek-serving",
     "ConfigMap deepseek-dashboard",
     *(f"PodMonitor deepseek-{target.name}" for target in ALL),
     *(f"Service deepseek-metrics-{target.name}" for target in ALL),

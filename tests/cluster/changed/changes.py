@@ -240,6 +240,7 @@ OF_MONITORING = Route(
         Change("monitoring.prometheusNamespace", "monitoring"),
         Change("monitoring.prometheusLabels", {"app": "prometheus"}),
         Change("monitoring.labels", {"release": "prometheus"}),
+        Change("monitoring.alertAfter", "5m"),
         Change("monitoring.firstTokenSeconds", 5.0),
         Change("monitoring.runbook", "https://git.example.com/deepseek/docs/failures.md"),
         Change("monitoring.scrape", "annotations"),

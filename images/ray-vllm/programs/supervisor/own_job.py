@@ -41,6 +41,19 @@ def bounds_now(job_name: str, known: Bounds) -> Bounds:
         return known
 
 
+def is_first_pod(job_name: str) -> bool:
+    """Tell whether the Job has had no other pod; no, when that cannot be found out.
+
+    A Job counts a pod that was deleted as failed (Kubernetes, pkg/controller/job/job_controller.go, isPodFailed).
+    """
+    if not job_name:
+        return False
+    try:
+        return not _job(job_name).get("status", {}).get("failed", 0)
+    except in_cluster.ApiError:
+        return False
+
+
 def will_start_another_pod(job_name: str) -> bool:
     """Tell whether the Job goes on and will start another pod, so that what runs in Ray can stay.
 

@@ -40,7 +40,7 @@ from joining import wait_for_nodes
 from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
 from metrics import PORT, tell_metrics
 from network_check import NetworkCheck
-from own_job import Bounds, bounds_now, will_start_another_pod
+from own_job import Bounds, bounds_now, is_first_pod, will_start_another_pod
 from planned_nodes import PlannedNodes
 from ray_api import Job, RayApi
 from serving_events import FAILED, KV_CACHE_DIFFERS, SERVING, tell
@@ -120,6 +120,7 @@ class Supervisor:
         """Serve, and after each failure serve again."""
         SERVING_FILE.unlink(missing_ok=True)
         say("started", submission=self._settings.jobs.prefix, command=self._settings.jobs.command)
+        self.metrics.begins(first=is_first_pod(self._settings.serving_job))
         if problem := tell_metrics(self.metrics.readings, self._settings.metrics_port):
             say("no_metrics", reason=problem)
         while True:
@@ -203,7 +204,7 @@ class Supervisor:
 
     def _report(self, failure: Failed, lasted: float) -> None:
         """Say why an attempt failed, and wait before the next."""
-        self.metrics.failures[failure.kind] += 1
+        self.metrics.has_failed(failure.kind)
         delay = self._failures.add(failure)
         same = self._failures.same
         say("failed", kind=failure.kind, same=same, after=int(lasted), retry_in=delay, reason=failure.reason)

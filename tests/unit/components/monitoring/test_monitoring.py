@@ -122,7 +122,7 @@ def test_the_programs_listen_where_they_are_read() -> None:
 def test_pod_monitors_have_the_labels_by_which_a_prometheus_selects_them() -> None:
     program = run(configured(labels={"release": "kube-prometheus-stack"}))
     monitors = [item for item in program.kubernetes() if item.type.endswith((":PodMonitor", ":PrometheusRule"))]
-    assert len(monitors) == len(TARGETS) + 1
+    assert len(monitors) == len(TARGETS) + 2
     for item in monitors:
         labels = item.inputs["metadata"]["labels"]
         assert labels["release"] == "kube-prometheus-stack"
@@ -170,6 +170,7 @@ def test_the_metrics_can_be_read_before_anything_serves() -> None:
         ({"prometheusNamespace": "m", "prometheusLabels": {}}, r"monitoring\.prometheusLabels: are none"),
         ({"prometheusNamespace": "m", "prometheusLabels": {"a//b": ""}}, r"monitoring\.prometheusLabels\.a//b: is no "),
         ({"prometheusNamespace": "m", "firstTokenSeconds": 0}, r"monitoring\.firstTokenSeconds: "),
+        ({"prometheusNamespace": "m", "alertAfter": "10s"}, r"monitoring\.alertAfter: "),
         ({"prometheusNamespace": "m", "scrape": "push"}, r"monitoring\.scrape: "),
     ],
 )
@@ -186,4 +187,14 @@ def test_the_alert_that_follows_a_measurement_does_not_hold_up_the_others() -> N
     assert job in late.request.dependencies
     assert job not in early.request.dependencies
     annotated = run(configured(scrape="annotations") | on)
+    assert not [item for item in annotated.kubernetes() if "monitoring.coreos.com" in item.type]
+
+
+def test_that_nothing_is_served_is_told_of_a_stack_that_has_served() -> None:
+    program = run(configured())
+    early, late = (program.one("PrometheusRule", name) for name in ("deepseek", "deepseek-serving"))
+    gate = program.one("Job", "gate").urn
+    assert gate in late.request.dependencies
+    assert gate not in early.request.dependencies
+    annotated = run(configured(scrape="annotations"))
     assert not [item for item in annotated.kubernetes() if "monitoring.coreos.com" in item.type]
