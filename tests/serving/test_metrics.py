@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local import conversation, dev, stack
+from tests.monitoring.operator_config import OperatorObjects
 from tests.monitoring.prometheus import Prometheus, queries_of_the_dashboard, running_prometheus, wait_until
 from tests.serving import live
 from tests.serving.conftest import Served
@@ -27,7 +28,9 @@ def prometheus(served: Served, program: Program, tmp_path_factory: pytest.TempPa
     assert served.outputs["endpoint"]
     pods = [pod for label in (live.HEAD, live.WORKER, live.SUPERVISOR) for pod in live.pods(label)]
     folder = tmp_path_factory.mktemp("prometheus")
-    with running_prometheus(folder, program, dev.NAMESPACE, pods, interval_seconds=5) as running:
+    with running_prometheus(
+        folder, OperatorObjects.registered(program), dev.NAMESPACE, pods, interval_seconds=5
+    ) as running:
         yield running
 
 
@@ -42,7 +45,11 @@ def test_every_pod_that_tells_something_is_read_once(prometheus: Prometheus) -> 
 def test_every_query_gives_data_while_the_model_is_asked(
     prometheus: Prometheus, program: Program, served: Served, url: str
 ) -> None:
-    queries = [query for query in queries_of_the_dashboard(program) if "deepseek_download" not in query]
+    queries = [
+        query
+        for query in queries_of_the_dashboard(program.one("ConfigMap", "deepseek-dashboard").inputs)
+        if "deepseek_download" not in query
+    ]
     assert len(queries) > 15
     for _ in range(QUESTIONS):
         assert conversation.ask(url, served.outputs["servedModels"][0]).strip()
