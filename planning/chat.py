@@ -13,7 +13,7 @@ from planning.settings.sections import Serving
 
 TOOL_CALLS: Mapping[str, str] = {
     r"deepseek-v3\.2(-nvfp4)?": "deepseek_v32",
-    r"kimi-k2([.-].*)?": "kimi_k2",
+    r"kimi-k2([.-](?!base).*)?": "kimi_k2",
     r"glm-5([.-].*)?": "glm47",
 }
 """Parsers by names of repositories, in lower case and without owner."""

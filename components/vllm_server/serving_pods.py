@@ -19,11 +19,14 @@ from components.shared.pods import (
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning import flags
-from planning.settings.sections import Hardware, Network
+from planning.settings.sections import Hardware, Network, Serving
 
 RAY_TOKEN = "auth_token"  # noqa: S105  the key under which KubeRay keeps Ray's token in the Secret named like the cluster
 NETWORK_RESULT = "network-result"
 """The ConfigMap into which the supervisor writes the result of the network proof."""
+
+FORM_SECONDS = 300
+"""For one question of programs/gate/chat_form.py: two tries of two minutes."""
 
 
 def supervisor_pod(
@@ -85,6 +88,7 @@ def gate_pod(
         "RAY_CLUSTER": args.cluster.name,
         "TIMEOUT_SECONDS": str(gate_seconds(args)),
         "JOIN_TIMEOUT_SECONDS": str(args.scheduling.join_timeout),
+        **dict.fromkeys(_checked_forms(args.serving), "true"),
     }
     pod = program_pod(
         "gate",
@@ -138,6 +142,17 @@ def supervisor_bounds(args: VllmServerArgs) -> dict[str, str]:
 def gate_seconds(args: VllmServerArgs) -> int:
     """Return how long the gate waits for an answer: for the Ray nodes to join and then for the model to load."""
     return args.scheduling.join_timeout + args.serving.load_timeout
+
+
+def form_seconds(serving: Serving) -> int:
+    """Return how long the gate may take after that to check the form of tool calls and reasoning."""
+    return FORM_SECONDS * len(_checked_forms(serving))
+
+
+def _checked_forms(serving: Serving) -> list[str]:
+    """Return the variables that have the gate check a form: keys of FORMS in programs/gate/chat_form.py."""
+    wanted = {"TOOL_CALLS": serving.tool_calls, "REASONING": serving.reasoning}
+    return [name for name, asked in wanted.items() if asked]
 
 
 def _shared_variables(args: VllmServerArgs) -> list[Manifest]:

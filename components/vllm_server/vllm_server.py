@@ -14,6 +14,7 @@ from components.shared.service_account import service_account
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.serving_pods import (
     NETWORK_RESULT,
+    form_seconds,
     gate_pod,
     gate_seconds,
     supervisor_bounds,
@@ -106,7 +107,7 @@ class VllmServer(pulumi.ComponentResource):
                     service=service.metadata["name"],
                     serving_job=job_name("serve", serve),
                 ),
-                timeout_seconds=gate_seconds(args) + GATE_MARGIN_SECONDS,
+                timeout_seconds=gate_seconds(args) + form_seconds(args.serving) + GATE_MARGIN_SECONDS,
             )
 
         own_job = job_name("gate", asking("gate"))

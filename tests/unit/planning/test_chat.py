@@ -11,6 +11,7 @@ from tests.unit.planning.stacks import V3_BF16, plan, raw
 BOTH = {"toolCalls": True, "reasoning": True}
 PARSERS: dict[str, tuple[str | None, str | None]] = {
     "moonshotai/Kimi-K2-Instruct-0905": ("kimi_k2", None),
+    "moonshotai/Kimi-K2-Base": (None, None),
     "moonshotai/Kimi-K2-Thinking": ("kimi_k2", "kimi_k2"),
     "moonshotai/Kimi-K2.5": ("kimi_k2", "kimi_k2"),
     "zai-org/GLM-5-FP8": ("glm47", "glm45"),

@@ -8,6 +8,8 @@ TIMEOUT_SECONDS, and after JOIN_TIMEOUT_SECONDS when the Ray nodes have not join
 - an image cannot be pulled for 5 minutes, pods cannot be created, or nothing reacts to the RayCluster;
 - the network is below the minimum, or the pods have devices for RDMA and do not use them.
 
+After the answer it fails where tool calls or reasoning are asked for and do not come back in their fields.
+
 The reason goes to the termination message, the most telling part first.
 
 While RayCluster, serving Job or pods are suspended (Kueue, or another that sets spec.suspend or a scheduling gate), it
@@ -15,8 +17,9 @@ says by whom, no time counts, and it moves the bound of its own Job.
 
 Environment: ENDPOINT (the Service), SERVED_MODEL, API_KEY_FILE (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
 GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional), GATE_JOB (optional: the name of its own
-Job). Its service account lists pods and events in its namespace and creates events, gets pods/log, SERVING_JOB and
-RAY_CLUSTER, gets and patches GATE_JOB. Exit code 0, 1 after a failure, 143 after SIGTERM.
+Job), TOOL_CALLS and REASONING (optional, `true`: chat_form.py checks the form of such answers). Its service account
+lists pods and events in its namespace and creates events, gets pods/log, SERVING_JOB and RAY_CLUSTER, gets and patches
+GATE_JOB. Exit code 0, 1 after a failure, 143 after SIGTERM.
 """
 
 import os
@@ -28,6 +31,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import chat_form
 import network_story
 from cluster_state import Reader, State
 from completion import QUESTION, QUESTION_TOKENS, Answer, Model
@@ -178,13 +182,23 @@ def from_environment(env: Mapping[str, str]) -> Gate:
     """Return the gate that the environment asks for."""
     timeout = float(env["TIMEOUT_SECONDS"])
     return Gate(
-        model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),
+        model=_model(env),
         planned=PlannedNodes.read(env),
         reader=Reader(env["POD_NAMESPACE"], env["RAY_CLUSTER"], env["SERVING_JOB"]),
         join_timeout=float(env.get("JOIN_TIMEOUT_SECONDS", timeout)),
         timeout=timeout,
         own_job=env.get("GATE_JOB", ""),
     )
+
+
+def _model(env: Mapping[str, str]) -> Model:
+    return Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", ""))
+
+
+def run(env: Mapping[str, str]) -> str:
+    """Wait for the answer, then check forms; return why it is not served as the stack file says, or nothing."""
+    reason = from_environment(env).wait() or chat_form.broken_promises(_model(env), chat_form.asked_for(env))
+    return clip(reason, TERMINATION_BYTES)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -194,7 +208,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Wait; a failure's reason goes to standard output and to the termination message."""
     signal.signal(signal.SIGTERM, _terminate)
-    if reason := from_environment(os.environ).wait():
+    if reason := run(os.environ):
         print(f"gate: {reason}", flush=True)
         TERMINATION_MESSAGE.write_text(reason)
         sys.exit(1)

@@ -42,6 +42,7 @@ RESTARTED_BY = {
     "fetch/transfer": {DOWNLOAD},
     "fetch/verification": {DOWNLOAD},
     "fetch/words": {CLAIM, DOWNLOAD, MOUNT},
+    "ray-vllm/programs/gate/chat_form": {GATE, BENCHMARK},
     "ray-vllm/programs/gate/cluster_state": {GATE, BENCHMARK},
     "ray-vllm/programs/shared/completion": {CLUSTER, SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/gate/diagnosis": {GATE, BENCHMARK},
