@@ -108,7 +108,8 @@ class StubServer:
 class StubModel(StubServer):
     """A served model: `answer` is what it says, None for a server that hangs; `status` other than 200 refuses.
 
-    Without `has_chat_template` it is a base model, which only completes texts.
+    Without `has_chat_template` it is a base model, which only completes texts. It calls the first tool that it is
+    offered, and reasons where it is asked to.
     """
 
     def __init__(self) -> None:
@@ -125,7 +126,13 @@ class StubModel(StubServer):
 
     def _chat(self, body: dict[str, Any]) -> Reply:
         if self.has_chat_template:
-            return self._complete(body, {"message": {"content": self.answer}})
+            message: dict[str, Any] = {"content": self.answer}
+            for tool in body.get("tools", [])[:1]:
+                call = {"name": tool["function"]["name"], "arguments": "{}"}
+                message |= {"content": None, "tool_calls": [{"type": "function", "function": call}]}
+            if body.get("chat_template_kwargs", {}).get("thinking"):
+                message["reasoning"] = "Let me think."
+            return self._complete(body, {"message": message})
         return 400, {"error": {"message": NO_CHAT_TEMPLATE, "type": "BadRequestError", "code": 400}}
 
     def _complete_text(self, body: dict[str, Any]) -> Reply:

@@ -7,7 +7,7 @@ import chat_form
 import gate
 import pytest
 from completion import Model
-from stub_servers import StubServer
+from stub_servers import StubModel, StubServer
 
 CALL = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
 TALK: dict[str, Any] = {"message": {"content": "Ready."}, "finish_reason": "stop"}
@@ -148,6 +148,11 @@ def test_the_gate_fails_with_every_form_that_is_broken(
     assert "serving.toolCalls: no tool is called: the answer is Ready." in tools
     assert "serving.reasoning: `reasoning` is empty: the answer is Ready." in reasoning
     assert len(asked) == 5, "the first question, and each of the two twice"
+
+
+def test_the_gate_succeeds_with_a_model_that_keeps_both_promises(model: StubModel) -> None:
+    assert gate.run(GATE | {"ENDPOINT": model.url, "TOOL_CALLS": "true", "REASONING": "true"}) == ""
+    assert len(model.requests) == 3
 
 
 def test_the_gate_that_is_not_told_of_forms_asks_one_question(
