@@ -21,9 +21,9 @@ class CannotWork(Exception):
 
 def boot(stack_namespace: str, *, again: str) -> None:
     """Have all of it; what is there already is only verified. Raises CannotWork, StepsFailed."""
-    to_build = builds.missing(FOR_THE_REAL_NODE)
+    to_build = not builds.complete(FOR_THE_REAL_NODE)
     if not cluster.is_up():
-        _refuse_unfit_machine(to_build=bool(to_build) or not paths.REGISTRY_STORAGE.exists())
+        _refuse_unfit_machine(to_build=to_build or not paths.REGISTRY_STORAGE.exists())
     build_steps = builds.build_steps(FOR_THE_REAL_NODE) if to_build else []
     programs = tuple(step.name for step in build_steps[:2])  # the cluster's and kube-router; pulumi comes later
     images = registry.client(registry.load_password())
@@ -61,7 +61,7 @@ def boot(stack_namespace: str, *, again: str) -> None:
 def build_for_simulation(*, again: str) -> None:
     """Have the programs that the simulated cluster of the tests needs. Raises StepsFailed."""
     steps = [Step(name=PACKAGES, action=debian.install_packages)]
-    if builds.missing(FOR_SIMULATED_NODES):
+    if not builds.complete(FOR_SIMULATED_NODES):
         steps += builds.build_steps(FOR_SIMULATED_NODES)
     run_steps(steps, logs=paths.LOGS, again=again)
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pulumi
 from kubernetes import client
 
+from components.endpoint.http_route import GROUP as GATEWAY_GROUP
 from components.model_store.claim import claim_name
 from components.monitoring.monitoring import GROUP
 from components.monitoring.targets import ALL
@@ -29,6 +30,7 @@ CORE, RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNTS = frozenset({"benchmark", "claim", "download", "gate", "supervisor"})
 MONITORED = [target.name for target in ALL]
 METRICS_SERVICES = [f"deepseek-metrics-{name}" for name in MONITORED]
+LIMITS = "deepseek-endpoint-limits"
 POLICIES = frozenset(f"deepseek-{component}" for component in COMPONENTS)
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 """What is asked for: nobody needs the contents of Secrets to tell whose they are."""
@@ -52,8 +54,9 @@ class Kind:
 
 KINDS = (
     Kind("RayCluster", "/apis/ray.io/v1", "rayclusters", frozenset({"deepseek"})),
-    Kind("Service", CORE, "services", frozenset({"deepseek", "deepseek-engine", *METRICS_SERVICES})),
-    Kind("Deployment", "/apis/apps/v1", "deployments", frozenset({"deepseek-endpoint"})),
+    Kind("Service", CORE, "services", frozenset({"deepseek", "deepseek-engine", LIMITS, *METRICS_SERVICES})),
+    Kind("Deployment", "/apis/apps/v1", "deployments", frozenset({"deepseek-endpoint", LIMITS})),
+    Kind("Ingress", "/apis/networking.k8s.io/v1", "ingresses", frozenset({"deepseek"})),
     Kind("Job", "/apis/batch/v1", "jobs"),
     Kind("ConfigMap", CORE, "configmaps"),
     Kind("Secret", CORE, "secrets", frozenset({"api-key", "model-token"})),
@@ -75,12 +78,14 @@ OF_THE_PROMETHEUS_OPERATOR = (
         frozenset({"deepseek", "deepseek-serving", "deepseek-speed"}),
     ),
 )
+HTTP_ROUTE = Kind("HTTPRoute", f"/apis/{GATEWAY_GROUP}/v1", "httproutes", frozenset({"deepseek"}))
 """Looked for where the stack makes them."""
 
 
 def kinds(settings: StackSettings) -> tuple[Kind, ...]:
     """Return the kinds of object that a stack may take over from others."""
-    return (*KINDS, *OF_THE_PROMETHEUS_OPERATOR) if settings.monitoring.has_operator else KINDS
+    monitors = OF_THE_PROMETHEUS_OPERATOR if settings.monitoring.has_operator else ()
+    return (*KINDS, *monitors, *([HTTP_ROUTE] if settings.endpoint.gateway else ()))
 
 
 def taken_over(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.preflight.build_prerequisites import of_images
 from components.preflight.certificate import of_endpoint
+from components.preflight.gateway import of_gateway
 from components.preflight.ingress_class import of_ingress
 from components.preflight.monitoring_prerequisites import of_monitoring
 from components.preflight.namespace_user import outside_the_range
@@ -47,6 +48,7 @@ def missing(api: client.ApiClient, namespace: str, settings: StackSettings) -> I
     yield from of_network(core, namespace, settings)
     yield from of_endpoint(core, namespace, settings.endpoint)
     yield from of_ingress(api, settings.endpoint.ingress_class)
+    yield from of_gateway(api, namespace, settings.endpoint)
     yield from of_monitoring(api, settings.monitoring)
 
 

@@ -4,6 +4,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.endpoint.haproxy_sections import TLS_PORT
+from components.endpoint.http_route import http_route
 from components.endpoint.ingress import ingress
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.endless_job import endless_job
@@ -42,13 +43,13 @@ the result of the network proof."""
 class VllmServer(pulumi.ComponentResource):
     """Serves the model with vLLM, and is ready when a chat completion was answered.
 
-    Creates: a Service that selects the head, or the proxies before it, and an Ingress to it if one is wanted; a serving
-    Job whose supervisor submits `vllm serve` through the Ray Jobs API and starts it again whenever it ends; a gate Job
-    with an account that may list pods and events, and read logs; for each of the two a ConfigMap of its programs. Waits
-    for: the gate, at most `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives: `endpoint`, where the
-    OpenAI API is inside the cluster, known in the preview and resolved when it has answered; `service_name`;
-    `served_models`, the names by which clients may ask; `gate`, which is replaced whenever something is served anew;
-    `serving`, whose supervisor writes the result of the network proof into a ConfigMap.
+    Creates: a Service that selects the head, or the proxies before it, and an Ingress or HTTPRoute to it if one is
+    wanted; a serving Job whose supervisor submits `vllm serve` through the Ray Jobs API and starts it again whenever it
+    ends; a gate Job with an account that may list pods and events, and read logs; for each of the two a ConfigMap of
+    its programs. Waits for: the gate, at most `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives:
+    `endpoint`, where the OpenAI API is inside the cluster, known in the preview and resolved when it has answered;
+    `service_name`; `served_models`, the names by which clients may ask; `gate`, which is replaced whenever something
+    is served anew; `serving`, whose supervisor writes the result of the network proof into a ConfigMap.
     """
 
     endpoint: pulumi.Output[str]
@@ -63,6 +64,8 @@ class VllmServer(pulumi.ComponentResource):
         service = _service(name, args, child)
         if args.door.ingress_class:
             ingress(name, service.metadata["name"], args.door, child)
+        if args.door.gateway:
+            http_route(name, service.metadata["name"], args.door, args.door.gateway, child)
         # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
         supervising = programs_config_map("serving", "serving", programs(*SUPERVISOR, *NETWORK_PROOF), child)
         gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate/gate"), child)

@@ -49,6 +49,7 @@ GROUPS: dict[str, tuple[Program, ...]] = {
 """What one step builds, in the order of the steps."""
 
 DATA = {
+    "gateway-crds": ("cluster", "sigs.k8s.io/gateway-api", "config/crd/standard"),
     "kuberay-crds": ("cluster", "github.com/ray-project/kuberay/ray-operator", "config/crd/bases"),
     "kwok-stages": ("kwok", "sigs.k8s.io/kwok", "kustomize/stage"),
 }
@@ -86,6 +87,14 @@ def search_path() -> str:
 def missing(programs: Iterable[Program]) -> list[Program]:
     """Those that are neither installed in a fitting version nor built."""
     return [program for program in programs if not (find_installed(program) or _built(program).exists())]
+
+
+def complete(programs: Iterable[Program]) -> bool:
+    """Whether none is missing, nor a folder of `DATA` that comes with them."""
+    wanted = tuple(programs)
+    modules = {program.module for program in wanted}
+    folders = [module_folder(module) / name for name, (module, *_) in DATA.items() if module in modules]
+    return not missing(wanted) and all(folder.exists() for folder in folders)
 
 
 def build_steps(wanted: Sequence[Program]) -> list[Step]:

@@ -7,7 +7,7 @@ from typing import get_type_hints
 from pydantic_core import ErrorDetails
 
 from planning.problems import Problem
-from planning.settings.sections import SECTIONS, Architecture, KeyLimits, Peer, Toleration
+from planning.settings.sections import SECTIONS, Architecture, Gateway, KeyLimits, Peer, Toleration
 from planning.settings.stack_file import SECRETS
 
 SHOWN = 60
@@ -90,13 +90,18 @@ def _keys_of(loc: list[str]) -> list[str]:
         case [section] if section in SECTIONS:
             return [field.alias or name for name, field in SECTIONS[section].model_fields.items()]
         case ["model", "architecture"]:
-            return list(get_type_hints(Architecture))
+            described = Architecture
         case ["scheduling", "tolerations", _]:
-            return list(get_type_hints(Toleration))
-        case ["endpoint", "keys", _] | ["network", _, _]:
-            return list(get_type_hints(KeyLimits if loc[0] == "endpoint" else Peer))
+            described = Toleration
+        case ["endpoint", "gateway"]:
+            described = Gateway
+        case ["endpoint", "keys", _]:
+            described = KeyLimits
+        case ["network", _, _]:
+            described = Peer
         case _:
             return []
+    return list(get_type_hints(described))
 
 
 def _example(loc: list[str]) -> str:

@@ -39,8 +39,8 @@ def _tls_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
         yield Problem(
             "endpoint.tlsSecret", "needs the name that its certificate is for", "endpoint.host: llm.example.com"
         )
-    if endpoint.host and not endpoint.tls_secret:
-        yield Problem("endpoint.host", "needs the certificate for it", "endpoint.tlsSecret: NAME")
+    if endpoint.host and not (endpoint.tls_secret or endpoint.gateway):
+        yield Problem("endpoint.host", "needs the certificate for it", "endpoint.tlsSecret: NAME, or endpoint.gateway")
 
 
 def _the_way_out_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
@@ -54,10 +54,28 @@ def _the_way_out_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
         if is_set and not endpoint.tls_secret:
             text = "leads out of the cluster, where keys and prompts need TLS"
             yield Problem(key, text, "endpoint.tlsSecret: NAME, and endpoint.host: llm.example.com")
-    if endpoint.annotations and not (outside or endpoint.ingress_class):
-        yield Problem(
-            "endpoint.annotations", "has no object to stand on", "endpoint.ingressClass, or serviceType: LoadBalancer"
-        )
+    if endpoint.annotations and not (outside or endpoint.ingress_class or endpoint.gateway):
+        advice = "endpoint.ingressClass or gateway, or serviceType: LoadBalancer"
+        yield Problem("endpoint.annotations", "has no object to stand on", advice)
+
+
+def _the_gateway_takes_tls_alone(stack: ResolvedStack) -> Iterator[Problem]:
+    """Yield a problem for a Gateway without proxies or host, and beside another way in or another certificate."""
+    endpoint = stack.settings.endpoint
+    if not endpoint.gateway:
+        return
+    if not endpoint.proxy:
+        yield Problem("endpoint.gateway", "needs the proxies, to which it leads", "endpoint.proxy: true")
+    if not endpoint.host:
+        yield Problem("endpoint.gateway", "needs the name that it leads from", "endpoint.host: llm.example.com")
+    others = {
+        "endpoint.tlsSecret": endpoint.tls_secret,
+        "endpoint.ingressClass": endpoint.ingress_class,
+        "endpoint.serviceType": endpoint.service_type == "LoadBalancer",
+    }
+    for key in (key for key, is_set in others.items() if is_set):
+        text = "the Gateway's listener has the certificate, and is the way in"
+        yield Problem(key, f"cannot stand beside endpoint.gateway: {text}", f"endpoint.gateway or {key}")
 
 
 ENDPOINT_CHECKS = (
@@ -65,4 +83,5 @@ ENDPOINT_CHECKS = (
     _limits_limit,
     _tls_has_its_parts,
     _the_way_out_has_its_parts,
+    _the_gateway_takes_tls_alone,
 )

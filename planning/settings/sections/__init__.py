@@ -12,7 +12,7 @@ from pydantic import Field
 
 from planning.settings.sections.base import Section, Unreadable
 from planning.settings.sections.benchmark import Benchmark
-from planning.settings.sections.endpoint import Endpoint, KeyLimits
+from planning.settings.sections.endpoint import Endpoint, Gateway, KeyLimits
 from planning.settings.sections.hardware import Hardware
 from planning.settings.sections.image import Image
 from planning.settings.sections.model import Architecture, Model
@@ -28,6 +28,7 @@ __all__ = [
     "Architecture",
     "Benchmark",
     "Endpoint",
+    "Gateway",
     "Hardware",
     "Image",
     "KeyLimits",

@@ -1,6 +1,6 @@
 """The keys of deepseek:endpoint."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
@@ -19,6 +19,15 @@ class KeyLimits(TypedDict, total=False):
 
     requestsPerMinute: Count
     concurrency: Count
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Gateway(TypedDict):
+    """A listener of a Gateway of the Gateway API."""
+
+    name: Name
+    listener: Name
+    namespace: NotRequired[Name]
 
 
 class Endpoint(Section):
@@ -62,9 +71,12 @@ class Endpoint(Section):
     )
     host: Annotated[str, Field(pattern=HOST_NAME, max_length=253)] | None = Field(
         default=None,
-        description="Name by which clients reach the proxies, for which the certificate of `tlsSecret` has to be.",
+        description=(
+            "Name by which clients reach the proxies, for which the certificate of `tlsSecret`, or of the listener of "
+            "`gateway`, has to be."
+        ),
         examples=["llm.example.com"],
-        json_schema_extra=changing("changes the outputs, and updates an Ingress in place"),
+        json_schema_extra=changing("changes the outputs, and updates an Ingress or HTTPRoute in place"),
     )
     tls_secret: Name | None = Field(
         default=None,
@@ -97,10 +109,19 @@ class Endpoint(Section):
             "one after the other"
         ),
     )
+    gateway: Gateway | None = Field(
+        default=None,
+        description=(
+            "Gateway of the Gateway API, by `name` and `namespace` (the stack's if left out), whose `listener` takes "
+            "TLS for `host`: an HTTPRoute without a time-out leads from it to the proxies."
+        ),
+        examples=["{name: shared, namespace: gateways, listener: https}"],
+        json_schema_extra=changing("creates, updates or deletes the HTTPRoute; nothing that serves is touched"),
+    )
     annotations: dict[str, str] = Field(
         default={},
-        description="Annotations of the Ingress, or else of the Service with `serviceType: LoadBalancer`.",
-        json_schema_extra=changing("updates Ingress or Service in place; nothing that serves is touched"),
+        description="Annotations of the Ingress or HTTPRoute, or else of the Service with `serviceType: LoadBalancer`.",
+        json_schema_extra=changing("updates that object in place; nothing that serves is touched"),
     )
 
     @property

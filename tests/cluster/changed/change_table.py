@@ -72,6 +72,7 @@ SERVING = (
     act("replaces the proxies one after the other", {"update"}, PROXIES),
     act("changes the Service", {"update"}, "Service deepseek"),
     act("opens the Ingress", BEGINS, "Ingress deepseek"),
+    act("opens the HTTPRoute", BEGINS, "HTTPRoute deepseek"),
     act("changes the bound that the supervisor looks up", {"update"}, SERVE),
     act("ends vLLM", ENDS, SERVE),
     act("ends Ray", ENDS, CLUSTER),

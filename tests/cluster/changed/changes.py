@@ -59,6 +59,7 @@ CLAIM, QUEUE = "theirs", "inference"
 REGISTRY_SECRET, OTHER_REGISTRY_SECRET, PIP_SECRET = "registry", "registry-2", "package-mirror"
 CA_SECRET, PROXY_SECRET = "authorities", "proxy"
 INGRESS_CLASS = "nginx"
+GATEWAY = {"name": "shared", "namespace": "gateways", "listener": "https"}
 TLS_SECRET, HOST, OTHER_HOST = "door-tls", "llm.example.com", "chat.example.com"
 H100, H200 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"
 RDMA, HUGE_PAGES = "rdma/hca", "hugepages-2Mi"
@@ -233,6 +234,11 @@ OF_THE_DOOR = Route(
         Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
     ),
 )
+OF_A_GATEWAY = Route(
+    "gateway",
+    {"endpoint.proxy": True, "endpoint.image": f"{PROXY}@sha256:{64 * 'a'}"},
+    (Change("endpoint.gateway", GATEWAY, along={"endpoint.host": HOST}),),
+)
 OF_MONITORING = Route(
     "monitoring",
     {},
@@ -264,6 +270,7 @@ ROUTES = (
     OF_LAYOUTS,
     OF_THE_BENCHMARK,
     OF_THE_DOOR,
+    OF_A_GATEWAY,
     OF_MONITORING,
     OF_THE_NETWORK,
 )

@@ -1,6 +1,6 @@
 """What the changes need of the cluster.
 
-Secrets, a claim, a priority, a namespace for builds, nodes, RDMA devices, kinds of the Prometheus Operator.
+Secrets, a claim, a priority, a namespace for builds, nodes, RDMA devices, kinds of the Prometheus Operator, a Gateway.
 """
 
 import json
@@ -33,6 +33,7 @@ from tests.cluster.changed.changes import (
     REGISTRY_SECRET,
     TLS_SECRET,
 )
+from tests.cluster.changed.gateway import a_gateway
 from tests.cluster.world.played_kubelet import CORE
 from tests.cluster.world.stack_objects import a_namespace
 from tests.cluster.world.watched_objects import wait_until
@@ -50,7 +51,7 @@ OTHER_NODES = [
 @contextmanager
 def wanted_by_changes(api: ApiServer) -> Generator[None]:
     """Have all of it within this context."""
-    with a_namespace(api, BUILD_NAMESPACE):
+    with a_namespace(api, BUILD_NAMESPACE), a_gateway(api):
         try:
             for path, manifest in _objects().items():
                 api.apply(path, manifest)

@@ -13,6 +13,7 @@ NAMESPACE = "deepseek"
 KINDS = {
     "/api/v1": ("configmaps", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services"),
     "/apis/batch/v1": ("jobs",),
+    "/apis/gateway.networking.k8s.io/v1": ("httproutes",),
     "/apis/monitoring.coreos.com/v1": ("podmonitors", "prometheusrules"),
     "/apis/networking.k8s.io/v1": ("networkpolicies",),
     "/apis/policy/v1": ("poddisruptionbudgets",),

@@ -39,6 +39,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}")
     (modules / "config" / "crd" / "bases").mkdir(parents=True)
+    (modules / "config" / "crd" / "standard").mkdir()
     (modules / "config" / "crd" / "bases" / "rayclusters.yaml").write_text("kind: CustomResourceDefinition")
     monkeypatch.setenv("PATH", f"{go.parent}:/usr/bin:/bin")
     monkeypatch.setenv("FAKE_RECORD", str(record))
@@ -102,6 +103,12 @@ def test_folders_of_modules_are_kept_beside_the_programs(log: StepLog) -> None:
         builds.data("kuberay-crds")
     builds.build(PROGRAMS, log)
     assert (builds.data("kuberay-crds") / "rayclusters.yaml").exists()
+    assert builds.complete(PROGRAMS)
+    builds.data("gateway-crds").rmdir()
+    assert builds.missing(PROGRAMS) == []
+    assert not builds.complete(PROGRAMS)
+    builds.build(PROGRAMS, log)
+    assert builds.complete(PROGRAMS)
 
 
 @pytest.mark.usefixtures("record")

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 from kubernetes import client
 
-from components.preflight.ownership import KINDS, OF_THE_PROMETHEUS_OPERATOR, taken_over
+from components.preflight.ownership import HTTP_ROUTE, KINDS, OF_THE_PROMETHEUS_OPERATOR, taken_over
 from planning.parse import parse
 from planning.settings.sections import StackSettings
 from tests.unit.components.registrations import run, stack_file
@@ -149,17 +149,28 @@ def test_the_contents_of_secrets_are_not_asked_for(api: Api) -> None:
 
 def test_every_name_that_does_not_follow_content_is_looked_for() -> None:
     config: dict[str, Any] = stack_file(OURS) | {"deepseek:modelToken": "a-token"}
+    config["deepseek:apiKeys"] = {"team-a": "the-key-of-team-a"}
     config["deepseek:storage"]["otherRevisions"] = "remove"
-    known = {kind.name: kind.names for kind in (*KINDS, *OF_THE_PROMETHEUS_OPERATOR)}
+    known = {kind.name: kind.names for kind in (*KINDS, *OF_THE_PROMETHEUS_OPERATOR, HTTP_ROUTE)}
     monitoring: tuple[dict[str, str], ...] = (
         {},
         {"prometheusNamespace": "m"},
         {"prometheusNamespace": "m", "scrape": "annotations"},
     )
-    programs = [run(config | {"deepseek:monitoring": keys}, secrets=["deepseek:modelToken"]) for keys in monitoring]
+    proxy: dict[str, Any] = {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"}
+    hosted = {**proxy, "host": "llm.example.com"}
+    limits = {"team-a": {"concurrency": 2}}
+    endpoint: tuple[dict[str, Any], ...] = (
+        {**hosted, "tlsSecret": "door-tls", "ingressClass": "nginx", "keys": limits},
+        {**hosted, "gateway": {"name": "shared", "listener": "https"}},
+    )
+    sections = [{"deepseek:monitoring": keys, "deepseek:endpoint": proxy} for keys in monitoring] + [
+        {"deepseek:endpoint": keys} for keys in endpoint
+    ]
+    programs = [run(config | section, secrets=["deepseek:apiKeys", "deepseek:modelToken"]) for section in sections]
     for item in (item for program in programs for item in program.kubernetes()):
         kind, name = item.type.split(":")[-1], item.inputs["metadata"]["name"]
-        if kind not in ("ConfigMap", "Job", "PersistentVolumeClaim"):
+        if kind not in ("ConfigMap", "Job", "PersistentVolumeClaim") and "endpoint-keys" not in name:
             assert name in known[kind], f"{kind} {name}: components/preflight/ownership.py does not look for it"
 
 
