@@ -100,7 +100,10 @@ def _account_file(name: str) -> str:
 
 def _status_message(error: urllib.error.HTTPError) -> str:
     """Return the `message` of the Status object in an error's body, or the start of any other body."""
-    text = error.read().decode(errors="replace")
+    try:
+        text = error.read().decode(errors="replace")
+    except (OSError, HTTPException) as cut:
+        return f"{error.reason}, and its body was cut: {cut}"
     try:
         return str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):

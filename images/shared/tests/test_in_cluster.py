@@ -24,6 +24,9 @@ class Api:
     """An API server: the status and body of all its answers, and the requests that it has seen."""
 
     reply: tuple[int, str] = (200, "{}")
+    cut: int = 0
+    """Bytes at the end of each body that it announces and does not send."""
+
     seen: list[Request] = field(default_factory=list[Request])
 
 
@@ -35,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         self.api.seen.append(Request(self.command, self.path, dict(self.headers), body))
         status, text = self.api.reply
         self.send_response(status)
-        self.send_header("Content-Length", str(len(text.encode())))
+        self.send_header("Content-Length", str(len(text.encode()) + self.api.cut))
         self.end_headers()
         self.wfile.write(text.encode())
 
@@ -94,6 +97,13 @@ def test_a_refusal_says_what_was_refused(body: str, text: str, api: Api) -> None
     with pytest.raises(in_cluster.ApiError, match=f"GET /apis/x: HTTP 403: {text}") as caught:
         in_cluster.request("GET", "/apis/x")
     assert caught.value.status == 403
+
+
+def test_a_refusal_whose_text_is_cut_is_still_one(api: Api) -> None:
+    api.reply, api.cut = (503, "etcd"), 10
+    with pytest.raises(in_cluster.ApiError, match="HTTP 503: Service Unavailable, and its body was cut") as caught:
+        in_cluster.request("GET", "/apis/x")
+    assert caught.value.status == 503
 
 
 def test_an_answer_that_is_not_json(api: Api) -> None:

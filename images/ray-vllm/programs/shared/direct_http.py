@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
 
 ERROR_CHARACTERS = 500
@@ -35,7 +35,7 @@ def open_url(
         response: HTTPResponse = _OPENER.open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
-            text = error.read().decode(errors="replace").strip()
+            text = _body(error).decode(errors="replace").strip()
         # The end of a long error: Ray answers with tracebacks.
         message = f"HTTP {error.code}: {text[-ERROR_CHARACTERS:] or error.reason}"
         raise NoAnswer(message, status=error.code) from None
@@ -51,6 +51,16 @@ def fetch(method: str, url: str, *, body: dict[str, Any] | None = None, token: s
             return response.read().decode(errors="replace")
         except (OSError, HTTPException) as error:
             raise _no_answer(error) from None
+
+
+def _body(error: urllib.error.HTTPError) -> bytes:
+    """Return what came of an error's body: a server that ends may cut it."""
+    try:
+        return error.read()
+    except IncompleteRead as cut:
+        return cut.partial
+    except (OSError, HTTPException):
+        return b""
 
 
 def _no_answer(error: OSError | HTTPException) -> NoAnswer:
