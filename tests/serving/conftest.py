@@ -1,6 +1,6 @@
 """`make dev`'s path with real pods. A cluster that is up is used and stays up; otherwise it goes when the tests end."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,16 @@ from local.cluster import cluster
 def pytest_configure(config: pytest.Config) -> None:
     """Leave it to Pulumi that its Automation API drops sockets, event loop and coroutine of an `up` that failed."""
     config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report of an `up` that failed what the engine diagnosed. The command, its progress and outputs take 300 lines."""
+    report = yield
+    if call.excinfo and isinstance(call.excinfo.value, automation.CommandError):
+        _, found, diagnosed = str(call.excinfo.value).partition("Diagnostics:")
+        report.longrepr = diagnosed.partition("Outputs:")[0] if found else str(call.excinfo.value)
+    return report
 
 
 @dataclass(frozen=True)
