@@ -68,12 +68,20 @@ def further_tokens_are_predicted(stack: ResolvedStack) -> Iterator[Problem]:
 
 
 def data_parallel_ranks_have_cpus(stack: ResolvedStack) -> Iterator[Problem]:
-    """Each data-parallel rank takes a CPU of its node from Ray, which has as many as the pod asks for."""
+    """Each data-parallel rank takes a CPU of its node from Ray.
+
+    Ray has as many as the pod asks for; without GPUs it is told of one (`ray_start_parameters`).
+    """
     hardware, sizes = stack.settings.hardware, stack.sizes
-    if sizes.data_parallel_size == 1 or not hardware.on_gpus:
+    if sizes.data_parallel_size == 1:
         return
     ranks = hardware.gpus_per_node // sizes.gpus_of_a_copy
-    if math.ceil(cpus_of(hardware.cpu_request)) < ranks:
+    if not hardware.on_gpus:
+        if ranks > 1:
+            text = f"each pod has {ranks} data-parallel ranks, and on CPUs there is room for one"
+            one = {"data": hardware.nodes, "tensor": hardware.gpus_per_node, "pipeline": 1}
+            yield fixable(DATA, text, {LAYOUT_KEYS[f"{of}_parallel_size"]: size for of, size in one.items()})
+    elif math.ceil(cpus_of(hardware.cpu_request)) < ranks:
         text = f"{hardware.cpu_request} for a pod, and each of its {ranks} data-parallel ranks takes a CPU from Ray"
         yield fixable("hardware.cpu", text, {"hardware.cpu": None})
 
@@ -83,7 +91,6 @@ def cpus_can(stack: ResolvedStack) -> Iterator[Problem]:
     if stack.settings.hardware.on_gpus:
         return
     lacks = {
-        DATA: "vLLM lacks the collectives by which data-parallel ranks share experts",
         EXPERTS: "vLLM does not look at which rank holds which experts",
         CONTEXT: "latent attention does not divide its KV cache",
         CACHE: "latent attention keeps no FP8 cache",

@@ -18,6 +18,7 @@ GOES_INTO = {
     "ray-vllm/cpu-platform/cpu_between_pods.py": {"cpu"},
     "ray-vllm/cpu-platform/cpu_on_ray.py": {"cpu"},
     "ray-vllm/cpu-platform/pyproject.toml": {"cpu"},
+    "ray-vllm/cpu-platform/uneven_collectives.py": {"cpu"},
     "ray-vllm/requirements-cpu.txt": {"cpu"},
     "ray-vllm/requirements-cuda.txt": {"cuda"},
 }

@@ -105,14 +105,24 @@ def test_all_faults_of_a_layout_come_together_with_one_layout() -> None:
 
 
 def test_what_cpus_cannot_do() -> None:
-    asked: dict[str, Any] = {
-        "dataParallelSize": 2, "expertParallel": True, "decodeContextParallelSize": 2, "kvCacheDtype": "fp8",
-    }  # fmt: skip
-    cpus = {"gpu": "none", "gpusPerNode": 2, "nodes": 2}
-    stack = raw(hardware=cpus, storage={"size": "3Ti"}, serving={**asked, "tensorParallelSize": 2})
+    asked: dict[str, Any] = {"expertParallel": True, "decodeContextParallelSize": 2, "kvCacheDtype": "fp8"}
+    stack = on_cpus(**asked, dataParallelSize=2)
     refused = plan(**stack)
     assert [problem.key for problem in refused.problems] == [f"serving.{key}" for key in asked]
     assert repaired(stack).fits
+
+
+def on_cpus(**serving: object) -> dict[str, Any]:
+    return raw(hardware={"gpu": "none", "gpusPerNode": 2, "nodes": 2}, storage={"size": "3Ti"}, serving=serving)
+
+
+def test_on_cpus_each_pod_has_one_data_parallel_rank() -> None:
+    assert plan(**on_cpus(dataParallelSize=2)).fits
+    two_in_a_pod = on_cpus(dataParallelSize=4)
+    (problem,) = plan(**two_in_a_pod).problems
+    assert problem.key == "serving.dataParallelSize"
+    assert problem.suggestion.startswith("serving.dataParallelSize: 2 and serving.tensorParallelSize: 2")
+    assert repaired(two_in_a_pod).fits
 
 
 @pytest.mark.parametrize(
