@@ -39,6 +39,14 @@ def unreachable(model: StubModel, how: str) -> None:
             raise ValueError(how)
 
 
+ENGINE_RAISED = """(DPMoEEngineCoreActor pid=9) INFO 11-27 07:13:18 [x.py:5] fine
+(DPMoEEngineCoreActor pid=9) ERROR 11-27 07:13:19 [core.py:2663] EngineCore encountered a fatal error.
+(DPMoEEngineCoreActor pid=9) ERROR 11-27 07:13:19 [core.py:2663] Traceback (most recent call last):
+(DPMoEEngineCoreActor pid=9) ERROR 11-27 07:13:19 [core.py:2663] RuntimeError: Worker failed with error
+INFO:     203.0.113.1:33942 - "GET /health HTTP/1.1" 200 OK""".splitlines()
+"""What vLLM 0.32 writes when a data-parallel rank raises. Its API servers go on."""
+
+
 def for_a_while(ray: StubRay, action: Callable[[int], object]) -> None:
     """Do something again and again, for twice as long as may pass without a sign of life, and end the job."""
     for number in range(80):
@@ -175,4 +183,30 @@ def test_a_vllm_that_generates_lacks_no_node(
 
     when(is_serving, generate)
     assert serve(HANG_TIMEOUT_SECONDS=HANG).kind == "exit"
+    assert ray.stopped == []
+
+
+def test_a_vllm_that_goes_on_without_an_engine_is_stopped(ray: StubRay, model: StubModel, serve: Serve) -> None:
+    def engine_raises() -> None:
+        model.answer = None
+        ray.say(*ENGINE_RAISED)
+        for _ in range(10):
+            time.sleep(0.05)
+            ray.say(*(f'INFO:     203.0.113.1:3{n} - "GET /metrics HTTP/1.1" 200 OK' for n in range(60)))
+
+    when(is_serving, engine_raises)
+    failure = serve(HANG_TIMEOUT_SECONDS="60")
+    assert failure.kind == "exit"
+    assert failure.reason == "an engine has ended, and vLLM goes on without it: RuntimeError: Worker failed with error"
+    assert ray.stopped == ["abc-1"]
+
+
+def test_a_vllm_that_ends_after_its_engine_is_not_stopped(ray: StubRay, serve: Serve) -> None:
+    def engine_raises() -> None:
+        ray.say(*ENGINE_RAISED)
+        time.sleep(0.1)
+        ray.end_job("abc-1", exit_code=1)
+
+    when(is_serving, engine_raises)
+    assert serve().reason == "vLLM ended with exit code 1: RuntimeError: Worker failed with error"
     assert ray.stopped == []

@@ -1,4 +1,4 @@
-"""What the output of vLLM tells of its engine: whether it works, has work, its KV cache, and missing files.
+"""What the output of vLLM tells of its engine: whether it works, has work or has ended, its KV cache, missing files.
 
 vLLM writes a line of statistics every 10 s. It leaves the line out when nothing was computed in this interval and in
 the one before, so the last line before a silence says what the engine was left with (vLLM 0.32, v1/metrics/loggers.py):
@@ -19,6 +19,7 @@ _STATISTICS = re.compile(
 )
 _NO_FILES_LEFT = re.compile(r"^OSError: \[Errno 24\]|socket\.accept\(\) out of system resource")
 
+_ENDED = re.compile(r"\[core\.py:\d+\] EngineCore encountered a fatal error\.")
 _KV_CACHE = re.compile(r"GPU KV cache size: (?P<tokens>[\d,]+) tokens")
 
 
@@ -28,6 +29,9 @@ class EngineLog:
     def __init__(self) -> None:
         self.moved_at = self.no_files_left_at = float("-inf")
         self.kv_cache_tokens: int | None = None
+        self.ended_at: float | None = None
+        """When an engine first said that an error ends it."""
+
         self._cache: dict[str, str] = {}
         self._left_with: dict[str, int] = {}
         self._seen: deque[str] = deque(maxlen=REMEMBERED_LINES)
@@ -41,6 +45,8 @@ class EngineLog:
         """Take in one line. One that was read before is only shown again, after the connection to the log broke."""
         if _NO_FILES_LEFT.search(line):
             self.no_files_left_at = time.monotonic()
+        if self.ended_at is None and _ENDED.search(line):
+            self.ended_at = time.monotonic()
         if cache_size := _KV_CACHE.search(line):
             self.kv_cache_tokens = int(cache_size["tokens"].replace(",", ""))
         found = _STATISTICS.search(line)

@@ -26,6 +26,7 @@ POLL_SECONDS = 2.0
 REPORT_SECONDS = 60.0
 NODES_SECONDS = 15.0  # between two looks at the Ray nodes
 PATIENCE_SECONDS = 60.0  # with a head that does not answer, and with a node that is gone while vLLM has not noticed
+ENGINE_SECONDS = 30.0  # for a vLLM whose engine has ended to end too
 LINGER_SECONDS = 3.0  # for the last lines of a log
 MOST_EMPTY_ANSWERS = 5
 
@@ -44,6 +45,7 @@ class Following:
         self._warm_up: WarmUp | None = None
         self._watch = EngineWatch(model, log.engine, bounds.hang)
         self._head_answered = self._nodes_complete = self._nodes_looked_at = self._reported = time.monotonic()
+        self._engine_errors = ""
         self.served = False
 
     def until_end(self, announce: Callable[[], None]) -> NoReturn:
@@ -55,6 +57,7 @@ class Following:
             while True:
                 time.sleep(POLL_SECONDS)
                 if self._head_knows_job():
+                    self._check_engines()
                     self._check_nodes()
                     self._check_answers(announce)
         finally:
@@ -80,6 +83,19 @@ class Following:
         if not job.running:
             raise _end_of(job, self._log)
         return True
+
+    def _check_engines(self) -> None:
+        """Stop a vLLM that goes on without one of its engines.
+
+        With data parallelism by Ray it does where an engine ends by an error, its own or that of a rank: it watches for
+        engines that are killed, and `/health` stays green (vLLM 0.32, `monitor_engine_liveness` in v1/engine/utils.py).
+        """
+        ended_at = self._log.engine.ended_at
+        if ended_at is None:
+            return
+        self._engine_errors = self._engine_errors or named_errors(self._log.lines())
+        if time.monotonic() - ended_at > ENGINE_SECONDS:
+            self._stop(Failed("exit", f"an engine has ended, and vLLM goes on without it: {self._engine_errors}"))
 
     def _check_nodes(self) -> None:
         """Stop a vLLM that lacks a node and has not noticed: in a load or a collective it would wait for ever.
