@@ -24,14 +24,16 @@ ask: venv ## ask the served model again: make ask QUESTION="..."
 dev-down: venv ## take it down: no process, mount, bridge or packet filter rule stays; builds do
 	@$(PYTHON) -m local down
 
-.PHONY: plan preview up destroy
+.PHONY: plan preview up destroy bench-deployed
 plan: venv ## the plan of STACK=a100-bf16 and of other GPUs for its model; needs no cluster
 	@$(PYTHON) -m planning Pulumi.$(if $(filter dev,$(STACK)),a100-bf16,$(STACK)).yaml --compare
 preview up destroy: venv ## run the program on STACK=dev without a language host
 	@$(PYTHON) -m local.stack $@ $(STACK)
 
 SAMPLED = "not faults or sample"
-KINDS = test-unit test-images test-endpoint test-monitoring test-properties test-locks test-cluster test-serving
+KINDS = test-unit test-images test-endpoint test-monitoring test-properties test-locks test-cluster test-servingbench-deployed: venv ## measure the deployed STACK=dev again, whose benchmark is enabled
+	@$(PYTHON) -m local.measure $(STACK)
+
 .PHONY: test lint test-faults coverage $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
 lint: venv ## ruff, types in strict mode, and linters of imports, packages, workflows, scripts, Dockerfiles, secrets and manifests

@@ -138,7 +138,7 @@ def _locks(stack: str, folder: Path) -> Path:
     return folder / "state" / ".pulumi" / "locks" / "organization" / PROJECT / stack
 
 
-def _embedded_cluster(stack: str) -> Path | None:
+def embedded_cluster(stack: str) -> Path | None:
     """Return the embedded cluster's kubeconfig if it is up and nothing names another; it then has the namespace."""
     if "KUBECONFIG" in os.environ or not cluster.is_up():
         return None
@@ -171,7 +171,7 @@ def main() -> int:
     """Run the command of the command line on the stack it names; return the exit code."""
     command, name = sys.argv[1:]
     unlock_abandoned(name)
-    return run(select(name, _embedded_cluster(name)), command)
+    return run(select(name, embedded_cluster(name)), command)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""`make dev`'s path with real pods. A cluster that is up is used and stays up; otherwise it goes when the tests end."""
+"""`make dev`'s path with real pods.
+
+A cluster that is up is used and stays up, in the end with the dev stack of the file; otherwise it goes when the tests
+end.
+"""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -32,8 +36,7 @@ class Served:
 
     stack: automation.Stack
     outputs: dict[str, Any]
-    stays: bool
-    """Whether it was up before the tests, and so stays up."""
+    """Of the `up` of `make dev`."""
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +44,10 @@ def served() -> Iterator[Served]:
     was_up = cluster.is_up()
     dev.up()
     selected = stack.select(dev.STACK, cluster.KUBECONFIG)
-    yield Served(selected, {key: output.value for key, output in selected.outputs().items()}, was_up)
-    if not was_up:
+    yield Served(selected, {key: output.value for key, output in selected.outputs().items()})
+    if was_up:
+        stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
+    else:
         dev.down()
 
 

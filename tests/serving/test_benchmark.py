@@ -1,51 +1,47 @@
-"""The dev stack measures itself when it is told to, and the result is a stack output."""
+"""The dev stack measures itself, and the result is a stack output."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterator
 
 import pytest
 from pulumi import automation
 
-from local import dev, stack
+from local import dev, measure, stack
 from local.cluster import cluster
 from tests.serving import live
 from tests.serving.conftest import Served
+from tests.serving.dev_stack import changed
 
-SMALL = {"enabled": True, "requestsAtOnce": 4, "inputTokens": 64, "outputTokens": 16, "duration": "5s"}
 TOO_MUCH = 100_000
 
-Measure: TypeAlias = Callable[..., automation.UpResult]
+
+@pytest.fixture(scope="module", autouse=True)
+def measuring(served: Served) -> Iterator[None]:
+    """The dev stack is as its file says at first, and does not measure itself afterwards."""
+    assert served.outputs["benchmark"]
+    yield
+    changed().up()
 
 
-@pytest.fixture
-def measure(served: Served) -> Iterator[Measure]:
-    """Bring the stack up with keys of `benchmark`, and in the end without."""
-
-    def up(**keys: int) -> automation.UpResult:
-        return stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:benchmark": SMALL | keys}).up()
-
-    yield up
-    stack.select(dev.STACK, cluster.KUBECONFIG).up()
-    served.stack.preview(expect_no_changes=True)
+def test_make_dev_ends_with_figures(served: Served) -> None:
+    figures = served.outputs["benchmark"]
+    assert figures["tokensPerSecond"] > 0
+    assert figures["answered"] >= figures["requestsAtOnce"] == 8
+    assert figures["failed"] == 0
+    assert 0 < figures["timeToFirstToken"]["median"] <= figures["timeToFirstToken"]["p99"]
+    assert 0 < figures["timePerToken"]["median"] <= figures["timePerToken"]["p99"]
 
 
-def test_the_stack_measures_itself_while_it_serves_and_again_when_the_load_is_another(
-    measure: Measure,
-) -> None:
+def test_measured_by_hand_it_serves_on_and_the_figures_before_stand_beside_the_new(served: Served) -> None:
+    before = served.outputs["benchmark"]
     serving = {pod["metadata"]["uid"] for label in (live.HEAD, live.WORKER) for pod in live.pods(label)}
-    first = measure().outputs["benchmark"].value
-    assert first["tokensPerSecond"] > 0
-    assert first["answered"] >= 4
-    assert first["failed"] == 0
-    assert 0 < first["timeToFirstToken"]["median"] <= first["timeToFirstToken"]["p99"]
-    assert 0 < first["timePerToken"]["median"] <= first["timePerToken"]["p99"]
-    assert measure().outputs["benchmark"].value == first, "nothing has changed, and nothing is measured"
-    second = measure(outputTokens=8).outputs["benchmark"].value
-    assert second["previous"] == {key: first[key] for key in ("tokensPerSecond", "measuredAt")}
+    figures = measure.measured(stack.select(dev.STACK, cluster.KUBECONFIG))
+    assert figures["measuredAt"] > before["measuredAt"]
+    assert figures["previous"] == {key: before[key] for key in ("tokensPerSecond", "measuredAt")}
     assert serving == {pod["metadata"]["uid"] for label in (live.HEAD, live.WORKER) for pod in live.pods(label)}
 
 
-def test_too_slow_a_model_fails_the_up_with_both_numbers(measure: Measure) -> None:
+def test_too_slow_a_model_fails_the_up_with_both_numbers() -> None:
+    load = stack.configuration(dev.STACK)["deepseek:benchmark"] | {"minimumTokensPerSecond": TOO_MUCH}
     with pytest.raises(automation.CommandError, match=rf"tokens/s were measured, and .* is {TOO_MUCH}"):
-        measure(minimumTokensPerSecond=TOO_MUCH)
+        changed({"deepseek:benchmark": load}).up()
     assert live.is_healthy()

@@ -12,10 +12,10 @@ import pytest
 from completion import Model
 
 from local import boot, dev, stack
-from local.cluster import cluster
 from tests.serving import live
 from tests.serving.conftest import Served
 from tests.serving.connections import Pod, pods, settled
+from tests.serving.dev_stack import changed
 from tests.serving.observer import LONG_ANSWER_SECONDS, LongRequest
 
 DEPLOYMENT = "deployment/deepseek-endpoint"
@@ -30,12 +30,12 @@ AFTERWARDS_SECONDS = 15.0
 
 @pytest.fixture(scope="module", autouse=True)
 def door(served: Served) -> Iterator[None]:
-    """The dev stack has proxies in this module; then it is as its file says."""
+    """The dev stack has proxies in this module."""
     assert served.outputs["endpoint"]
     endpoint = stack.configuration(dev.STACK).get("deepseek:endpoint", {}) | {"proxy": True}
-    stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:endpoint": endpoint}).up(on_output=stack.show)
+    changed({"deepseek:endpoint": endpoint}).up(on_output=stack.show)
     yield
-    stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
+    changed().up(on_output=stack.show)
 
 
 def test_the_articles_curl_works_word_for_word_through_a_proxy(served: Served, url: str) -> None:

@@ -9,11 +9,11 @@ import pytest
 from pulumi import automation
 
 from local import dev, stack
-from local.cluster import cluster
 from local.machine import addresses
 from tests.sampling import swept
 from tests.serving import live
 from tests.serving.conftest import Served
+from tests.serving.dev_stack import changed
 
 JOIN_SECONDS = 240
 LOAD_SECONDS = 240
@@ -53,18 +53,18 @@ REFUSED_BY_VLLM = (
 )
 
 
-def changed(section: str, settings: dict[str, Any]) -> automation.Stack:
+def mistaken(section: str, settings: dict[str, Any]) -> automation.Stack:
     """Return the dev stack with some settings of a section changed, and short bounds."""
     configured = stack.configuration(dev.STACK)
     sections = {"scheduling": {"joinTimeout": f"{JOIN_SECONDS}s"}, "serving": {"loadTimeout": f"{LOAD_SECONDS}s"}}
     sections[section] = sections.get(section, {}) | settings
     overrides = {f"deepseek:{name}": configured.get(f"deepseek:{name}", {}) | of for name, of in sections.items()}
-    return stack.select(dev.STACK, cluster.KUBECONFIG, overrides)
+    return changed(overrides)
 
 
 def up() -> None:
     """Run `up` with the settings of the file."""
-    stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
+    changed().up(on_output=stack.show)
 
 
 @pytest.mark.usefixtures("served")
@@ -73,7 +73,7 @@ def test_up_ends_with_the_cause_and_the_next_one_serves(mistake: Mistake) -> Non
     began = time.monotonic()
     try:
         with pytest.raises(automation.CommandError) as failed:
-            changed(mistake.section, mistake.settings).up(on_output=stack.show)
+            mistaken(mistake.section, mistake.settings).up(on_output=stack.show)
         assert time.monotonic() - began < JOIN_SECONDS + LOAD_SECONDS + OTHER_STEPS_SECONDS
         assert re.search(mistake.named, str(failed.value))
     finally:

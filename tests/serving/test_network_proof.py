@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from local import dev, stack
-from local.cluster import cluster
 from tests.serving import live
 from tests.serving.conftest import Served
+from tests.serving.dev_stack import changed
 
 MOST_SECONDS = 60
 """Of the ranks, which share two cores with everything else; their bound."""
@@ -18,7 +18,8 @@ TOO_MUCH = 100_000
 @pytest.fixture(scope="module")
 def proven(served: Served) -> dict[str, Any]:
     """What `up` shows now: other tests may have replaced pods, and those were measured again."""
-    return served.stack.up().outputs["network"].value
+    assert served.outputs["network"]
+    return changed().up().outputs["network"].value
 
 
 def test_the_stack_has_measured_its_network_between_its_pods(proven: dict[str, Any]) -> None:
@@ -41,14 +42,15 @@ def test_it_is_told_on_the_serving_job_and_in_the_supervisors_log() -> None:
     assert any("all-reduce of 2 ranks" in event["message"] for event in events)
 
 
-def test_a_minimum_that_is_not_reached_touches_nothing_that_serves_and_is_a_warning(served: Served) -> None:
+@pytest.mark.usefixtures("proven")
+def test_a_minimum_that_is_not_reached_touches_nothing_that_serves_and_is_a_warning() -> None:
     before = {pod["metadata"]["uid"] for label in (live.HEAD, live.WORKER, live.SUPERVISOR) for pod in live.pods(label)}
     network = {**stack.configuration(dev.STACK)["deepseek:network"], "minimumBandwidth": TOO_MUCH}
-    said = stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:network": network}).up().stdout
+    said = changed({"deepseek:network": network}).up().stdout
     assert f"network.minimumBandwidth is {TOO_MUCH:g} Gbit/s" in said
     assert "its next start is refused" in said
-    stack.select(dev.STACK, cluster.KUBECONFIG).up()
-    served.stack.preview(expect_no_changes=True)
+    changed().up()
+    changed().preview(expect_no_changes=True)
     after = {pod["metadata"]["uid"] for label in (live.HEAD, live.WORKER, live.SUPERVISOR) for pod in live.pods(label)}
     assert before == after
     assert live.is_healthy()

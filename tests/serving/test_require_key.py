@@ -6,7 +6,6 @@ import json
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,23 +13,22 @@ from local import dev, stack
 from local.building import builds
 from local.cluster import cluster
 from tests.serving.conftest import Served
+from tests.serving.dev_stack import changed
 
 OPEN_PATHS = {"/health", "/metrics"}
 HTTP_UNAUTHORIZED = 401
 
 
 @pytest.fixture(scope="module")
-def closed(served: Served) -> Iterator[None]:
-    """The dev stack asks for a key in this module; where it stays up, it is then as it was.
+def closed(served: Served) -> None:
+    """The dev stack asks for a key from this module on.
 
-    No module after this one asks the dev stack: those of weights/ have stacks of their own. So where it goes, it is not
-    made open again, which would replace the cluster once more.
+    No module after this one asks the dev stack: those of weights/ have stacks of their own. So it is not made open
+    again here, which would replace the cluster once more; where it stays up, the end of all tests does that.
     """
+    assert served.outputs["endpoint"]
     serving = stack.configuration(dev.STACK)["deepseek:serving"] | {"authentication": "key"}
-    stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:serving": serving}).up(on_output=stack.show)
-    yield
-    if served.stays:
-        stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
+    changed({"deepseek:serving": serving}).up(on_output=stack.show)
 
 
 @pytest.mark.usefixtures("closed")

@@ -86,10 +86,10 @@ def _is_in(address: str, peer: dict[str, Any]) -> bool:
 def test_every_pod_has_exactly_one_policy_and_it_holds_in_and_out(stack: str) -> None:
     config = stack_file(stack)
     config["deepseek:storage"] |= {"otherRevisions": "remove"}
-    program = run(config)
+    program = run(config | {"deepseek:benchmark": {"enabled": True}})
     templates = list(pod_templates(program))
     names = {name for name, _ in templates}
-    jobs = {"build-fetch", "build-ray-vllm", "mount", "claim", "download", "serve", "gate", "remove"}
+    jobs = {"build-fetch", "build-ray-vllm", "mount", "claim", "download", "serve", "gate", "benchmark", "remove"}
     assert jobs | {"deepseek"} == names
     for name, template in templates:
         [spec] = policies_of(program, template["metadata"]["labels"])
