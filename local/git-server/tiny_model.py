@@ -9,7 +9,7 @@ them; layers, heads, experts and the vocabulary are few.
 import json
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import log2, sqrt
 from pathlib import Path
 
@@ -100,7 +100,7 @@ class Weights:
 
     def vocabulary(self, name: str, column_0: Sequence[float], scale: float | None = None) -> Tensor:
         """Return a vocabulary-by-hidden matrix whose first column is given."""
-        tensor = self.matrix(name, VOCABULARY, HIDDEN, scale)
+        tensor = self.matrix(name, len(column_0), HIDDEN, scale)
         for row, value in enumerate(column_0):
             tensor.data[2 * HIDDEN * row : 2 * HIDDEN * row + 2] = bfloat16(value)
         return tensor
@@ -158,15 +158,20 @@ def tensors(seed: int) -> Iterator[Tensor]:
 
 
 def write_model(folder: Path, seed: int = 0) -> None:
-    """Write the configuration, the tokenizer, code that must not run, and the weights in shards with their index."""
+    """Write the repository, with code that must not run."""
+    write_repository(folder, CONFIG, tensors(seed))
+    for module in {name.partition(".")[0] for name in REMOTE_CODE.values()}:
+        (folder / f"{module}.py").write_text(f'raise ImportError("{REMOTE_CODE_RAN}")\n')
+
+
+def write_repository(folder: Path, config: Mapping[str, object], weights: Iterable[Tensor]) -> None:
+    """Write the configuration, the tokenizer, and the weights in shards with their index."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", CONFIG)
+    write_json(folder / "config.json", config)
     write_json(folder / "generation_config.json", GENERATION)
     write_json(folder / "tokenizer.json", tokenizer())
     write_json(folder / "tokenizer_config.json", tokenizer_config(CONTEXT))
-    for module in {name.partition(".")[0] for name in REMOTE_CODE.values()}:
-        (folder / f"{module}.py").write_text(f'raise ImportError("{REMOTE_CODE_RAN}")\n')
-    write_shards(folder, list(tensors(seed)))
+    write_shards(folder, list(weights))
 
 
 def write_shards(folder: Path, every: Sequence[Tensor]) -> None:
