@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Precision = Literal["bf16", "fp8", "int4", "nvfp4"]
+Precision = Literal["bf16", "fp8", "int4", "nvfp4", "mxfp4"]
 
 BF16 = 2
 FP32 = 4

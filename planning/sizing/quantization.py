@@ -46,7 +46,7 @@ def _of_groups(quantization: Mapping[str, Any]) -> Precision:
             case "int", 4:
                 found.add("int4")
             case "float", 4:
-                found.add("nvfp4")
+                found.add(_of_four_float_bits(name, weights.get("group_size")))
             case "float", 8:
                 found.add("fp8")
             case kind, bits:
@@ -54,6 +54,19 @@ def _of_groups(quantization: Mapping[str, Any]) -> Precision:
     if len(found) != 1:
         raise ValueError(f"config_groups has {len(found)} formats of weights, and one is known")
     return found.pop()
+
+
+def _of_four_float_bits(name: str, group_size: object) -> Precision:
+    """By the weights that share a scale: `_is_nvfp4_format` and `_is_mxfp4` in `compressed_tensors.py`."""
+    match group_size:
+        case 16:
+            return "nvfp4"
+        case 32:
+            return "mxfp4"
+        case _:
+            raise ValueError(
+                f"config_groups.{name}.weights: group_size {group_size} of 4 float bits: 16 and 32 are known"
+            )
 
 
 def _of_modelopt(quantization: Mapping[str, Any]) -> Precision:

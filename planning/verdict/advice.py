@@ -96,7 +96,7 @@ def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Ite
         joined = f"NVLink joins {gpu.nvlink_domain}" if gpu.nvlink_domain > 1 else "there is no NVLink"
         yield f"tensor parallel {tensor} goes over PCIe ({joined}): every layer waits for it, twice"
     yield from deployment.architecture.notes()
-    if deployment.precision == "nvfp4" and gpu.compute_capability < NATIVE_FP4:
+    if deployment.precision in ("nvfp4", "mxfp4") and gpu.compute_capability < NATIVE_FP4:
         yield (
             f"hardware.gpu: {gpu.product} has no FP4 arithmetic: vLLM keeps the weights in FP4 and unpacks them as it "
             "multiplies (Marlin), which saves memory and not time"
