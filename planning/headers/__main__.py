@@ -33,17 +33,23 @@ def main(arguments: list[str] | None = None, models: Path = FOLDER) -> int:
         address = check_address(options.repository.removesuffix(".git"))
         revision = check_revision(options.revision)
         found = read_repository(address, revision, options.folder)
-        text = json.dumps(model_file(found), indent=2) + "\n"
+        path = models / f"{found.repository.replace('/', '--')}.json"
+        text = json.dumps({**_kept(path), **model_file(found)}, indent=2) + "\n"
     except FileNotFoundError as missing:
         print(f"{missing.filename or missing.args[0]}: is not there, and is needed", file=sys.stderr)
         return REFUSED
     except (BadRepository, ValueError) as refused:
         print(refused, file=sys.stderr)
         return REFUSED
-    path = models / f"{found.repository.replace('/', '--')}.json"
     path.write_text(text, encoding="utf-8")
     print(f"{path.name}: written, of {len(found.tensors):,} tensors")
     return WRITTEN
+
+
+def _kept(path: Path) -> dict[str, str]:
+    """What an earlier file says that no file of the repository tells."""
+    written: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    return {"least_vllm": written["least_vllm"]} if "least_vllm" in written else {}
 
 
 def read_repository(address: str, revision: str, folder: Path | None) -> Found:

@@ -18,6 +18,7 @@ from planning.sizing.tensor_sums import TensorSum, TensorSums
 FOLDER = Path(__file__).resolve().parents[1] / "models"
 
 Bytes = Annotated[int, Field(ge=0)]
+RELEASE = r"^\d+\.\d+\.\d+$"
 Number = Annotated[int, Field(ge=0, le=10**12)] | bool | None
 
 
@@ -57,6 +58,8 @@ class WrittenFile(_Written):
     """`headers`: read from the repository's own files. `derived`: worked out from the numbers of its config.json."""
     sources: list[str] = []
     """Of a derived file: where its numbers stand."""
+    least_vllm: Annotated[str, Field(pattern=RELEASE)] | None = None
+    """The oldest release of vLLM that is known to serve it; docs/gpu-memory.md tells from where."""
     model_type: str
     config: dict[str, Number]
     quantization: dict[str, Any] | None = None
@@ -79,6 +82,8 @@ class KnownModel:
     precision: Precision
     sums: TensorSums | None
     """None where sizes are derived from the architecture's numbers."""
+    least_vllm: str | None = None
+    """The oldest release of vLLM that is known to serve it."""
 
 
 @cache
@@ -124,7 +129,9 @@ def read(path: Path) -> KnownModel:
     sums = _sums(path, written, architecture) if written.source == "headers" or written.layers else None
     if sums is None and precision not in ("bf16", "fp8"):
         raise BadModelFile(f"{_shown(path)}: layers: there are none, and {precision} weights have no formula")
-    return KnownModel(written.repository, written.commit, written.model_type, architecture, precision, sums)
+    return KnownModel(
+        written.repository, written.commit, written.model_type, architecture, precision, sums, written.least_vllm
+    )
 
 
 def _architecture(path: Path, written: WrittenFile) -> Architecture:

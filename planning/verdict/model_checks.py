@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from planning.chat import reasoning_flags, tool_call_flags
 from planning.folders import ADOPTED, CACHE
 from planning.problems import Changes, Problem, fixable
+from planning.release import VLLM
 from planning.sizing.model_file import BadModelFile, known_model
 from planning.sizing.resolved import ResolvedStack
 from planning.verdict.remote_code import code_is_pinned
@@ -92,6 +93,18 @@ def _parsers_are_known(stack: ResolvedStack) -> Iterator[Problem]:
             yield fixable(key, text, {key: None}, f"or {flag}=… in serving.extraArgs, if you know one")
 
 
+def _image_is_new_enough(stack: ResolvedStack) -> Iterator[Problem]:
+    """The release of a finished image is its maker's."""
+    least = stack.known.least_vllm if stack.known else None
+    if least and stack.settings.image.reference is None and _release(least) > _release(VLLM):
+        text = f"{stack.settings.model.repository} needs vLLM {least}, and the image that is built has {VLLM}"
+        yield Problem("model.repository", text, f"image.reference with an image of your own that has vLLM {least}")
+
+
+def _release(written: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in written.split("."))
+
+
 MODEL_CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _model_file_is_whole,
     _model_is_known,
@@ -99,5 +112,6 @@ MODEL_CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _model_has_a_folder_of_its_own,
     _filled_folder_is_on_a_claim,
     _parsers_are_known,
+    _image_is_new_enough,
     code_is_pinned,
 )

@@ -13,6 +13,7 @@ from planning.headers.__main__ import main
 from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.memory import stages
 from planning.sizing.model_file import KnownModel, read
+from planning.sizing.quantization import precision_of
 from planning.sizing.weights import repository_bytes
 from tests.unit.planning.architectures import DEEPSEEK_V3
 from tests.unit.planning.engines import engine
@@ -80,6 +81,27 @@ def test_int4_weights_are_a_sum_over_what_the_files_name(tmp_path: Path) -> None
     layer += 2 * 2 * 256 * 256 // 4 + 2 * 2 * 256 + 4 * 8 * 2
     rotary = 2 * 2048 * 32
     assert weights(known, 4) == [2 * layer + 2 * 2 * 1024 * 256 // 4 + 2 * 256 + rotary]
+
+
+@pytest.mark.parametrize(("group_size", "precision"), [(16, "nvfp4"), (32, "mxfp4")])
+def test_four_float_bits_are_told_apart_by_the_weights_that_share_a_scale(group_size: int, precision: str) -> None:
+    weights = {"num_bits": 4, "type": "float", "group_size": group_size}
+    found = {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}}
+    assert precision_of(found) == precision
+
+
+def test_another_group_of_four_float_bits_is_refused() -> None:
+    weights = {"num_bits": 4, "type": "float", "group_size": 64}
+    with pytest.raises(ValueError, match="group_size 64 of 4 float bits: 16 and 32 are known"):
+        precision_of({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}})
+
+
+def test_the_release_that_somebody_wrote_into_a_file_stays_there(tmp_path: Path) -> None:
+    write_repository(tmp_path / "llama", LLAMA, llama())
+    made(tmp_path / "llama", tmp_path / "models")
+    path = tmp_path / "models" / "owner--small.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"least_vllm": "0.30.0"}))
+    assert made(tmp_path / "llama", tmp_path / "models").least_vllm == "0.30.0"
 
 
 def test_what_a_host_has_is_read_by_parts(tmp_path: Path) -> None:

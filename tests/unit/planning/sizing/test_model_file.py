@@ -90,6 +90,7 @@ EDITED: dict[str, tuple[dict[str, Any], str]] = {
     "too few layers": ({"layers": []}, "layers: there are 0, and config has 2"),
     "quantization": ({"quantization": {"quant_method": "marvel"}}, "quantization: quant_method 'marvel'"),
     "derived": ({"source": "derived", "layers": []}, "layers: there are none, and int4 weights have no formula"),
+    "release": ({"least_vllm": "0.32"}, "least_vllm"),
     "name": ({"repository": "owner/other"}, "repository: owner/other belongs into another file"),
 }
 
