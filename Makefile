@@ -85,10 +85,11 @@ lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
 .PHONY: bench bench-weights gpu-row gpu-network
-bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale
+bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
 	$(PYTHON) -m bench.scale
+	$(PYTHON) -m bench.proxy
 bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/weights.json
 	$(PYTHON) -m bench.weights
 gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)

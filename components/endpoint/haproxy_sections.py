@@ -105,6 +105,7 @@ def _defaults() -> str:
     mode http
     log global
     option dontlognull
+    option http-no-delay
     timeout http-request 10s
     timeout http-keep-alive 2m
     timeout client {LONGEST_SILENCE}

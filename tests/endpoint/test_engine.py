@@ -61,6 +61,22 @@ def test_what_the_model_does_not_take_waits_and_the_rest_is_told_to_come_again(t
         assert len(engine.reached) == 7
 
 
+def test_each_part_of_an_answer_passes_at_once(tmp_path: Path) -> None:
+    """HAProxy otherwise tells the kernel that more comes, and the kernel waits 200 ms for it."""
+    with running_engine() as engine, running_door(tmp_path, engine) as door:
+        waited: list[float] = []
+        with socket.create_connection(("127.0.0.1", door.port), timeout=10) as client:
+            client.sendall(ASK)
+            received = b""
+            for number in range(CHUNKS):
+                begin = time.monotonic()
+                engine.next_chunk.release()
+                while f"data: {number}\n\n".encode() not in received:
+                    received += client.recv(65536)
+                waited.append(time.monotonic() - begin)
+        assert min(waited[:-1]) < 0.1, "a busy machine may be late with some of them"
+
+
 def all_of(client: socket.socket) -> bytes:
     received = b""
     with client:

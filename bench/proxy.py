@@ -1,0 +1,147 @@
+"""What the proxies cost and hold: time to the first token, throughput, idle connections, a rolling restart.
+
+    python -m bench.proxy [ROUNDS]
+
+Debian's HAProxy runs with the configuration of the program, asks for keys, and stands before a server that streams at a
+model's pace. With and without it are measured in turn in one run; a figure is the median of the differences round by
+round. Written to bench/results.json under `proxy`.
+"""
+
+import asyncio
+import resource
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench import results
+from bench.streaming import KEY, Client, Timed, load, running_server
+from tests.endpoint.door import Door, Engine, running_door
+
+REQUESTS = {1: 4, 64: 256}
+"""Answers in each round, by the number of clients at a time."""
+
+MANY = 64
+IDLE_CONNECTIONS = 10_000
+OPENED_AT_A_TIME = 200
+FILES_OF_ITS_OWN = 150
+"""HAProxy takes half as many connections as it may open files, less those that it needs itself and for the others."""
+
+LEAVES_AFTER_SECONDS = 5
+"""As the pod's preStop command waits (components/endpoint/proxy_pod.py)."""
+
+
+def main() -> None:
+    """Measure, print, and add the figures to the results."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    idle = min(IDLE_CONNECTIONS, most_files // 2 - FILES_OF_ITS_OWN)
+    with tempfile.TemporaryDirectory() as folder, running_server() as server, ExitStack() as stack:
+        with ExitStack() as alone:
+            door = _door(Path(folder, "alone"), server, alone)
+            figures = _added(server, door.port, rounds) | {"idle": asyncio.run(_idle(door, idle))}
+        figures["rolling_restart"] = asyncio.run(_rolling_restart(Path(folder), server, stack))
+    print(figures)
+    results.add({"proxy": figures})
+
+
+def _door(folder: Path, server: int, stack: ExitStack) -> Door:
+    folder.mkdir()
+    return stack.enter_context(running_door(folder, Engine(server), {"apiKey": KEY}))
+
+
+def _added(server: int, proxy: int, rounds: int) -> dict[str, Any]:
+    """Return by the number of clients what the proxy adds to the first token, and how throughput compares."""
+    figures: dict[str, Any] = {}
+    for clients, requests in REQUESTS.items():
+        added: list[float] = []
+        ratios: list[float] = []
+        for number in range(rounds + 1):
+            order = (server, proxy) if number % 2 else (proxy, server)
+            measured = {port: asyncio.run(_measured(port, clients, requests)) for port in order}
+            if number:  # the first opens connections
+                (plain, plain_rate), (proxied, proxied_rate) = measured[server], measured[proxy]
+                added.append((proxied - plain) * 1000)
+                ratios.append(proxied_rate / plain_rate)
+        figures[f"at_{clients}"] = {
+            "first_token_added_ms": round(statistics.median(added), 2),
+            "throughput_ratio": round(statistics.median(ratios), 4),
+        }
+    return figures
+
+
+async def _measured(port: int, clients: int, requests: int) -> tuple[float, float]:
+    """Return the median seconds to the first token, and answers a second."""
+    left = [requests]
+
+    def enough() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    start = time.perf_counter()
+    answers = await load(lambda: port, clients, enough, reconnect=False)
+    seconds = time.perf_counter() - start
+    if not all(answer.whole for answer in answers):
+        raise RuntimeError("an answer was cut, so its times are none")
+    return statistics.median(answer.first_token for answer in answers), len(answers) / seconds
+
+
+async def _idle(door: Door, connections: int) -> dict[str, Any]:
+    """Hold connections on which nothing comes, and let others ask beside them."""
+    idle = [Client(door.port) for _ in range(connections)]
+    opened = 0
+    for start in range(0, len(idle), OPENED_AT_A_TIME):
+        opened += sum(await asyncio.gather(*(client.healthy() for client in idle[start : start + OPENED_AT_A_TIME])))
+    first_token, _ = await _measured(door.port, MANY, REQUESTS[MANY])
+    memory = _memory_mib(door.process.pid)
+    asked_again = idle[:: connections // 100][:100]
+    still_open = sum(await asyncio.gather(*(client.healthy() for client in asked_again)))
+    await asyncio.gather(*(client.close() for client in idle))
+    return {
+        "connections": opened,
+        "first_token_ms_of_64_others": round(first_token * 1000, 1),
+        "proxy_memory_mib": memory,
+        "still_answering_of_100": still_open,
+    }
+
+
+def _memory_mib(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text()
+    return round(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
+
+
+async def _rolling_restart(folder: Path, server: int, stack: ExitStack) -> dict[str, int]:
+    """Replace two proxies one after the other, as a Deployment does, while 64 clients ask without a pause."""
+    ready = [_door(folder / f"old-{number}", server, stack) for number in range(2)]
+    turn, done = [0], threading.Event()
+
+    def next_port() -> int:
+        turn[0] += 1
+        return ready[turn[0] % len(ready)].port
+
+    def replace() -> None:
+        time.sleep(2)
+        for number in range(2):
+            ready.append(_door(folder / f"new-{number}", server, stack))
+            leaving = ready.pop(0)
+            time.sleep(LEAVES_AFTER_SECONDS)
+            leaving.process.send_signal(signal.SIGUSR1)
+            leaving.process.wait(30)
+        time.sleep(2)
+        done.set()
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    answers: list[Timed] = await load(next_port, MANY, done.is_set, reconnect=True)
+    replacing.join()
+    return {"answers": len(answers), "cut": sum(not answer.whole for answer in answers)}
+
+
+if __name__ == "__main__":
+    main()
