@@ -13,6 +13,11 @@ help: ## list the targets
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+.venv-fetch/installed: images/fetch/requirements-dev.txt
+	python3 -m venv .venv-fetch
+	.venv-fetch/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r images/fetch/requirements-dev.txt
+	@touch $@
+
 .PHONY: venv
 venv: .venv/installed ## make .venv from the hash-pinned requirements
 
@@ -44,7 +49,7 @@ lint: venv ## ruff, types in strict mode, and linters of imports, packages, work
 	$(PYTHON) -m tests.lint
 test-unit: venv ## seconds: components against a mocked engine, the plan, the embedded cluster's pure parts
 	$(PYTHON) -m pytest -n 2 tests/unit
-test-images: venv git-lfs ## seconds: the programs of the pods, with real git, git-lfs and servers on loopback
+test-images: venv git-lfs .venv-fetch/installed ## seconds: the programs of the pods, with real git, git-lfs and servers on loopback
 	$(PYTHON) -m pytest -n 2 -m $(SAMPLED) images local/git-server
 test-endpoint: venv haproxy ## a minute: the door's configuration, by Debian's HAProxy on loopback
 	$(PYTHON) -m pytest tests/endpoint
@@ -63,7 +68,7 @@ test-serving: venv prometheus ## minutes: make dev's path with real pods, and th
 coverage: venv ## ten minutes: the lines of components/ and planning/ that the unit tests do not run, with a floor
 	$(PYTHON) -m coverage run -m pytest tests/unit/components tests/unit/planning tests/unit/images
 	$(PYTHON) -m coverage report
-test-faults: venv git-lfs ## two hours: every change, failure and interruption, of which make test runs a sample (root)
+test-faults: venv git-lfs .venv-fetch/installed ## two hours: every change, failure and interruption, of which make test runs a sample (root)
 	$(PYTHON) -m local build
 	$(PYTHON) -m pytest -m faults images tests/properties tests/cluster
 	$(PYTHON) -m pytest -s -m faults tests/serving

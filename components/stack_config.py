@@ -21,7 +21,7 @@ from planning.settings.api_keys import (
     problems_of_named_keys,
 )
 from planning.settings.sections import StackSettings
-from planning.settings.stack_file import PROJECT, SECRETS, in_plain_text, readable_token
+from planning.settings.stack_file import PROJECT, SECRETS, in_plain_text, readable_token, token_of_wrong_form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,10 @@ def _problems_of_secrets(config: pulumi.Config, keys: Collection[str]) -> Iterat
         yield from problems_of_named_keys(_readable(config.get(NAMED_KEYS)), config.get("apiKey"), **sections)
     yield from problems_of_limited_names(_readable(config.get(NAMED_KEYS)), config.get_object("endpoint"))
     if "modelToken" in keys:
-        yield from readable_token(config.get_object("model"))
+        model = config.get_object("model")
+        yield from readable_token(model)
+        if _is_encrypted("modelToken"):
+            yield from token_of_wrong_form(model, config.get("modelToken") or "")
 
 
 def _readable(text: str | None) -> object:

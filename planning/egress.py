@@ -9,7 +9,7 @@ from planning.settings.sections import Image, Model, Network
 from planning.settings.sections.network import EVERYWHERE, Peer
 
 HTTPS, HTTP = 443, 80
-SCHEME_PORTS = {"https": HTTPS, "http": HTTP, "ssh": 22, "git": 9418}
+SCHEME_PORTS = {"https": HTTPS, "http": HTTP, "ssh": 22, "git": 9418, "s3": HTTPS, "s3+https": HTTPS, "s3+http": HTTP}
 
 
 def download_peers(network: Network, model: Model) -> list[Peer]:
@@ -31,7 +31,7 @@ def build_peers(network: Network, image: Image) -> list[Peer]:
 
 
 def port_of_address(address: str) -> int:
-    """The port of a git repository's address, or that of its scheme."""
+    """The port of an address, or that of its scheme."""
     parts = urlsplit(address)
     return parts.port or SCHEME_PORTS[parts.scheme]
 

@@ -84,9 +84,7 @@ class ModelStore(pulumi.ComponentResource):
         super().__init__("deepseek:index:ModelStore", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.claim_name = claim(args.storage, child)
-        config_map = programs_config_map(
-            "download", "weights", programs("fetch/adopt" if args.model.folder else "fetch/fetch"), child
-        )
+        config_map = programs_config_map("download", "weights", programs(_program(args.model)), child)
         mount = MountArgs(
             claim=self.claim_name,
             image=args.image,
@@ -133,6 +131,13 @@ class ModelStore(pulumi.ComponentResource):
         )
 
 
+def _program(model: Model) -> str:
+    """Return the program that puts the model onto the claim, by its path below `images/`."""
+    if model.folder:
+        return "fetch/adopt"
+    return "fetch/s3/fetch_s3" if model.is_in_bucket else "fetch/fetch"
+
+
 def _download_pod(
     args: ModelStoreArgs, config_map: pulumi.Input[str], claim: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> Manifest:
@@ -146,7 +151,7 @@ def _download_pod(
         "DOWNLOAD_PODS": str(args.storage.download_pods),
     }
     pod = program_pod(
-        "adopt" if args.model.folder else "fetch",
+        _program(args.model).rpartition("/")[2],
         image=args.image,
         scheduling=args.scheduling,
         config_map=config_map,

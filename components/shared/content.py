@@ -12,6 +12,8 @@ from pathlib import Path
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 PROGRAM_FOLDERS = (
     "fetch",
+    "fetch/s3",
+    "fetch/shared",
     "ray-vllm/programs/benchmark",
     "ray-vllm/programs/gate",
     "ray-vllm/programs/head",

@@ -97,7 +97,7 @@ def program_pod(
         "imagePullSecrets": image.pull_secrets,
         "containers": [
             {
-                "name": module,
+                "name": module.replace("_", "-"),
                 "image": image.reference,
                 "command": ["python3", "-m", module],
                 "env": [field_variable("POD_NAMESPACE", "metadata.namespace"), *variables],

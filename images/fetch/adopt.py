@@ -20,9 +20,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import failure
+from download_program import LASTING, MAY_PASS, stop
 from download_settings import DownloadSettings, from_environment
 from failure import Failed, MayPass, binary
-from fetch import LASTING, MAY_PASS, stop
 from inventory import sync
 from lease import hold
 from progress import INTERVAL_SECONDS, Rate, duration, show, tell

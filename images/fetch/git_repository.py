@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from connections import without_password
-from download_settings import PROTOCOLS, DownloadSettings
+from download_settings import DownloadSettings
 from failure import Failed, Interrupted
 from inventory import Inventory, ModelFile
 from links import check_links, check_names
 from meanings import explain, repository_is_a_page
+from repository_address import PROTOCOLS
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 POINTER = re.compile(

@@ -5,42 +5,23 @@ The patterns are the words of git 2.39 to 2.51 with GnuTLS and OpenSSL, and of g
 
 import os
 import re
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import failure
 from failure import Failed, Interrupted
+from network_failures import (
+    Question,
+    lasting,
+    no_proxy,
+    no_tls,
+    not_trusted,
+    proxy_refuses,
+    proxy_wants_credentials,
+    unreachable,
+    unresolved,
+)
 from words import line_at, readable, telling_line
-
-URL = re.compile(r"\b(?:https?|ssh|git)://[^\s'\"<>)]+")
-PROXY_HINT = "Look at the proxy, and at its address in deepseek:network.proxy."
-
-
-@dataclass(frozen=True)
-class Question:
-    """What was asked of whom, for a message."""
-
-    repository: str
-    volume: Path
-    token: bool
-
-    def server(self, line: str) -> str:
-        """Return the server that a line is about: that of the address in it, otherwise the repository's."""
-        found = URL.search(line)
-        url = urlsplit(found[0] if found else self.repository)
-        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
-
-    def proxy(self, line: str) -> str:
-        """Return the proxy that requests to this server go through, without credentials; empty when there is none."""
-        server = urlsplit(self.server(line))
-        proxy = urllib.request.getproxies_environment().get(server.scheme, "")
-        if not proxy or urllib.request.proxy_bypass(server.netloc):
-            return ""
-        return re.sub(r"//[^/@]*@", "//", proxy)
-
 
 Explanation = Callable[[Question, str], Failed | Interrupted]
 """Of the line that told, for the person who started the download."""
@@ -69,50 +50,6 @@ def _not_found(asked: Question, _: str) -> Failed:
     return Failed(f"There is no repository at {asked.repository}: correct deepseek:model.repository.{hint}")
 
 
-def _proxy_wants_credentials(asked: Question, line: str) -> Interrupted:
-    proxy = asked.proxy(line) or "The proxy"
-    return _lasting(
-        f"{proxy} wants credentials (HTTP 407) before it connects to {asked.server(line)}: put them into "
-        f"a Secret, and its name into deepseek:network.proxySecret. {PROXY_HINT}",
-        line,
-    )
-
-
-def _proxy_refuses(asked: Question, line: str) -> Interrupted:
-    proxy = asked.proxy(line) or "The proxy"
-    return _lasting(
-        f"{proxy} does not let this cluster reach {asked.server(line)}: allow that host in the proxy, or set "
-        f"deepseek:model.repository to a mirror. {PROXY_HINT}",
-        line,
-    )
-
-
-def _no_proxy(asked: Question, line: str) -> Interrupted:
-    proxy = asked.proxy(line) or "The proxy"
-    return _lasting(f"{proxy}, through which {asked.server(line)} is asked, cannot be reached. {PROXY_HINT}", line)
-
-
-def _not_trusted(asked: Question, line: str) -> Interrupted:
-    server = asked.server(line)
-    if re.search(r"expired|not yet valid", line):
-        advice = "let its owner renew it, and compare the clocks of server and node"
-    elif re.search(r"subject name|SANs|is valid for|no alternative certificate", line):
-        advice = "it was issued for another name: correct the host in deepseek:model.repository"
-    else:
-        advice = (
-            "the certificate authority (CA) that signed it is not among those that the fetch image trusts. A proxy or "
-            "mirror of a company has a CA of its own: add its certificate to the Secret of deepseek:network.caSecret"
-        )
-    return _lasting(f"The certificate of {server} is not trusted: {advice}.", line)
-
-
-def _no_tls(asked: Question, line: str) -> Interrupted:
-    return _lasting(
-        f"{asked.server(line)} does not speak TLS: correct the scheme or port of deepseek:model.repository or proxy.",
-        line,
-    )
-
-
 def _ssh(asked: Question, line: str) -> Failed:
     return Failed(
         f"{asked.repository} is an SSH address, and the download has no SSH key: set deepseek:model.repository to the "
@@ -127,32 +64,8 @@ def _scheme(asked: Question, line: str) -> Failed:
     )
 
 
-def _unresolved(asked: Question, line: str) -> Interrupted:
-    found = re.search(r"(?:resolve host(?:name)?:? |lookup )([^\s:]+)", line)
-    host = found[1] if found else urlsplit(asked.server(line)).netloc
-    return _lasting(
-        f"The host name {host} does not resolve inside the cluster: correct deepseek:model.repository, or let the "
-        "cluster's DNS know the name. Where the internet is behind a proxy, set deepseek:network.proxy: the proxy "
-        "resolves the name.",
-        line,
-    )
-
-
-def _unreachable(asked: Question, line: str) -> Interrupted:
-    proxy = asked.proxy(line)
-    found = re.search(r"connect to (\S+) port (\d+)", line)
-    if proxy and (not found or found[1] == urlsplit(proxy).hostname):
-        return _no_proxy(asked, line)
-    return _lasting(
-        f"{asked.server(line)} cannot be reached from inside the cluster: correct host and port of "
-        "deepseek:model.repository, or let the network's firewall and policies pass it. Where the internet is behind a "
-        "proxy, set deepseek:network.proxy.",
-        line,
-    )
-
-
 def _other_content(asked: Question, line: str) -> Interrupted:
-    return _lasting(
+    return lasting(
         f"{asked.server(line)} answered with something other than Git's data, such as a web page to log in or an error "
         "page of a proxy: open the address in a browser, and correct deepseek:model.repository or the proxy.",
         line,
@@ -169,7 +82,7 @@ def _busy(asked: Question, line: str) -> Interrupted:
 
 
 def _other_status(asked: Question, line: str) -> Interrupted:
-    return _lasting(
+    return lasting(
         f"{asked.server(line)} refuses what it is asked for: look whether deepseek:model.repository and "
         "deepseek:model.revision are right.",
         line,
@@ -195,23 +108,19 @@ def _unsupported(asked: Question, line: str) -> Failed:
     return failure.unsupported(asked.volume, line)
 
 
-def _lasting(text: str, line: str) -> Interrupted:
-    return Interrupted(f"{text} It said: {line}", lasting=True)
-
-
 PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
-    (_proxy_wants_credentials, (r"(?:response|error:|code|HTTP) 407\b", "Proxy Authentication Required")),
+    (proxy_wants_credentials, (r"(?:response|error:|code|HTTP) 407\b", "Proxy Authentication Required")),
     (
-        _proxy_refuses,
+        proxy_refuses,
         (
             "CONNECT tunnel failed, response 4",
             r"HTTP code 4\d\d from proxy",
             r"(?:Post|Get) \S+: (?:Forbidden|Bad Request|Unauthorized|Not Found|Method Not Allowed)$",
         ),
     ),
-    (_no_proxy, ("resolve proxy", "proxyconnect tcp", "Unsupported proxy")),
+    (no_proxy, ("resolve proxy", "proxyconnect tcp", "Unsupported proxy")),
     (
-        _not_trusted,
+        not_trusted,
         (
             "certificate (?:verif(?:ication|y) failed|problem|subject name|has expired|is not yet valid)",
             "Error in the certificate verification",
@@ -219,7 +128,7 @@ PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        _no_tls,
+        no_tls,
         (
             "does not look like a TLS handshake|wrong version number|unexpected TLS packet|packet length too long",
             "HTTP response to HTTPS client",
@@ -234,14 +143,14 @@ PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
     ),
     (_scheme, (r"'remote-[\w+]+' is not a git command|remote helper for|transport '\w+' not allowed",)),
     (
-        _unresolved,
+        unresolved,
         (
             "resolve host|no such host|Name or service not known|Temporary failure in name",
             "lookup .*(?:server misbehaving|i/o timeout)",
         ),
     ),
     (
-        _unreachable,
+        unreachable,
         (
             "Failed to connect to|Couldn't connect|[Cc]onnection refused|[Nn]o route to host",
             "[Nn]etwork is unreachable|dial tcp.*(?:i/o timeout|timed out)",

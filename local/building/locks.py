@@ -24,6 +24,7 @@ LOCKS = (
     Lock("requirements", "3.11", ["--universal"]),
     Lock("requirements-dev", "3.11", ["--universal"]),
     Lock("images/fetch/requirements", "3.11", [LINUX, "--only-binary=:all:"]),
+    Lock("images/fetch/requirements-dev", "3.11", [LINUX, "--only-binary=:all:"]),
     Lock("local/ray-base-requirements", "3.11", [LINUX, "--only-binary=:all:"]),
     Lock(f"{SERVING}-cpu", "3.11", [LINUX, "--only-binary=:all:", f"--overrides={SERVING}-cpu-overrides.in"]),
     Lock(f"{SERVING}-cuda", "3.12", [LINUX, "--only-binary=:all:"]),

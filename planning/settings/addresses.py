@@ -1,4 +1,4 @@
-"""Which addresses and revisions of a repository are taken: they become arguments of Git and names of folders."""
+"""Which addresses and revisions of weights are taken: they become arguments of clients and names of folders."""
 
 import re
 from ipaddress import IPv6Address
@@ -11,7 +11,14 @@ HOST = rf"({LABEL}(\.{LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?"
 """A name, an IPv4 address, or an IPv6 address in brackets as RFC 3986 has it."""
 USER = "[A-Za-z0-9][A-Za-z0-9._-]*"
 
-ADDRESS = rf"^(https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+$"
+BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+"""Amazon S3 user guide, "General purpose bucket naming rules"."""
+
+AMAZON, STORES = "s3://", ("s3+https://", "s3+http://")
+"""How an address of a bucket begins: one of Amazon's, or one of a store whose host follows."""
+
+OF_A_BUCKET = rf"(s3://|s3\+https?://{HOST}/){BUCKET}(/{SEGMENT})*"
+ADDRESS = rf"^((https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+|{OF_A_BUCKET})$"
 REVISION = rf"^{NAME}(/{NAME})*$"
 """For editors, which check no more than a pattern. The functions say what is wrong, and find more."""
 
@@ -27,8 +34,12 @@ def check_address(address: str) -> str:
     """Return the address. Raises ValueError with what is wrong with it."""
     if page := PAGE.match(address):
         raise ValueError(f"is a page of a repository, as a browser shows it: write {page[1]}")
-    if fault := _fault_of_address(address):
-        raise ValueError(f"{fault}: write https://HOST/OWNER/NAME")
+    if is_bucket(address):
+        fault, form = _fault_of_bucket(address), "s3://BUCKET/FOLDER or s3+https://HOST/BUCKET/FOLDER"
+    else:
+        fault, form = _fault_of_address(address), "https://HOST/OWNER/NAME"
+    if fault:
+        raise ValueError(f"{fault}: write {form}")
     return address
 
 
@@ -40,7 +51,7 @@ def check_revision(revision: str) -> str:
 
 
 def is_commit(revision: str) -> bool:
-    """Whether the revision always names the same files. A tag or a branch can be moved."""
+    """Whether the revision always names the same files of a Git repository. A tag or a branch can be moved."""
     return re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", revision) is not None
 
 
@@ -50,8 +61,18 @@ def owner_and_name(address: str) -> str:
 
 
 def is_encrypted(address: str) -> bool:
-    """Whether a token that is sent to this address can be read by nobody on the way."""
-    return address.startswith("https://")
+    """Whether a token for this address can be read by nobody on the way. Of an S3 key only signatures are sent."""
+    return address.startswith("https://") or is_bucket(address)
+
+
+def is_bucket(address: str) -> bool:
+    """Whether the address is that of a bucket of S3."""
+    return address.startswith((AMAZON, *STORES))
+
+
+def is_digest(revision: str) -> bool:
+    """Whether the revision has the form of a SHA-256."""
+    return re.fullmatch("[0-9a-f]{64}", revision) is not None
 
 
 def _fault_of_address(address: str) -> str:
@@ -61,7 +82,7 @@ def _fault_of_address(address: str) -> str:
     if re.search(r"[\s\x00-\x1f\x7f]", address):
         return "has white space or a control character in it"
     if not separator or scheme not in {"https", "http", "ssh", "git"}:
-        return "does not begin with https://, http://, ssh:// or git://"
+        return "does not begin with https://, http://, ssh://, git:// or s3://"
     if "?" in rest or "#" in rest:
         return "has a query or a fragment in it"
     if "@" in path or (at and (":" in user or scheme.startswith("http"))):
@@ -69,6 +90,22 @@ def _fault_of_address(address: str) -> str:
     if at and not re.fullmatch(USER, user):
         return "has no valid user name"
     return _fault_of_host(host) or _fault_of_port(host) or _fault_of_path(path)
+
+
+def _fault_of_bucket(address: str) -> str:
+    scheme, _, rest = address.partition("://")
+    if "?" in rest or "#" in rest:
+        return "has a query or a fragment in it"
+    if "@" in rest:
+        return "has a key in it (it belongs into deepseek:modelToken)"
+    if f"{scheme}://" in STORES:
+        host, _, rest = rest.partition("/")
+        if fault := _fault_of_host(host) or _fault_of_port(host):
+            return fault
+    bucket, slash, path = rest.partition("/")
+    if not re.fullmatch(BUCKET, bucket) or ".." in bucket:
+        return "has no valid name of a bucket (3 to 63 small letters, digits, dots and dashes)"
+    return _fault_of_path(path) if slash else ""
 
 
 def _fault_of_host(host: str) -> str:

@@ -62,7 +62,10 @@ SECRET_KEYS = {
         "replaces the proxies one after the other; answers under way are finished first",
     ),
     "modelToken": (
-        "Token for the repository of the weights, whose address must then begin with https://.",
+        (
+            "Token for the repository of the weights, whose address must then begin with https://; of a bucket "
+            "the key, `KEY_ID:SECRET`, of which only signatures are sent."
+        ),
         "changes the Secret in place, for the next download; the first token runs the download Job again",
     ),
 }

@@ -7,7 +7,7 @@ from typing import cast
 import yaml
 
 from planning.problems import Problem, Refused
-from planning.settings.addresses import is_encrypted
+from planning.settings.addresses import is_bucket, is_encrypted
 from planning.settings.api_keys import NAMED_KEYS
 
 PROJECT = "deepseek"
@@ -47,6 +47,15 @@ def readable_token(model: object) -> list[Problem]:
     scheme = f"{repository.partition('://')[0]}://" if "://" in repository else "no https://"
     text = f"is set, and the address in model.repository has {scheme}: a token is sent over https:// only"
     return [Problem("modelToken", text, "the repository's https:// address, or without modelToken")]
+
+
+def token_of_wrong_form(model: object, token: str) -> list[Problem]:
+    """What is wrong with the text of `modelToken` beside that object `model`; the text is not in it."""
+    repository = cast("dict[str, object]", model).get("repository") if isinstance(model, dict) else None
+    key_id, _, secret = token.partition(":")
+    if not isinstance(repository, str) or not is_bucket(repository) or (key_id and secret):
+        return []
+    return [Problem("modelToken", "is no key of an S3 store", "KEY_ID:SECRET")]
 
 
 def _of_this_project(config: Mapping[object, object]) -> dict[str, object]:

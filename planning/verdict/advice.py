@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from planning import flags
-from planning.settings.addresses import is_commit
 from planning.settings.quantities import gib_text, size_text
 from planning.settings.sections import StackSettings
 from planning.sizing.capacity import Capacity
@@ -64,9 +63,9 @@ def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
             f"model.planned: false: nothing tells beforehand whether {model.repository} fits; vLLM refuses it when it "
             "does not, and sizes its KV cache itself"
         )
-    if model.folder is None and not is_commit(model.revision):
-        yield f"model.revision: {model.revision} is not a commit: the weights are not pinned"
-    if known and known.commit and is_commit(model.revision) and model.revision != known.commit:
+    if model.folder is None and not model.is_pinned:
+        yield f"model.revision: {model.revision} is not {model.pin}: the weights are not pinned"
+    if known and known.commit and not model.is_in_bucket and model.is_pinned and model.revision != known.commit:
         yield f"model.revision: the plan has the sizes of commit {known.commit}; `make model` reads those of this one"
     if known and model.precision and model.precision != known.precision:
         stored = known.precision

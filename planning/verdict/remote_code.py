@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from planning import flags
 from planning.problems import Problem, fixable
-from planning.settings.addresses import is_commit
 from planning.sizing.resolved import ResolvedStack
 
 SHORTEST = "--trust-rem"
@@ -32,6 +31,10 @@ class Trust:
         found = NAME.match(self.words[0])
         flag = found[0] if found else "an element without a flag"
         return flag if self.is_plugin or _trusts(flag) else f"trust_remote_code in {flag}"
+
+
+READ_IN_GIT = "the full commit whose Python files you have read"
+READ_IN_A_BUCKET = "the SHA-256 of SHA256SUMS beside the Python files that you have read"
 
 
 def trusting_flags(arguments: Sequence[str]) -> list[Trust]:
@@ -78,13 +81,13 @@ def code_is_pinned(stack: ResolvedStack) -> Iterator[Problem]:
     settings = stack.settings
     arguments, model = settings.serving.extra_args, settings.model
     trusting = trusting_flags(arguments)
-    if not trusting or is_commit(model.revision):
+    if not trusting or model.is_pinned:
         return
     text = (
         f"{_named(trusting)} runs Python files of {model.repository} in the pods that serve, and model.revision "
-        f"{model.revision} is not a commit: whoever can push there decides what runs"
+        f"{model.revision} is not {model.pin}: whoever can push there decides what runs"
     )
-    pinned = "model.revision: the full commit whose Python files you have read"
+    pinned = f"model.revision: {READ_IN_A_BUCKET if model.is_in_bucket else READ_IN_GIT}"
     if not _needs_no_code(stack, trusting):
         yield Problem("serving.extraArgs", text, pinned)
     elif flags.problems(arguments):
@@ -101,13 +104,14 @@ def warnings_of_code(stack: ResolvedStack) -> Iterator[str]:
     """Say what it means that the repository's code runs, where it is pinned."""
     model = stack.settings.model
     trusting = trusting_flags(stack.settings.serving.extra_args)
-    if not trusting or not is_commit(model.revision):
+    if not trusting or not model.is_pinned:
         return
     needless = " vLLM has this architecture of its own and serves it without."
     yield (
-        f"serving.extraArgs: {_named(trusting)} runs the Python files of {model.repository} at commit "
-        f"{model.revision} in the Ray pods, where they can read the API key, write to the compile cache and use the "
-        f"GPUs: read them before you approve this.{needless if _needs_no_code(stack, trusting) else ''}"
+        f"serving.extraArgs: {_named(trusting)} runs the Python files of {model.repository} at "
+        f"{'SHA256SUMS' if model.is_in_bucket else 'commit'} {model.revision} in the Ray pods, where they can read the "
+        "API key, write to the compile cache and use the GPUs: read them before you approve this."
+        f"{needless if _needs_no_code(stack, trusting) else ''}"
     )
 
 

@@ -25,8 +25,7 @@ import importlib, json, sys
 for constant, value in json.loads(sys.argv[1]).items():
     module, name = constant.rsplit(".", 1)
     setattr(importlib.import_module(module), name, value)
-import fetch
-sys.exit(fetch.main())
+sys.exit(importlib.import_module(sys.argv[2]).main())
 """
 ROOT = Path(__file__).parents[3]
 SMALL = {"config.json": b'{"num_hidden_layers": 4}\n', "folder/notes, [draft].txt": "Größe\n".encode()}
@@ -64,11 +63,16 @@ class Ended:
     """The termination message."""
 
 
-class Volume:
+class PodVolume:
     """A volume, and the pods that download onto it."""
 
-    def __init__(self, path: Path, scratch: Path, server: FaultyServer) -> None:
-        self.path, self.scratch, self.server = path, scratch, server
+    python = Path(sys.executable)
+    program = "fetch"
+    folders = ("fetch", "fetch/shared", "shared")
+    """Below images/, where the pod finds its modules."""
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        self.path, self.scratch = path, scratch
         self.directory = path / "model" / "main"
         self.state = self.directory / ".git" / "fetch"
         self.marker = self.state / "complete.json"
@@ -76,14 +80,18 @@ class Volume:
         path.mkdir()
         scratch.mkdir()
 
+    def address(self) -> str:
+        """Return where the model is."""
+        raise NotImplementedError
+
     def environment(self, **changes: str) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.scratch),
-            "PYTHONPATH": f"{ROOT / 'images/fetch'}:{ROOT / 'images/shared'}",
+            "PYTHONPATH": ":".join(str(ROOT / "images" / folder) for folder in self.folders),
             "PYTHONDONTWRITEBYTECODE": "1",
             "TERMINATION_LOG": str(self.scratch / "termination-log"),
-            "MODEL_REPOSITORY": self.server.url(),
+            "MODEL_REPOSITORY": self.address(),
             "MODEL_REVISION": "main",
             "MODEL_DIRECTORY": str(self.directory),
             "VOLUME": str(self.path),
@@ -98,7 +106,7 @@ class Volume:
         (self.scratch / "termination-log").unlink(missing_ok=True)
         with (self.scratch / f"log-{len(self.pods)}").open("wb") as log:
             pod = subprocess.Popen(
-                [sys.executable, "-c", START, json.dumps(SETTINGS)],
+                [self.python, "-c", START, json.dumps(SETTINGS), self.program],
                 env=self.environment(**changes),
                 cwd="/",
                 stdout=log,
@@ -128,6 +136,17 @@ class Volume:
 
     def content(self) -> dict[str, bytes]:
         return content_of(self.directory)
+
+
+class Volume(PodVolume):
+    """A volume whose pods download a Git repository."""
+
+    def __init__(self, path: Path, scratch: Path, server: FaultyServer) -> None:
+        super().__init__(path, scratch)
+        self.server = server
+
+    def address(self) -> str:
+        return self.server.url()
 
 
 def content_of(folder: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import adopt
 import pytest
-from fetch import LASTING
+from download_program import LASTING
 
 SHARDS = {"model-1.safetensors": 5000, "model-2.safetensors": 70}
 NAME = "models/V3"

@@ -6,8 +6,8 @@ from typing import Any
 import connections
 import pytest
 from company import HOST, company
+from download_program import LASTING
 from failure import Failed
-from fetch import LASTING
 from fetch_pods import Repository, Volume
 
 USER, PASSWORD = "site user", "p@ss/word:'1%"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import download_program
 import fetch
 import lfs_repository
 import pytest
@@ -101,7 +102,7 @@ def test_connections_that_break_or_stall_are_resumed(
 def test_a_server_that_stays_broken_ends_with_its_words(server: FaultyServer, volume: Volume) -> None:
     server.faults.answers.extend([Refusal(503)] * 1000)
     ended = volume.download(PATIENCE_SECONDS="2")
-    assert ended.code == fetch.MAY_PASS
+    assert ended.code == download_program.MAY_PASS
     assert "Nothing new came for 2 s" in ended.reason
     assert "503" in ended.reason
 
@@ -241,7 +242,7 @@ def test_a_volume_of_another_user_is_named(volume: Volume) -> None:
     os.seteuid(1000)
     try:
         with pytest.raises(Failed, match="refuses uid 1000"):
-            fetch.run(from_environment(volume.environment()))
+            download_program.run(from_environment(volume.environment()), fetch.attempt)
     finally:
         os.seteuid(0)
 

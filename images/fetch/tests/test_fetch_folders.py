@@ -8,10 +8,11 @@ from pathlib import Path
 
 import lfs_repository
 import pytest
-from download_settings import from_environment
+from download_program import LASTING
 from failure import Failed
 from faulty_server import FaultyServer
 from fetch_pods import LARGE, TOKEN, Repository, Volume
+from repository_address import check_repository
 
 OTHER = {"config.json": b'{"of": "another revision"}\n'}
 
@@ -103,17 +104,19 @@ def test_the_folder_for_compiled_code_is_there_before_any_pod_mounts_it(volume: 
 
 @pytest.mark.parametrize("address", ["file:///etc", "ext::sh -c id", "/volume/model", "--upload-pack=id", "ftp://h/x"])
 def test_no_other_protocol_is_spoken(address: str, volume: Volume) -> None:
-    with pytest.raises(Failed, match="must begin with one of https://"):
-        from_environment(volume.environment(MODEL_REPOSITORY=address))
+    ended = volume.download(MODEL_REPOSITORY=address)
+    assert ended.code == LASTING
+    assert "must begin with one of https://" in ended.reason
+    assert not volume.state.exists()
 
 
 @pytest.mark.parametrize("address", ["http://git.example.com/o/n", "git://git.example.com/o/n", "http://10.0.0.1/o/n"])
-def test_a_token_goes_over_no_network_that_can_read_it(address: str, volume: Volume) -> None:
-    from_environment(volume.environment(MODEL_REPOSITORY=address))
+def test_a_token_goes_over_no_network_that_can_read_it(address: str) -> None:
+    check_repository(address, token="")
     with pytest.raises(Failed, match="over https:// only"):
-        from_environment(volume.environment(MODEL_REPOSITORY=address, MODEL_TOKEN=TOKEN))
+        check_repository(address, token=TOKEN)
 
 
 @pytest.mark.parametrize("address", ["https://git.example.com/o/n", "http://127.0.0.1:8080/n", "http://localhost/n"])
-def test_a_token_goes_over_https_or_stays_on_the_machine(address: str, volume: Volume) -> None:
-    assert from_environment(volume.environment(MODEL_REPOSITORY=address, MODEL_TOKEN=TOKEN)).token == TOKEN
+def test_a_token_goes_over_https_or_stays_on_the_machine(address: str) -> None:
+    check_repository(address, token=TOKEN)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from download_program import LASTING, MAY_PASS
 from faulty_server import FaultyServer, Refusal
-from fetch import LASTING, MAY_PASS
 from fetch_pods import Ended, Repository, Volume
 from wrong_servers import answering, objects_elsewhere, self_signed
 
@@ -18,7 +18,7 @@ from wrong_servers import answering, objects_elsewhere, self_signed
 @pytest.fixture
 def download(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Download with the patience of an hour, and half a second for what lasts."""
-    monkeypatch.setattr("fetch_pods.SETTINGS", {"transfer.LASTING_SECONDS": 0.5})
+    monkeypatch.setattr("fetch_pods.SETTINGS", {"patience.LASTING_SECONDS": 0.5})
 
     def run(repository: str, **other: str) -> Ended:
         return volume.download(**{"MODEL_REPOSITORY": repository, "PATIENCE_SECONDS": "3600", **other})

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import download_program
 import failure
 import fetch
 import filesystem
@@ -18,8 +19,8 @@ from failure import Failed, Interrupted, MayPass, binary
 from fetch_pods import LARGE, Repository, Volume
 from inventory import ModelFile
 from meanings import explain
+from patience import Patience
 from progress import reported
-from transfer import Patience
 from verification import small_file_is_whole
 
 
@@ -45,12 +46,12 @@ def test_without_hard_links_objects_move_and_are_on_the_disk_once(
 
     monkeypatch.setattr(object_store.os, "link", refuse)
     download = from_environment(volume.environment())
-    fetch.run(download)
+    download_program.run(download, fetch.attempt)
     assert volume.content() == repository.content
     objects = [path for path in (volume.directory / ".git/lfs").rglob("*") if path.is_file()]
     assert not objects, "the objects are on the disk twice"
     sent = volume.server.faults.sent_bytes
-    fetch.run(from_environment(volume.environment(VERIFY="full")))
+    download_program.run(from_environment(volume.environment(VERIFY="full")), fetch.attempt)
     assert volume.server.faults.sent_bytes == sent == sum(LARGE.values())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import download_program
 import fetch
 import lease
 import pytest
@@ -225,7 +226,7 @@ def test_a_download_survives_an_error_of_the_volume_that_passes(
         real(*arguments)
 
     monkeypatch.setattr(fetch, "finish", unsteady)
-    fetch.run(from_environment(volume.environment()))
+    download_program.run(from_environment(volume.environment()), fetch.attempt)
     assert volume.content() == repository.content
 
 
@@ -237,7 +238,7 @@ def test_an_error_of_the_volume_that_stays_is_left_to_another_pod(
 
     monkeypatch.setattr(fetch, "make_folders", away)
     with pytest.raises(MayPass, match="Stale file handle"):
-        fetch.run(from_environment(volume.environment(PATIENCE_SECONDS="0")))
+        download_program.run(from_environment(volume.environment(PATIENCE_SECONDS="0")), fetch.attempt)
 
 
 @pytest.mark.faults

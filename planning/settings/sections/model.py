@@ -5,11 +5,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
-from planning.settings.addresses import ADDRESS, REVISION, check_address, check_revision
+from planning.settings.addresses import (
+    ADDRESS,
+    REVISION,
+    check_address,
+    check_revision,
+    is_bucket,
+    is_commit,
+    is_digest,
+)
 from planning.settings.sections.base import REDOWNLOADS, RESIZES_CACHE, Count, Section, changing
 
 Address = Annotated[str, AfterValidator(check_address), WithJsonSchema({"type": "string", "pattern": ADDRESS})]
-"""Of a git repository, without a user's name or password in it: a token has its own key."""
+"""Of a git repository or a bucket, without a user's name or password in it: a token has its own key."""
 Revision = Annotated[str, AfterValidator(check_revision), WithJsonSchema({"type": "string", "pattern": REVISION})]
 
 FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
@@ -44,8 +52,12 @@ class Model(Section):
     """Which weights are served."""
 
     repository: Address = Field(
-        description="Git address of the weights; Git LFS holds the large files.",
-        examples=["https://huggingface.co/deepseek-ai/DeepSeek-V3-0324"],
+        description=(
+            "Where the weights are: the address of a Git repository, whose large files Git LFS holds; or of a folder "
+            "in a bucket, `s3://BUCKET/FOLDER`, of a store that is not Amazon's `s3+https://HOST/BUCKET/FOLDER`, where "
+            "an object `SHA256SUMS` beside the files has their digests (docs/weights.md)."
+        ),
+        examples=["https://huggingface.co/deepseek-ai/DeepSeek-V3-0324", "s3://models/deepseek-ai/DeepSeek-V3"],
         json_schema_extra=changing(
             "downloads another model first, then replaces the Ray cluster: serving stops until it is loaded; of the "
             "same one at another address only the commit is compared"
@@ -55,7 +67,9 @@ class Model(Section):
         default="main",
         description=(
             "Commit, tag or branch. A full commit (40 hexadecimal digits) pins the weights; a branch is resolved "
-            "once, at its first download. Code of the repository (`--trust-remote-code`) runs only from a commit."
+            "once, at its first download. Of a bucket it is the SHA-256 of `SHA256SUMS`, which pins the weights, or "
+            "any name for what is there at the first download. Code of the repository (`--trust-remote-code`) runs "
+            "only where the weights are pinned."
         ),
         json_schema_extra=REDOWNLOADS,
     )
@@ -101,6 +115,21 @@ class Model(Section):
         ),
         json_schema_extra=RESIZES_CACHE,
     )
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the files come from S3."""
+        return is_bucket(self.repository)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision always names the same files."""
+        return is_digest(self.revision) if self.is_in_bucket else is_commit(self.revision)
+
+    @property
+    def pin(self) -> str:
+        """What kind of revision pins the weights."""
+        return "the SHA-256 of SHA256SUMS" if self.is_in_bucket else "a commit"
 
     @property
     def short_name(self) -> str:

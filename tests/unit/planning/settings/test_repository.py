@@ -27,6 +27,11 @@ ADDRESSES = [
     "git://git.example.com/o/n",
     "https://git.example.com.:65535/o/n",
     f"https://{'h' * 63}.example.com/o/n",
+    "s3://models/deepseek-ai/DeepSeek-V3",
+    "s3://my.bucket-7/_a/~b/c.d",
+    "s3://models",
+    "s3+https://minio.example.com/models/V3",
+    "s3+http://[2001:db8::7]:9000/models",
     "https://[2001:db8::7]/o/n",
     "http://[2001:DB8::7]:3000/o/n.git",
     "ssh://git@[::ffff:192.0.2.7]:2222/o/n",
@@ -98,6 +103,27 @@ FAULTY_ADDRESSES = {
     "long": f"https://huggingface.co/owner/{'n' * 201}",
     "nothing": "",
 }
+FAULTY_BUCKETS = {
+    "no bucket": "s3://",
+    "no bucket before the folder": "s3:///folder",
+    "capital bucket": "s3://Models/V3",
+    "short bucket": "s3://ab/V3",
+    "long bucket": f"s3://{'b' * 64}/V3",
+    "two dots in the bucket": "s3://a..b/V3",
+    "key": f"s3://ID:{SECRET}@models/V3",
+    "bucket with a port": "s3://models:9000/V3",
+    "query": f"s3://models/V3?versionId={SECRET}",
+    "folder up": "s3://models/../V3",
+    "bucket's slash at the end": "s3://models/V3/",
+    "bucket's slash alone": "s3://models/",
+    "folder with a space": "s3://models/my V3",
+    "store without a bucket": "s3+https://minio.example.com",
+    "store with a slash": "s3+https://minio.example.com/",
+    "store with a password": f"s3+https://me:{SECRET}@minio.example.com/models/V3",
+    "store's port": "s3+https://minio.example.com:0/models/V3",
+    "no store": "s3+https:///models/V3",
+    "folder that is a flag": "s3://models/--V3",
+}
 REVISIONS = ["main", "v1.0", "a/b", "a-b", "refs/pr/1", "feature/x_y.z-1", "_", "0" * 40, "F" * 40, "r" * 200]
 FAULTY_REVISIONS = {
     "option": "--upload-pack=id",
@@ -156,6 +182,13 @@ def test_another_address_is_refused_with_the_form_and_without_its_secrets(addres
     assert "https://HOST/OWNER/NAME" in said
     assert SECRET not in said
     assert "found '" in said
+
+
+@pytest.mark.parametrize("address", FAULTY_BUCKETS.values(), ids=FAULTY_BUCKETS)
+def test_another_bucket_is_refused_with_the_form_and_without_its_secrets(address: str) -> None:
+    said = problem(repository=address)
+    assert "s3://BUCKET/FOLDER" in said
+    assert SECRET not in said
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

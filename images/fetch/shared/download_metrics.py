@@ -31,7 +31,7 @@ class DownloadMetrics:
     def readings(self) -> Iterator[Reading]:
         """Return the metrics as they are now."""
         for what, told, number in (
-            ("wanted", "Bytes of Git LFS that this pod is to bring.", self._wanted),
+            ("wanted", "Bytes that this pod is to bring.", self._wanted),
             ("received", "Of these, bytes that are on the volume.", self._received()),
             ("verified", "Of these, bytes whose hash was compared.", self._verified()),
         ):
