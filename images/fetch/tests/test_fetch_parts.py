@@ -11,9 +11,9 @@ import fetch
 import filesystem
 import in_cluster
 import object_store
+import patience
 import progress
 import pytest
-import transfer
 from download_settings import DownloadSettings, from_environment
 from failure import Failed, Interrupted, MayPass, binary
 from fetch_pods import LARGE, Repository, Volume
@@ -160,14 +160,14 @@ def test_an_operation_that_the_volume_does_not_know_ends_the_job(number: int, tm
 
 
 def test_once_bytes_have_come_an_unknown_name_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "LASTING_SECONDS", 0.0)
-    monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "LASTING_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
     unresolved = Interrupted("no such host", lasting=True)
-    patience = Patience(job(), received=10)
+    waits = Patience(job(), received=10)
     with pytest.raises(Failed, match="no such host It was so 1 times"):
-        patience.wait(unresolved, 10)
-    patience.wait(unresolved, 11)
-    patience.wait(unresolved, 11)
+        waits.wait(unresolved, 10)
+    waits.wait(unresolved, 11)
+    waits.wait(unresolved, 11)
 
 
 @pytest.mark.parametrize(

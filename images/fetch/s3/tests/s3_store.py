@@ -66,7 +66,9 @@ class Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection("127.0.0.1", self.store.behind)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            connection.putheader(name, value)
+            # The server takes the first part of another name for a bucket.
+            is_named = name.lower() == "host" and not value.startswith(("127.0.0.1", "localhost"))
+            connection.putheader(name, f"127.0.0.1:{self.store.behind}" if is_named else value)
         connection.endheaders()
         answer = connection.getresponse()
         content = bytearray(answer.read())

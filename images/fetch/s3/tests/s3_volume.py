@@ -23,4 +23,4 @@ class S3Volume(PodVolume):
         return self.store.url()
 
     def environment(self, **changes: str) -> dict[str, str]:
-        return super().environment(**{"MODEL_TOKEN": "ANY:secret-key", **changes})
+        return super().environment(**{"MODEL_TOKEN": "ANY:secret-key", "STALL_SECONDS": "3", **changes})
