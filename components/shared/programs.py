@@ -21,7 +21,7 @@ def programs(*entry_points: str) -> dict[str, str]:
     """Return the text of modules by file name: the entry points, and all below `images/` that they import.
 
     An entry point is a path without suffix, such as `fetch/claim`. A module is looked for in the folder of the module
-    that imports it, then in the folders `shared` beside that folder and further up, `images/shared` last.
+    that imports it, then in the folders `shared` in it, beside it and further up, `images/shared` last.
     """
     waiting = [content.IMAGES / f"{entry_point}.py" for entry_point in entry_points]
     found: dict[str, str] = {}
@@ -48,8 +48,8 @@ def programs_config_map(
 
 def _imported(folder: Path, text: str) -> Iterator[Path]:
     for name in _imported_names(text):
-        above = [parent / SHARED for parent in folder.parents if parent.is_relative_to(content.IMAGES)]
-        candidates = [place / f"{name}.py" for place in (folder, *above)]
+        around = [place / SHARED for place in (folder, *folder.parents) if place.is_relative_to(content.IMAGES)]
+        candidates = [place / f"{name}.py" for place in (folder, *around)]
         yield from [path for path in candidates if path.is_file()][:1]
 
 
