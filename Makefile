@@ -89,7 +89,7 @@ reference: venv ## write docs/stack-file.md and its JSON schema from planning/se
 lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
-.PHONY: bench bench-weights gpu-row gpu-network
+.PHONY: bench bench-weights bench-load gpu-row gpu-network
 bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
@@ -97,6 +97,8 @@ bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m bench.proxy
 bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/weights.json
 	$(PYTHON) -m bench.weights
+bench-load: ## on a machine with vLLM for CPUs (root): what pipeline stages read of a checkpoint, into bench/results.json: load
+	PYTHONPATH=.:local/git-server python3 -m bench.loading
 gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)
 	PYTHONPATH=.:local/git-server python3 -m bench.gpu $(ROW)
 gpu-network: ## on a machine with GPUs and PyTorch: the network proof, played as one node and as several

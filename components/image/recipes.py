@@ -60,7 +60,7 @@ def serving_image(image: Image, hardware: Hardware) -> Recipe:
     ray, lock = (RAY_ON_GPUS, "requirements-cuda.txt") if hardware.on_gpus else (RAY_ON_CPUS, "requirements-cpu.txt")
     return Recipe(
         folder="ray-vllm",
-        sources=(lock,) if hardware.on_gpus else (lock, "cpu-platform"),
+        sources=(lock, "stage-weights") if hardware.on_gpus else (lock, "stage-weights", "cpu-platform"),
         lock=lock,
         base=image.base or f"{image.mirror}/{ray}",
         build_args={"REQUIREMENTS": lock},

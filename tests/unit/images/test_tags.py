@@ -21,6 +21,8 @@ GOES_INTO = {
     "ray-vllm/cpu-platform/uneven_collectives.py": {"cpu"},
     "ray-vllm/requirements-cpu.txt": {"cpu"},
     "ray-vllm/requirements-cuda.txt": {"cuda"},
+    "ray-vllm/stage-weights/pyproject.toml": {"cpu", "cuda"},
+    "ray-vllm/stage-weights/stage_weights.py": {"cpu", "cuda"},
 }
 FILES = [str(path.relative_to(IMAGES)) for path in sorted(IMAGES.rglob("*")) if path.is_file()]
 EDITED = [name for name in FILES if "__pycache__" not in name]

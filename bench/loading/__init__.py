@@ -1,0 +1,1 @@
+"""What the start of a pipeline stage reads of a checkpoint, and how long it takes."""
