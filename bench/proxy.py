@@ -1,4 +1,4 @@
-"""What the proxies cost and hold: time to the first token, throughput, idle connections, a rolling restart.
+"""What the proxies cost and hold: time to the first token, throughput, idle connections, a rolling restart, renewals.
 
     python -m bench.proxy [ROUNDS]
 
@@ -10,6 +10,7 @@ round. Written to bench/results.json under `proxy`.
 import asyncio
 import resource
 import signal
+import ssl
 import statistics
 import sys
 import tempfile
@@ -21,7 +22,10 @@ from typing import Any
 
 from bench import results
 from bench.streaming import KEY, Client, Timed, load, running_server
+from components.endpoint.haproxy_sections import CERTIFICATE
+from tests.endpoint.certificates import make_certificate, mount
 from tests.endpoint.door import Door, Engine, running_door
+from tests.endpoint.secured import HOST, running_secured_door
 
 REQUESTS = {1: 4, 64: 256}
 """Answers in each round, by the number of clients at a time."""
@@ -32,6 +36,7 @@ OPENED_AT_A_TIME = 200
 FILES_OF_ITS_OWN = 150
 """HAProxy takes half as many connections as it may open files, less those that it needs itself and for the others."""
 
+RENEWALS = 5
 LEAVES_AFTER_SECONDS = 5
 """As the pod's preStop command waits (components/endpoint/proxy_pod.py)."""
 
@@ -47,6 +52,7 @@ def main() -> None:
             door = _door(Path(folder, "alone"), server, alone)
             figures = _added(server, door.port, rounds) | {"idle": asyncio.run(_idle(door, idle))}
         figures["rolling_restart"] = asyncio.run(_rolling_restart(Path(folder), server, stack))
+        figures["certificate_renewals"] = asyncio.run(_renewals(Path(folder), server, stack))
     print(figures)
     results.add({"proxy": figures})
 
@@ -141,6 +147,29 @@ async def _rolling_restart(folder: Path, server: int, stack: ExitStack) -> dict[
     answers: list[Timed] = await load(next_port, MANY, done.is_set, reconnect=True)
     replacing.join()
     return {"answers": len(answers), "cut": sum(not answer.whole for answer in answers)}
+
+
+async def _renewals(folder: Path, server: int, stack: ExitStack) -> dict[str, int]:
+    """Renew the certificate of a proxy with TLS again and again, while 64 clients ask without a pause."""
+    (folder / "secured").mkdir()
+    secured = stack.enter_context(running_secured_door(folder / "secured", Engine(server), {"apiKey": KEY}))
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    held, done = list[bool](), threading.Event()
+
+    def renew() -> None:
+        time.sleep(2)
+        for number in range(RENEWALS):
+            mount(secured.folder, *make_certificate(folder / f"certificate-{number}", HOST))
+            held.append(secured.becomes((secured.folder / CERTIFICATE).read_text()))
+            time.sleep(1)
+        done.set()
+
+    renewing = threading.Thread(target=renew)
+    renewing.start()
+    answers = await load(lambda: secured.port, MANY, done.is_set, reconnect=True, tls=trusting)
+    renewing.join()
+    return {"renewals": sum(held), "answers": len(answers), "cut": sum(not answer.whole for answer in answers)}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import ssl
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -34,8 +35,8 @@ class Timed:
 class Client:
     """Asks again and again on one connection, as the libraries of clients do."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._port, self._tls = port, tls
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self) -> Timed:
@@ -73,23 +74,30 @@ class Client:
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if not self._streams:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls)
         return self._streams
 
 
-async def load(port: Callable[[], int], clients: int, until: Callable[[], bool], *, reconnect: bool) -> list[Timed]:
+async def load(
+    port: Callable[[], int],
+    clients: int,
+    until: Callable[[], bool],
+    *,
+    reconnect: bool,
+    tls: ssl.SSLContext | None = None,
+) -> list[Timed]:
     """Return the answers that so many clients got at a time, each until `until` says so.
 
     With `reconnect` each request opens a connection of its own, to the port that is named then.
     """
 
     async def one() -> list[Timed]:
-        client, answers = Client(port()), list[Timed]()
+        client, answers = Client(port(), tls), list[Timed]()
         while not until():
             answers.append(await client.ask())
             if reconnect:
                 await client.close()
-                client = Client(port())
+                client = Client(port(), tls)
         await client.close()
         return answers
 

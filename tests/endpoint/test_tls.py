@@ -6,55 +6,22 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from components.endpoint.haproxy_sections import CONFIGURATION_FOLDER, TLS_FOLDER, TLS_PORT
-from components.endpoint.proxy_pod import RENEWED_SECONDS, START_WITH_TLS
 from tests.endpoint.certificates import make_certificate, mount
-from tests.endpoint.door import CHUNKS, Door, Run, free_port, running_door, running_engine, status_of
+from tests.endpoint.door import CHUNKS, running_engine, status_of
+from tests.endpoint.secured import HOST, Secured, running_secured_door
 from tests.endpoint.test_paths import request
 
-HOST = "llm.example.com"
 STREAM = b'{"stream": true}'
-HOLDS_WITHIN_SECONDS = 15
-
-
-@dataclass
-class Secured:
-    """A door with TLS at `port`, and the folder of its certificate."""
-
-    door: Door
-    port: int
-    folder: Path
-
-    def connect(self) -> ssl.SSLSocket:
-        context = ssl.create_default_context(cafile=self.folder / "server.pem")
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        return context.wrap_socket(raw, server_hostname=HOST)
-
-    def status(self) -> int:
-        with self.connect() as connection:
-            connection.sendall(request("GET", "/health"))
-            return status_of(connection.recv(65536))
 
 
 @pytest.fixture
 def secured(tmp_path: Path) -> Iterator[Secured]:
-    mount(tmp_path / "tls", *make_certificate(tmp_path / "first", HOST))
-    port = free_port()
-    changed = {f"LISTEN}}:{TLS_PORT}": f"LISTEN}}:{port}", f"{TLS_FOLDER}/": f"{tmp_path}/tls/"}
-    start = START_WITH_TLS.replace(f"{TLS_FOLDER}/", f"{tmp_path}/tls/")
-    start = start.replace(f"{CONFIGURATION_FOLDER}/", f"{tmp_path}/").replace(f"sleep {RENEWED_SECONDS}", "sleep 1")
-    # As on a machine whose DNS knows no search domain.
-    start = start.replace("export DOMAIN=$(sed", ": $(sed").replace("export LISTEN=0.0.0.0", "export LISTEN=127.0.0.1")
-    with (
-        running_engine() as engine,
-        running_door(tmp_path, engine, run=Run(changed=changed, command=["sh", "-c", start]), tls=True) as door,
-    ):
-        yield Secured(door, port, tmp_path / "tls")
+    with running_engine() as engine, running_secured_door(tmp_path, engine) as door:
+        yield door
 
 
 def test_a_client_that_trusts_the_certificate_is_served(secured: Secured) -> None:
@@ -107,10 +74,11 @@ def test_a_renewed_certificate_holds_and_cuts_no_answer(secured: Secured, tmp_pa
         for thread in asking:
             thread.start()
         mount(secured.folder, *make_certificate(tmp_path / "second", HOST))
-        assert becomes(secured, (secured.folder / "server.pem").read_text())
+        holds = secured.becomes((secured.folder / "server.pem").read_text())
         renewed.set()
         for thread in asking:
             thread.join()
+        assert holds
         secured.door.engine.next_chunk.release(CHUNKS - 1)
         while data := under_way.recv(65536):
             received += data
@@ -125,9 +93,9 @@ def test_a_spoilt_certificate_leaves_the_last_one_and_the_next_one_holds(secured
     _, other_key = make_certificate(tmp_path / "other", HOST)
     mount(secured.folder, certificate, other_key)
     time.sleep(4)
-    assert presented(secured) == good
+    assert secured.presented() == good
     mount(secured.folder, *make_certificate(tmp_path / "third", HOST))
-    assert becomes(secured, (secured.folder / "server.pem").read_text())
+    assert secured.becomes((secured.folder / "server.pem").read_text())
     assert secured.status() == 200
 
 
@@ -145,16 +113,3 @@ def test_a_proxy_with_tls_ends_with_its_last_answer(secured: Secured) -> None:
             received += data
     assert received.endswith(b"0\r\n\r\n")
     assert secured.door.process.wait(10) == 0
-
-
-def presented(secured: Secured) -> str:
-    return ssl.get_server_certificate(("127.0.0.1", secured.port), timeout=10)
-
-
-def becomes(secured: Secured, certificate: str) -> bool:
-    deadline = time.monotonic() + HOLDS_WITHIN_SECONDS
-    while presented(secured) != certificate:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
