@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from completion import Model
 from pulumi import automation
 
 from local import conversation, dev, stack
 from local.cluster import cluster
+from tests.serving.observer import LongRequest, Observer
+from tests.serving.recovery import wait_for
+
+GENERATING_SECONDS = 120.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,3 +60,23 @@ def served() -> Iterator[Served]:
 def url(served: Served) -> Iterator[str]:
     with conversation.forwarded(cluster.KUBECONFIG, dev.NAMESPACE, served.outputs["service"]) as base:
         yield base
+
+
+@pytest.fixture
+def observer(served: Served, model: Model) -> Iterator[Observer]:
+    wait_for("an answer before the fault", lambda: model.ask("Say yes.", 1, 60).completed)
+    with Observer(served.outputs["service"], model) as observer:
+        yield observer
+
+
+@pytest.fixture
+def in_flight(model: Model, observer: Observer) -> Iterator[list[LongRequest]]:
+    """Two long requests under way: one that streams its answer, one that gives it whole."""
+    assert observer
+    requests = [LongRequest(model, stream=stream) for stream in (False, True)]
+    for request in requests:
+        request.start()
+    assert requests[-1].generating.wait(GENERATING_SECONDS)
+    yield requests
+    for request in requests:
+        request.stop()

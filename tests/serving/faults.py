@@ -2,7 +2,8 @@
 
 The bounds are sums of the programs' own: `following` polls a job every 2 s and takes 3 s for its last lines; a lost
 node or head is given 60 s, and nodes are looked at every 15 s; a token is waited for 180 s, asked for every 15 s with
-30 s of patience for an answer and as much for the count of tokens (`engine_watch`). The kubelet runs the readiness
+30 s of patience for an answer and as much for the count of tokens (`engine_watch`); a vLLM whose engine has ended is
+given 30 s to end too (`following`). The kubelet runs the readiness
 probe every 10 s; it ends within 9 s, and forgives 60 s of silence (`readiness`). A pod has 30 s to end.
 """
 
@@ -76,4 +77,10 @@ FROZEN = tuple(
     Fault(f"{name} frozen", _freeze(process, pod), kind="hung", detected_within=260, unready_within=80)
     for name, process, pod in (("rank", live.RANK, live.WORKER), ("engine", live.ENGINE, live.HEAD))
 )
+COPY_LOST = (
+    Fault("engine of a copy killed", _kill(live.COPY, live.WORKER)),
+    Fault("engines of copies raise", _kill(live.RANK, live.WORKER), detected_within=60, unready_within=80),
+)
+"""With data parallelism. Without its rank the engine of a copy raises, and so does the other one."""
+
 SUPERVISOR_LOST = Fault("supervisor pod lost", _delete(live.SUPERVISOR))

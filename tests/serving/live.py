@@ -24,6 +24,9 @@ PROXY = "app.kubernetes.io/component=endpoint"
 
 API_SERVER = "bin/vllm serve"
 ENGINE = "VLLM::EngineCore"
+COPY = "ray::DPMoEEngineCoreActor"
+"""The engine of a data-parallel rank."""
+
 RANK = "ray::RayWorkerProc"
 
 MATCHING = """
@@ -108,6 +111,11 @@ def serving_events(reason: str, since: float) -> list[str]:
     """Return the messages of the Events with a reason that the serving Job has got since a time."""
     events = API.request("GET", f"{CORE}/events?fieldSelector=reason={reason},involvedObject.kind=Job")["items"]
     return [event["message"] for event in events if _seconds(event["lastTimestamp"]) >= int(since)]
+
+
+def api_key() -> str:
+    """Return the key of a stack that asks for one."""
+    return base64.b64decode(API.request("GET", f"{CORE}/secrets/api-key")["data"]["key"]).decode()
 
 
 def count(process: str) -> int:

@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from completion import Model
+from key_file import read_key
 
 from local.cluster.api_server import ApiError
 from tests.serving import live
@@ -130,13 +131,17 @@ class LongRequest(threading.Thread):
         body = {"model": self._model.name, "prompt": "far", "max_tokens": LONG_ANSWER_TOKENS, "ignore_eos": True}
         body["stream"] = self._stream
         try:
-            connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+            connection.request("POST", "/v1/completions", json.dumps(body), self._headers())
             return self._read(connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
             self.complete = False
             return f"{type(error).__name__}: {error}"
         finally:
             connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        file, headers = self._model.key_file, {"Content-Type": "application/json"}
+        return headers | {"Authorization": f"Bearer {read_key(file).decode()}"} if file else headers
 
     def _read(self, response: http.client.HTTPResponse) -> str:
         text, whole = "", False

@@ -3,15 +3,13 @@
 import contextlib
 import http.client
 import json
-import subprocess
 import urllib.error
 import urllib.request
 
 import pytest
 
 from local import dev, stack
-from local.building import builds
-from local.cluster import cluster
+from tests.serving import live
 from tests.serving.conftest import Served
 from tests.serving.dev_stack import changed
 
@@ -23,8 +21,9 @@ HTTP_UNAUTHORIZED = 401
 def closed(served: Served) -> None:
     """The dev stack asks for a key from this module on.
 
-    No module after this one asks the dev stack: those of weights/ have stacks of their own. So it is not made open
-    again here, which would replace the cluster once more; where it stays up, the end of all tests does that.
+    test_two_copies.py asks it with the key, and no other module after this one asks it: those of weights/ have stacks
+    of their own. So it is not made open again here, which would replace the cluster once more; where it stays up, the
+    end of all tests does that.
     """
     assert served.outputs["endpoint"]
     serving = stack.configuration(dev.STACK)["deepseek:serving"] | {"authentication": "key"}
@@ -33,7 +32,7 @@ def closed(served: Served) -> None:
 
 @pytest.mark.usefixtures("closed")
 def test_every_path_but_health_and_metrics_wants_the_key(url: str) -> None:
-    paths = json.loads(_get(f"{url}/openapi.json", _api_key()))["paths"]
+    paths = json.loads(_get(f"{url}/openapi.json", live.api_key()))["paths"]
     assert "/v1/chat/completions" in paths
     operations = [(path, method) for path, methods in paths.items() for method in methods]
     answered = {path for path, method in operations if _status(url + path, method) != HTTP_UNAUTHORIZED}
@@ -43,7 +42,7 @@ def test_every_path_but_health_and_metrics_wants_the_key(url: str) -> None:
 
 @pytest.mark.usefixtures("closed")
 def test_a_bearer_without_a_key_and_two_headers_with_it_are_refused(url: str) -> None:
-    right = f"Bearer {_api_key()}"
+    right = f"Bearer {live.api_key()}"
     assert _status_with(url, right) == http.HTTPStatus.OK
     for headers in ((), ("Bearer",), ("Bearer ",), (right, right), (right, "Bearer"), ("Bearer x", right)):
         assert _status_with(url, *headers) == HTTP_UNAUTHORIZED, headers
@@ -57,12 +56,6 @@ def _status_with(url: str, *authorization: str) -> int:
     connection.endheaders()
     with contextlib.closing(connection):
         return connection.getresponse().status
-
-
-def _api_key() -> str:
-    kubectl = [str(builds.program("kubectl")), f"--kubeconfig={cluster.KUBECONFIG}", f"--namespace={dev.NAMESPACE}"]
-    output = ["get", "secret", "api-key", "-o", "go-template={{.data.key | base64decode}}"]
-    return subprocess.run([*kubectl, *output], check=True, capture_output=True, text=True).stdout
 
 
 def _get(url: str, key: str) -> bytes:
