@@ -25,6 +25,7 @@ from components.vllm_server.vllm_server import VllmServer
 
 config = read_stack_config()
 settings = config.settings
+engine = "deepseek"
 plan = preflight(config)
 pulumi.export("plan", plan.summary())
 
@@ -41,14 +42,16 @@ serving_recipe = recipes.serving_image(settings.image, settings.hardware)
 serving_image = ImageBuild("serving", ImageBuildArgs.of(config, serving_recipe), opts)
 
 store = ModelStore("store", ModelStoreArgs.of(config, fetch_image.pod_image), after(opts, fetch_image))
-cluster = RayCluster(
-    "deepseek",
-    RayClusterArgs.of(config, serving_image.pod_image, store, api_key),
-    after(opts, serving_image, store),
-)
+cluster = None
+if settings.serving.engines:
+    cluster = RayCluster(
+        engine,
+        RayClusterArgs.of(config, serving_image.pod_image, store, api_key),
+        after(opts, serving_image, store),
+    )
 endpoint = None
 if settings.endpoint.proxy:
-    endpoint = Endpoint("deepseek", EndpointArgs.of(config, cluster.name, api_key), after(opts, cluster))
+    endpoint = Endpoint("deepseek", EndpointArgs.of(config, engine, api_key), after(opts, cluster))
 server = VllmServer(
     "deepseek",
     VllmServerArgs.of(
@@ -56,21 +59,23 @@ server = VllmServer(
         plan,
         image=fetch_image.pod_image,
         store=store,
+        cluster_name=engine,
         cluster=cluster,
         endpoint=endpoint,
         api_key=api_key,
     ),
-    after(opts, fetch_image, cluster, *([endpoint] if endpoint else [])),
+    after(opts, fetch_image, cluster, endpoint),
 )
-alert_when_not_served(config, after(opts, server))
-if settings.storage.other_revisions == "remove":
+if server.gate:
+    alert_when_not_served(config, after(opts, server))
+if server.gate and settings.storage.other_revisions == "remove":
     RevisionCleanup(
         "revisions",
         RevisionCleanupArgs.of(config, fetch_image.pod_image, store, server.endpoint),
         after(opts, server),
     )
 benchmark = None
-if settings.benchmark.enabled:
+if server.gate and settings.benchmark.enabled:
     benchmark = Benchmark(
         "benchmark",
         BenchmarkArgs.of(config, serving_image.pod_image, store, server, api_key),

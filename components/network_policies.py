@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.endpoint.haproxy_sections import PROBE_PORT, TLS_PORT
+from components.endpoint.haproxy_sections import AGENT_PORT, PROBE_PORT, TLS_PORT
 from components.endpoint.limits import LIMITS_PORT
 from components.monitoring.targets import PROGRAM_PORT
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, METRICS_PORT, PORT
@@ -122,11 +122,16 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     clients: Manifest = {"from": [_pods(ENDPOINT), *counter, _pods("serving")]} if args.proxy else {}
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
+    to_agent: Manifest = {"to": [_pods("serving")], "ports": _ports(AGENT_PORT)}
+    asking: list[Manifest] = [{"from": [_pods(ENDPOINT), *counter], "ports": _ports(AGENT_PORT)}] if args.proxy else []
     proxies = Traffic(
         ingress=[*_to_proxies(args), *_read_by(scraper, PROBE_PORT)],
-        egress=[*dns, _to_ray(args.network, PORT), *to_counter],
+        egress=[*dns, _to_ray(args.network, PORT), *to_counter, to_agent],
     )
-    from_proxies = [{"from": [_pods(ENDPOINT)], "ports": _ports(LIMITS_PORT)}]
+    counting = Traffic(
+        ingress=[{"from": [_pods(ENDPOINT)], "ports": _ports(LIMITS_PORT)}],
+        egress=[*dns, _to_ray(args.network, PORT), to_agent],
+    )
     return {
         "image": Traffic(egress=[*dns, *rules_to(build_peers(args.network, args.image))]),
         "mount": Traffic(),
@@ -146,13 +151,13 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
             egress=[{"to": [_pods(RAY)]}, *dns],
         ),
         "serving": Traffic(
-            ingress=_read_by(scraper, PROGRAM_PORT),
+            ingress=[*asking, *_read_by(scraper, PROGRAM_PORT)],
             egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)],
         ),
         "gate": Traffic(egress=[*dns, *api_server, to_model]),
         **({"benchmark": Traffic(egress=[*dns, *api_server, to_model])} if args.benchmark else {}),
         **({ENDPOINT: proxies} if args.proxy else {}),
-        **({LIMITS: Traffic(ingress=from_proxies, egress=[*dns, _to_ray(args.network, PORT)])} if counter else {}),
+        **({LIMITS: counting} if counter else {}),
     }
 
 

@@ -24,8 +24,9 @@ MUCH = 0.25
 
 
 def network_result(config: StackConfig, server: VllmServer) -> pulumi.Output[Mapping[str, Any]] | None:
-    """Return what the supervisor has measured before vLLM started last; None where it is not proven."""
-    if not is_proven(config.settings.hardware, config.settings.network):
+    """Return what the supervisor has measured before vLLM started last; None in a pause, and where it is not proven."""
+    hardware, network = config.settings.hardware, config.settings.network
+    if server.gate is None or server.serving is None or not is_proven(hardware, network):
         return None
     place = Place(
         config_map=NETWORK_RESULT,

@@ -28,7 +28,11 @@ class Plan:
 
     sizes: Sizes
     gpus: int
+    """Of one engine."""
     nodes: int
+    """Of one engine."""
+    engines: int = 1
+    """How many engines serve; none in a pause."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     ranks: list[Rank] = field(default_factory=list)
@@ -47,6 +51,7 @@ class Plan:
     """The same with a second revision beside the one that serves."""
     download_seconds: float | None = None
     cost_per_hour: float | None = None
+    """Of one engine."""
     prediction: Prediction | None = None
     """How fast it will be."""
     not_predicted: str = ""
@@ -98,7 +103,7 @@ class Plan:
     def summary(self) -> dict[str, str | int | float]:
         """The stack output `plan`: flat, in serving terms, and stable, so that its diff reads well in a preview."""
         lines: dict[str, str | int | float] = {
-            "GPUs": self.gpus,
+            "GPUs": self.gpus * self.engines,
             "parallelism": str(self.sizes),
         }
         if self.deployment and self.ranks:
@@ -124,8 +129,8 @@ class Plan:
         if self.download_seconds is not None:
             lines["download at best"] = duration_text(60 * max(1, round(self.download_seconds / 60)))
         if self.cost_per_hour is not None:
-            lines["cost an hour"] = round(self.cost_per_hour, 2)
-        return lines | self.prediction.summary() if self.prediction else lines
+            lines["cost an hour"] = round(self.cost_per_hour * self.engines, 2)
+        return lines | self.prediction.summary() if self.prediction and self.engines else lines
 
 
 def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_tokens: int = TOKENS) -> Plan:
@@ -140,6 +145,7 @@ def make_plan(settings: StackSettings, *, prompt_tokens: int = TOKENS, answer_to
         stack.sizes,
         hardware.gpus,
         hardware.nodes,
+        settings.serving.engines,
         problems,
         not_predicted=why_not(stack, refused=bool(problems)),
         planned=settings.model.planned or not hardware.on_gpus,

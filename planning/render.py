@@ -23,6 +23,7 @@ def as_json(plan: Plan) -> dict[str, object]:
         "warnings": plan.warnings,
         **_sizes_as_json(plan.sizes),
         "gpus": plan.gpus,
+        "engines": plan.engines,
         "ranks": [
             {
                 "stage": rank.stage,

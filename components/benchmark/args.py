@@ -45,7 +45,12 @@ class BenchmarkArgs:
     def of(
         cls, config: StackConfig, image: PodImage, store: ModelStore, server: VllmServer, api_key: ApiKey | None
     ) -> Self:
-        """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask."""
+        """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask.
+
+        Raises ValueError for a server that is paused, which answers nothing.
+        """
+        if server.gate is None:
+            raise ValueError("a paused model cannot be measured")
         settings = config.settings
         load = settings.benchmark
         return cls(

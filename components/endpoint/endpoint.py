@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 from components.api_key import ApiKey
 from components.endpoint.deployment import Pods, haproxy_deployment
 from components.endpoint.haproxy import haproxy_configuration
+from components.endpoint.haproxy_sections import AGENT_PORT, engine_server
 from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.limits import LIMITS_PORT, limits_configuration
 from components.ray_cluster.ray_cluster import PORT
@@ -49,7 +50,8 @@ class EndpointArgs:
 class Endpoint(pulumi.ComponentResource):
     """Runs the proxies through which clients reach vLLM.
 
-    Creates: the Service `NAME-engine`, which selects the head while it answers; a Deployment of two HAProxy pods, the
+    Creates: the Service `NAME-engine`, which selects the head while it answers; the Service `NAME-supervisor`, where
+    the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two HAProxy pods, the
     ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget that keeps one of
     them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service. Waits for: the
     pods to be ready. Gives: `selector`, the labels of the proxies' pods. Leaves alone: the Service that clients know,
@@ -71,14 +73,30 @@ class Endpoint(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        supervisor = k8s.core.v1.Service(
+            f"{name}-supervisor",
+            metadata=metadata(f"{name}-supervisor", COMPONENT, {"pulumi.com/skipAwait": "true"}),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                selector=selector("serving"),
+                ports=[k8s.core.v1.ServicePortArgs(name="agent", port=AGENT_PORT, target_port=AGENT_PORT)],
+                # A pod that ends has something to say.
+                publish_not_ready_addresses=True,
+            ),
+            opts=child,
+        )
         keys = _keys_secret(name, args.api_key, args.api_keys, child) if args.api_key else None
         limits = args.settings.endpoint.keys
-        host = engine.metadata["name"]
-        counter = _counter(f"{name}-endpoint-limits", host, args.settings, child) if limits else None
+        hosts = pulumi.Output.all(engine.metadata["name"], supervisor.metadata["name"])
+        vllm = hosts.apply(lambda names: engine_server(*names))
+        counter = _counter(f"{name}-endpoint-limits", vllm, args.settings, child) if limits else None
         certificate = args.settings.endpoint.tls_secret if args.settings.endpoint.takes_tls else None
-        rules = {"guarded": args.api_key is not None, "tls": certificate is not None}
-        configuration = pulumi.Output.all(host, counter).apply(
-            lambda hosts: haproxy_configuration(hosts[0], **rules, counter=hosts[1] or "", limited=[*limits])
+        rules = {
+            "guarded": args.api_key is not None,
+            "tls": certificate is not None,
+            "paused": args.settings.serving.engines == 0,
+        }
+        configuration = pulumi.Output.all(vllm, counter).apply(
+            lambda found: haproxy_configuration(found[0], **rules, counter=found[1] or "", limited=[*limits])
         )
         pods = Pods(
             component=COMPONENT,
@@ -118,13 +136,13 @@ def _keys_secret(
 
 
 def _counter(
-    name: str, engine: pulumi.Output[str], settings: StackSettings, opts: pulumi.ResourceOptions
+    name: str, vllm: pulumi.Output[str], settings: StackSettings, opts: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
     """Create the pod that counts requests with limited keys, and its Service; return the name of that.
 
     It is one pod, or each would count by itself.
     """
-    configuration = engine.apply(lambda host: limits_configuration(host, settings.endpoint.keys))
+    configuration = vllm.apply(lambda server: limits_configuration(server, settings.endpoint.keys))
     pods = Pods(component=LIMITS, replicas=1, port=LIMITS_PORT, configuration=configuration)
     deployment = haproxy_deployment(name, pods, settings, opts)
     return k8s.core.v1.Service(

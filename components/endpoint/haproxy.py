@@ -26,21 +26,32 @@ from components.ray_cluster.ray_cluster import PORT
 MOST_QUEUED = 512
 """Requests that wait at one proxy; the next gets HTTP 503."""
 
+RETRY_AFTER_A_PAUSE_SECONDS = 60
+"""OpenAI's clients wait as long as they are told, up to a minute."""
+
 
 def haproxy_configuration(
-    engine: str, *, guarded: bool, tls: bool = False, counter: str = "", limited: Sequence[str] = ()
+    vllm: str,
+    *,
+    guarded: bool,
+    tls: bool = False,
+    counter: str = "",
+    limited: Sequence[str] = (),
+    paused: bool = False,
 ) -> str:
-    """Return haproxy.cfg of a proxy before `engine`, the Service of vLLM; `guarded` by the keys of key_map.py.
+    """Return haproxy.cfg of a proxy before `vllm`, a server as `engine_server` returns it.
 
-    With `tls` clients come to TLS_PORT, and the NetworkPolicy lets the stack's own Jobs alone come to PORT. Requests
-    with the `limited` keys pass `counter`, the Service of the pod that counts them (limits.py). Beside what every
-    configuration reads from its environment, a guarded proxy reads INNER_KEY, which vLLM wants.
+    It is `guarded` by the keys of key_map.py. While the stack is `paused`, it answers for vLLM. With `tls` clients come
+    to TLS_PORT, and the NetworkPolicy lets the stack's own Jobs alone come to PORT. Requests with the `limited` keys
+    pass `counter`, the Service of the pod that counts them (limits.py). Beside what every configuration reads from its
+    environment, a guarded proxy reads INNER_KEY, which vLLM wants.
     """
-    door = _door(_TLS if tls else "", _GUARD if guarded else "", _limited(limited) if limited else "")
-    return configuration(door, backend_engine(engine), *([_counter(counter, engine)] if limited else []))
+    rules = (_GUARD if guarded else "") + (_PAUSED if paused else "")
+    door = _door(_TLS if tls else "", rules, _limited(limited) if limited else "")
+    return configuration(door, backend_engine(vllm), *([_counter(counter, vllm)] if limited else []))
 
 
-def _door(tls: str, guard: str, limited: str) -> str:
+def _door(tls: str, rules: str, limited: str) -> str:
     return f"""frontend door
     bind "${{LISTEN}}:{PORT}"
 {tls}    no log
@@ -57,7 +68,7 @@ hdr Access-Control-Allow-Headers "%[req.fhdr(access-control-request-headers)]" i
     http-request return {_refusal(405, "This path takes another method.")} unless generates METH_POST or \
 lists reads or health reads
     http-request del-header {KEY_NAME}
-{guard}    http-request return {_refusal(413, f"The body has more than {MOST_BODY_BYTES} bytes.")} if \
+{rules}    http-request return {_refusal(413, f"The body has more than {MOST_BODY_BYTES} bytes.")} if \
 {{ req.body_size gt {MOST_BODY_BYTES} }}
     http-request return {_refusal(503, "Too many requests wait for the model.")} if {{ queue(engine) ge {MOST_QUEUED} }}
     http-request del-header Upgrade
@@ -73,13 +84,13 @@ def _limited(names: Sequence[str]) -> str:
 """
 
 
-def _counter(counter: str, engine: str) -> str:
+def _counter(counter: str, vllm: str) -> str:
     """Return the backend of the pod that counts; without it requests go to vLLM uncounted."""
     return f"""backend counter
     retries {CONNECTS}
     option redispatch
     {server("counter", counter, LIMITS_PORT, most=MOST_IN_FLIGHT)} check inter 1s fall 2 rise 1
-    {server("vllm", engine, PORT, most=MOST_IN_FLIGHT)} backup"""
+    {vllm} backup"""
 
 
 def _refusal(status: int, text: str) -> str:
@@ -88,6 +99,12 @@ def _refusal(status: int, text: str) -> str:
 
 _TLS = f"""\
     bind "${{LISTEN}}:{TLS_PORT}" ssl crt {TLS_FOLDER}/{CERTIFICATE} ssl-min-ver TLSv1.2 alpn http/1.1
+"""
+
+_PAUSED = f"""\
+    http-request return status 503 {
+    answer(503, "The model is paused by its operators. Try again later.", "paused", RETRY_AFTER_A_PAUSE_SECONDS)
+} if TRUE
 """
 
 _GUARD = f"""\

@@ -11,6 +11,9 @@ from components.ray_cluster.ray_cluster import PORT
 PROBE_PORT = 8404
 """Where the kubelet asks whether a proxy runs, and a Prometheus for its metrics. It is no part of the Service."""
 
+AGENT_PORT = 8405
+"""Where the supervisor tells the proxies whether vLLM takes requests."""
+
 MOST_FILES = 21_000
 """Open at a time: for 10,000 connections of clients, or for fewer where the node allows a pod fewer files."""
 
@@ -64,11 +67,20 @@ def server(name: str, service: str, port: int, *, most: int) -> str:
     return f'server {name} "{service}${{DOMAIN}}:{port}" maxconn {most} {found}'
 
 
-def backend_engine(engine: str) -> str:
-    """Return the backend of vLLM, which the Service `engine` selects."""
+def engine_server(engine: str, supervisor: str) -> str:
+    """Return vLLM, which the Service `engine` selects, as a server that takes no request while it drains.
+
+    The pod behind the Service `supervisor` says so. If it cannot be asked, that counts as one that says nothing.
+    """
+    agent = f"agent-check agent-inter 1s agent-addr {supervisor} agent-port {AGENT_PORT}"
+    return f"{server('vllm', engine, PORT, most=MOST_IN_FLIGHT)} {agent}"
+
+
+def backend_engine(vllm: str) -> str:
+    """Return the backend of vLLM, a server as `engine_server` returns it."""
     return f"""backend engine
     retries {CONNECTS}
-    {server("vllm", engine, PORT, most=MOST_IN_FLIGHT)}"""
+    {vllm}"""
 
 
 def answer(status: int, text: str, code: str | None = None, retry_after: int = RETRY_AFTER_SECONDS) -> str:

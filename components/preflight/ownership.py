@@ -54,7 +54,12 @@ class Kind:
 
 KINDS = (
     Kind("RayCluster", "/apis/ray.io/v1", "rayclusters", frozenset({"deepseek"})),
-    Kind("Service", CORE, "services", frozenset({"deepseek", "deepseek-engine", LIMITS, *METRICS_SERVICES})),
+    Kind(
+        "Service",
+        CORE,
+        "services",
+        frozenset({"deepseek", "deepseek-engine", "deepseek-supervisor", LIMITS, *METRICS_SERVICES}),
+    ),
     Kind("Deployment", "/apis/apps/v1", "deployments", frozenset({"deepseek-endpoint", LIMITS})),
     Kind("Ingress", "/apis/networking.k8s.io/v1", "ingresses", frozenset({"deepseek"})),
     Kind("Job", "/apis/batch/v1", "jobs"),

@@ -122,7 +122,8 @@ def _over_quota(
 
 def _wanted(settings: StackSettings) -> dict[str, Decimal]:
     """Return what the stack takes of each resource that a quota may limit, at its most, while it serves."""
-    pods = [resources(settings.hardware, settings.network, settings.pods)] * settings.hardware.nodes
+    nodes = settings.hardware.nodes * settings.serving.engines
+    pods = [resources(settings.hardware, settings.network, settings.pods)] * nodes
     if settings.endpoint.proxy:
         pods += [RESOURCES] * PROXIES
     return {**_summed(pods), "pods": Decimal(len(pods) + PODS_BESIDE_RAY)}
@@ -175,6 +176,8 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
         variables=[],
     )
     yield "the pods of its Jobs", _pod("download", fetch, "download")
+    if settings.serving.engines == 0:
+        return
     ray: Manifest = group(ray_arguments(settings), "deepseek", "programs", head=False)["template"]["spec"]
     [container] = without_environment(ray)
     container["resources"] = {

@@ -38,11 +38,12 @@ def preflight(config: StackConfig) -> Plan:
             problems += missing(api, config.namespace, config.settings)
             problems += taken_over(api, config.namespace, config.settings)
             problems += _refused_pods(api, config.namespace, config.settings)
-            problems += ray_cluster_refusals(api, config.namespace, config.settings)
             problems += held_elsewhere(api, config.namespace, config.settings)
-            for warnings in (node_warnings, volume_warnings):
-                for warning in warnings(api, config.namespace, config.settings):
-                    pulumi.warn(warning)
+            if config.settings.serving.engines:
+                problems += ray_cluster_refusals(api, config.namespace, config.settings)
+                for warnings in (node_warnings, volume_warnings):
+                    for warning in warnings(api, config.namespace, config.settings):
+                        pulumi.warn(warning)
     except UnreachableError as reason:
         if not pulumi.runtime.is_dry_run():
             refuse(f"the cluster cannot be reached: {reason}")

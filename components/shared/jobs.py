@@ -99,9 +99,13 @@ class _Later:
         return self.ask().__await__()
 
 
-def after(opts: pulumi.ResourceOptions, *components: pulumi.Resource) -> pulumi.ResourceOptions:
-    """Return the options of a component that takes what others' Jobs hand on: it is made after them and ends first."""
-    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=components))
+def after(opts: pulumi.ResourceOptions, *components: pulumi.Resource | None) -> pulumi.ResourceOptions:
+    """Return the options of a component that takes what others' Jobs hand on: it is made after them and ends first.
+
+    None stands for a component that the stack does not have.
+    """
+    there = [component for component in components if component]
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=there))
 
 
 def _bound(args: JobArgs) -> dict[str, int]:

@@ -29,6 +29,7 @@ ENDPOINT = "deepseek-on-kubernetes/endpoint"
 JOIN_TIMEOUT = "deepseek-on-kubernetes/join-timeout-seconds"
 LOAD_TIMEOUT = "deepseek-on-kubernetes/load-timeout-seconds"
 MINIMUM_BANDWIDTH = "deepseek-on-kubernetes/minimum-bandwidth-gbit"
+DRAIN_TIMEOUT = "deepseek-on-kubernetes/drain-timeout-seconds"
 """Annotations of the serving Job, which its supervisor looks up (images/ray-vllm/programs/supervisor/own_job.py)."""
 
 

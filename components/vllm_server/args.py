@@ -14,7 +14,7 @@ from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.plan import Plan
 from planning.settings.sections import Endpoint as EndpointSettings
-from planning.settings.sections import Hardware, Model, Network, Scheduling, Serving
+from planning.settings.sections import Hardware, Model, Network, Rollout, Scheduling, Serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,12 @@ class VllmServerArgs:
     """An image with Python: supervisor and gate talk HTTP only, so the small fetch image does."""
 
     namespace: str
-    cluster: RayCluster
+    cluster_name: str
+    """Of the RayCluster whose head the Service selects, whether there is one or not."""
+
+    cluster: RayCluster | None
+    """None while the stack is paused."""
+
     model_path: pulumi.Input[str]
     api_key_secret: pulumi.Input[str] | None
     model: Model
@@ -33,6 +38,7 @@ class VllmServerArgs:
     scheduling: Scheduling
     serving: Serving
     network: Network
+    rollout: Rollout
     plan: Plan
     proxies: Mapping[str, str] | None
     """The labels of the pods that clients are sent to; None where they are sent to the head."""
@@ -48,7 +54,8 @@ class VllmServerArgs:
         *,
         image: PodImage,
         store: ModelStore,
-        cluster: RayCluster,
+        cluster_name: str,
+        cluster: RayCluster | None,
         endpoint: Endpoint | None,
         api_key: ApiKey | None,
     ) -> Self:
@@ -57,6 +64,7 @@ class VllmServerArgs:
         return cls(
             image=image,
             namespace=config.namespace,
+            cluster_name=cluster_name,
             cluster=cluster,
             model_path=store.model_path,
             api_key_secret=api_key.secret_name if api_key else None,
@@ -65,6 +73,7 @@ class VllmServerArgs:
             scheduling=settings.scheduling,
             serving=settings.serving,
             network=settings.network,
+            rollout=settings.rollout,
             plan=plan,
             proxies=endpoint.selector if endpoint else None,
             door=settings.endpoint,

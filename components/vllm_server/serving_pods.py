@@ -4,9 +4,10 @@ import json
 
 import pulumi
 
-from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT
+from components.endpoint.haproxy_sections import AGENT_PORT
+from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
 from components.shared.content import digest
-from components.shared.labels import JOIN_TIMEOUT, LOAD_TIMEOUT, MINIMUM_BANDWIDTH
+from components.shared.labels import DRAIN_TIMEOUT, JOIN_TIMEOUT, LOAD_TIMEOUT, MINIMUM_BANDWIDTH
 from components.shared.pods import (
     Manifest,
     environment,
@@ -20,6 +21,7 @@ from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning import flags
 from planning.settings.sections import Hardware, Network, Serving
+from planning.settings.sections.rollout import LONGEST_DRAIN_SECONDS
 
 RAY_TOKEN = "auth_token"  # noqa: S105  the key under which KubeRay keeps Ray's token in the Secret named like the cluster
 NETWORK_RESULT = "network-result"
@@ -28,9 +30,13 @@ NETWORK_RESULT = "network-result"
 FORM_SECONDS = 300
 """For one question of programs/gate/chat_form.py: two tries of two minutes."""
 
+LONGEST_END_SECONDS = LONGEST_DRAIN_SECONDS + 120
+"""The longest time that the supervisor takes to end: to let answers end, to stop the Ray job and to see it stopped. Not
+the configured time, which would restart the pod when it changes."""
+
 
 def supervisor_pod(
-    args: VllmServerArgs, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
+    args: VllmServerArgs, cluster: RayCluster, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
 ) -> Manifest:
     """Return the serving Job's pod. programs/supervisor/supervisor.py tells what it does, and its environment."""
     plan, guarded = args.plan, args.api_key_secret is not None
@@ -38,10 +44,11 @@ def supervisor_pod(
         lambda path: json.dumps(vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, guarded=guarded))
     )
     variables: dict[str, pulumi.Input[str]] = {
-        "RAY_JOBS_ADDRESS": args.cluster.head.apply(lambda host: f"http://{host}:{DASHBOARD_PORT}"),
-        "ENDPOINT": args.cluster.head.apply(lambda host: f"http://{host}:{PORT}"),
+        "RAY_JOBS_ADDRESS": cluster.head.apply(lambda host: f"http://{host}:{DASHBOARD_PORT}"),
+        "ENDPOINT": cluster.head.apply(lambda host: f"http://{host}:{PORT}"),
         "VLLM_ARGUMENTS": arguments,
         "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
+        "AGENT_PORT": str(AGENT_PORT),
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
         "NETWORK_RESULT": NETWORK_RESULT,
     }
@@ -60,7 +67,7 @@ def supervisor_pod(
         variables=[
             *environment(variables),
             *_shared_variables(args),
-            secret_variable("RAY_AUTH_TOKEN", args.cluster.name, RAY_TOKEN),
+            secret_variable("RAY_AUTH_TOKEN", cluster.name, RAY_TOKEN),
             field_variable("SERVING_JOB", "metadata.labels['batch.kubernetes.io/job-name']"),
             field_variable("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
         ],
@@ -69,12 +76,13 @@ def supervisor_pod(
     if args.api_key_secret:
         mount_key(pod, args.api_key_secret)
     only_container(pod)["readinessProbe"] = {"exec": {"command": ["test", "-f", serving_file]}, "periodSeconds": 5}
-    # Time to stop the Ray job and see it stopped: vLLM outlives the pod that submitted it.
-    return pod | {"terminationGracePeriodSeconds": 120}
+    # vLLM outlives the pod that submitted it.
+    return pod | {"terminationGracePeriodSeconds": LONGEST_END_SECONDS}
 
 
 def gate_pod(
     args: VllmServerArgs,
+    cluster: RayCluster,
     *,
     config_map: pulumi.Input[str],
     service_account: pulumi.Input[str],
@@ -85,7 +93,7 @@ def gate_pod(
     variables: dict[str, pulumi.Input[str]] = {
         "ENDPOINT": service.apply(lambda host: f"http://{host}:{PORT}"),
         "SERVING_JOB": serving_job,
-        "RAY_CLUSTER": args.cluster.name,
+        "RAY_CLUSTER": cluster.name,
         "TIMEOUT_SECONDS": str(gate_seconds(args)),
         "JOIN_TIMEOUT_SECONDS": str(args.scheduling.join_timeout),
         **dict.fromkeys(_checked_forms(args.serving), "true"),
@@ -135,6 +143,7 @@ def supervisor_bounds(args: VllmServerArgs) -> dict[str, str]:
     return {
         JOIN_TIMEOUT: str(args.scheduling.join_timeout),
         LOAD_TIMEOUT: str(args.serving.load_timeout),
+        DRAIN_TIMEOUT: str(args.rollout.drain_timeout),
         **({} if minimum is None else {MINIMUM_BANDWIDTH: str(minimum)}),
     }
 

@@ -6,7 +6,7 @@ import pulumi_kubernetes as k8s
 from components.endpoint.haproxy_sections import TLS_PORT
 from components.endpoint.http_route import http_route
 from components.endpoint.ingress import ingress
-from components.ray_cluster.ray_cluster import PORT
+from components.ray_cluster.ray_cluster import PORT, RayCluster
 from components.shared.endless_job import endless_job
 from components.shared.jobs import JobArgs, handed_on, job, job_name
 from components.shared.labels import ENDPOINT, metadata
@@ -14,6 +14,7 @@ from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.serving_pods import (
+    LONGEST_END_SECONDS,
     NETWORK_RESULT,
     form_seconds,
     gate_pod,
@@ -24,6 +25,9 @@ from components.vllm_server.serving_pods import (
 
 GATE_MARGIN_SECONDS = 300
 """The gate's own timer fires before its Job's deadline, which would delete the pod and its message."""
+
+END_MARGIN_SECONDS = 300
+"""Between the longest end of the supervisor's pod and the time at which Pulumi gives its deletion up."""
 
 MAX_INT32 = 2**31 - 1
 SUPERVISOR = ("ray-vllm/programs/supervisor/supervisor",)
@@ -46,17 +50,18 @@ class VllmServer(pulumi.ComponentResource):
     Creates: a Service that selects the head, or the proxies before it, and an Ingress or HTTPRoute to it if one is
     wanted; a serving Job whose supervisor submits `vllm serve` through the Ray Jobs API and starts it again whenever it
     ends; a gate Job with an account that may list pods and events, and read logs; for each of the two a ConfigMap of
-    its programs. Waits for: the gate, at most `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives:
-    `endpoint`, where the OpenAI API is inside the cluster, known in the preview and resolved when it has answered;
-    `service_name`; `served_models`, the names by which clients may ask; `gate`, which is replaced whenever something
-    is served anew; `serving`, whose supervisor writes the result of the network proof into a ConfigMap.
+    its programs. Without a Ray cluster, in a pause, the Service and the way to it alone. Waits for: the gate, at most
+    `scheduling.join_timeout` plus `serving.load_timeout` seconds. Gives: `endpoint`, where the OpenAI API is inside the
+    cluster, known in the preview and resolved when it has answered; `service_name`; `served_models`, the names by which
+    clients may ask; `gate`, which is replaced whenever something is served anew; `serving`, whose supervisor writes the
+    result of the network proof into a ConfigMap. A pause has neither of the two.
     """
 
     endpoint: pulumi.Output[str]
     service_name: pulumi.Output[str]
     served_models: pulumi.Output[list[str]]
-    gate: k8s.batch.v1.Job
-    serving: k8s.batch.v1.Job
+    serving: k8s.batch.v1.Job | None
+    gate: k8s.batch.v1.Job | None
 
     def __init__(self, name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:VllmServer", name, None, opts)
@@ -66,77 +71,91 @@ class VllmServer(pulumi.ComponentResource):
             ingress(name, service.metadata["name"], args.door, child)
         if args.door.gateway:
             http_route(name, service.metadata["name"], args.door, args.door.gateway, child)
-        # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
-        supervising = programs_config_map("serving", "serving", programs(*SUPERVISOR, *NETWORK_PROOF), child)
-        gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate/gate"), child)
-        kept = k8s.core.v1.ConfigMap(
-            NETWORK_RESULT,
-            metadata=metadata(NETWORK_RESULT, "serving"),
-            # The supervisor writes it.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["data"])),
-        )
-        supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, child)
-        serve = JobArgs(
-            component="serving",
-            annotations={"pulumi.com/skipAwait": "true"},
-            looked_up=supervisor_bounds(args),
-            # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
-            spec={"backoffLimit": MAX_INT32},
-            pod=supervisor_pod(args, config_map=supervising, service_account=supervisor),
-        )
-        serving = endless_job(
-            "serve",
-            serve,
-            pulumi.ResourceOptions.merge(
-                child,
-                pulumi.ResourceOptions(
-                    depends_on=[kept], replace_with=[args.cluster.resource], delete_before_replace=True
-                ),
-            ),
-        )
-
-        def asking(account: pulumi.Input[str]) -> JobArgs:
-            return JobArgs(
-                component="gate",
-                annotations={
-                    ENDPOINT: service.metadata["name"].apply(lambda host: f"http://{host}.{args.namespace}:{PORT}"),
-                    "pulumi.com/replaceUnready": "true",
-                },
-                spec={"backoffLimit": 0},
-                pod=gate_pod(
-                    args,
-                    config_map=gating,
-                    service_account=account,
-                    service=service.metadata["name"],
-                    serving_job=job_name("serve", serve),
-                ),
-                timeout_seconds=gate_seconds(args) + form_seconds(args.serving) + GATE_MARGIN_SECONDS,
-            )
-
-        own_job = job_name("gate", asking("gate"))
-        rules = _gate_rules(args, job_name("serve", serve), own_job)
-        account = service_account("gate", "serving", rules, child)
-        gate = job(
-            "gate",
-            asking(account),
-            pulumi.ResourceOptions.merge(
-                child,
-                # Its name is known in every preview; what the Job's metadata say waits for its owner.
-                pulumi.ResourceOptions(depends_on=[serving], replace_with=[serving], delete_before_replace=True),
-            ),
-        )
-        short_name = args.model.short_name
-        self.gate, self.serving = gate, serving
-        self.endpoint = handed_on(gate, ENDPOINT)
         self.service_name = service.metadata["name"]
+        address = self.service_name.apply(lambda host: f"http://{host}.{args.namespace}:{PORT}")
+        self.serving = self.gate = None
+        if args.cluster:
+            self.serving, self.gate = _served(args, args.cluster, self.service_name, address, child)
+        self.endpoint = handed_on(self.gate, ENDPOINT) if self.gate else address
+        short_name = args.model.short_name
         self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])
         self.register_outputs(
             {"endpoint": self.endpoint, "service_name": self.service_name, "served_models": self.served_models}
         )
 
 
+def _served(
+    args: VllmServerArgs,
+    cluster: RayCluster,
+    service: pulumi.Output[str],
+    address: pulumi.Output[str],
+    opts: pulumi.ResourceOptions,
+) -> tuple[k8s.batch.v1.Job, k8s.batch.v1.Job]:
+    """Create the serving Job, and the gate, which hands on the `address`."""
+    # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
+    supervising = programs_config_map("serving", "serving", programs(*SUPERVISOR, *NETWORK_PROOF), opts)
+    gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate/gate"), opts)
+    kept = k8s.core.v1.ConfigMap(
+        NETWORK_RESULT,
+        metadata=metadata(NETWORK_RESULT, "serving"),
+        # The supervisor writes it.
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["data"])),
+    )
+    supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, opts)
+    serve = JobArgs(
+        component="serving",
+        annotations={"pulumi.com/skipAwait": "true"},
+        looked_up=supervisor_bounds(args),
+        # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
+        spec={"backoffLimit": MAX_INT32},
+        pod=supervisor_pod(args, cluster, config_map=supervising, service_account=supervisor),
+    )
+    serving = endless_job(
+        "serve",
+        serve,
+        pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                depends_on=[kept],
+                replace_with=[cluster.resource],
+                delete_before_replace=True,
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{LONGEST_END_SECONDS + END_MARGIN_SECONDS}s"),
+            ),
+        ),
+    )
+
+    def asking(account: pulumi.Input[str]) -> JobArgs:
+        return JobArgs(
+            component="gate",
+            annotations={ENDPOINT: address, "pulumi.com/replaceUnready": "true"},
+            spec={"backoffLimit": 0},
+            pod=gate_pod(
+                args,
+                cluster,
+                config_map=gating,
+                service_account=account,
+                service=service,
+                serving_job=job_name("serve", serve),
+            ),
+            timeout_seconds=gate_seconds(args) + form_seconds(args.serving) + GATE_MARGIN_SECONDS,
+        )
+
+    own_job = job_name("gate", asking("gate"))
+    account = service_account("gate", "serving", _gate_rules(cluster, job_name("serve", serve), own_job), opts)
+    gate = job(
+        "gate",
+        asking(account),
+        pulumi.ResourceOptions.merge(
+            opts,
+            # Its name is known in every preview; what the Job's metadata say waits for its owner.
+            pulumi.ResourceOptions(depends_on=[serving], replace_with=[serving], delete_before_replace=True),
+        ),
+    )
+    return serving, gate
+
+
 def _gate_rules(
-    args: VllmServerArgs, serving_job: pulumi.Input[str], own_job: pulumi.Input[str]
+    cluster: RayCluster, serving_job: pulumi.Input[str], own_job: pulumi.Input[str]
 ) -> list[k8s.rbac.v1.PolicyRuleArgs]:
     """Return what the modules cluster_state, serving_events and own_deadline of images/ray-vllm/programs ask for."""
     rule = k8s.rbac.v1.PolicyRuleArgs
@@ -146,7 +165,7 @@ def _gate_rules(
         rule(api_groups=[""], resources=["pods/log"], verbs=["get"]),
         rule(api_groups=["batch"], resources=["jobs"], resource_names=[serving_job], verbs=["get"]),
         rule(api_groups=["batch"], resources=["jobs"], resource_names=[own_job], verbs=["get", "patch"]),
-        rule(api_groups=["ray.io"], resources=["rayclusters"], resource_names=[args.cluster.name], verbs=["get"]),
+        rule(api_groups=["ray.io"], resources=["rayclusters"], resource_names=[cluster.name], verbs=["get"]),
     ]
 
 
@@ -159,7 +178,7 @@ def _service(name: str, args: VllmServerArgs, opts: pulumi.ResourceOptions) -> k
         metadata=metadata(name, "serving", {**args.door.service_annotations, "pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
             type=None if args.door.service_type == "ClusterIP" else args.door.service_type,
-            selector=args.proxies or {"ray.io/cluster": args.cluster.name, "ray.io/node-type": "head"},
+            selector=args.proxies or {"ray.io/cluster": args.cluster_name, "ray.io/node-type": "head"},
             ports=[http, https] if args.door.takes_tls else [http],
         ),
         opts=opts,

@@ -44,23 +44,33 @@ def part_of(step: Step) -> str:
 def _serving(parts: Mapping[str, Step], settings: StackSettings | None) -> str:
     operations = {part: step.operation for part, step in parts.items()}
     cluster, serve = operations.get(CLUSTER), operations.get(SERVE)
+    paused = settings if settings is not None and settings.serving.engines == 0 else None
     if DELETED in {cluster, serve}:
-        return "**Serving ends.** What serves is deleted."
+        return _paused(paused) if paused else "**Serving ends.** What serves is deleted."
     if cluster == REPLACED:
         return (
             "**Serving stops.** The RayCluster is replaced: its pods end and free their GPUs, "
-            f"Ray starts anew{_nodes(settings)}, and vLLM loads the model again. {_bounds(settings)}"
+            f"Ray starts anew{_nodes(settings)}, and vLLM loads the model again. {_drain(settings)}{_bounds(settings)}"
         ).strip()
     if CREATED in {cluster, serve}:
         return f"**Serving starts**{_nodes(settings)}; nothing serves yet. {_bounds(settings)}".strip()
     if serve == REPLACED:
         return (
             "**Serving stops until vLLM has started again.** Ray's nodes stay; vLLM loads the model with its new "
-            f"settings. {_bounds(settings, joining=False)}"
+            f"settings. {_drain(settings)}{_bounds(settings, joining=False)}"
         ).strip()
     if operations.get(GATE) in {REPLACED, CREATED}:
         return "**Serving goes on.** Only the gate is replaced: it asks the served model again."
-    return "**Serving goes on.** Nothing that serves is replaced."
+    return f"**{'Serving is paused' if paused else 'Serving goes on'}.** Nothing that serves is replaced."
+
+
+def _paused(settings: StackSettings) -> str:
+    clients = "requests get HTTP 503" if settings.endpoint.proxy else "requests find nobody behind the Service"
+    freed = f" and free their {settings.hardware.gpus} GPUs" if settings.hardware.on_gpus else ""
+    return (
+        f"**Serving is paused.** vLLM and Ray end{freed}; {clients} until `serving.engines` is 1 again. "
+        f"{_drain(settings)}Claim, keys, images and Service stay, so that nothing is built or downloaded then."
+    )
 
 
 def _nodes(settings: StackSettings | None) -> str:
@@ -68,6 +78,12 @@ def _nodes(settings: StackSettings | None) -> str:
         return ""
     nodes = settings.hardware.nodes
     return f" on {nodes} node{'s' if nodes > 1 else ''}"
+
+
+def _drain(settings: StackSettings | None) -> str:
+    if settings is None:
+        return ""
+    return f"Answers under way have {duration_text(settings.rollout.drain_timeout)} to end. "
 
 
 def _bounds(settings: StackSettings | None, *, joining: bool = True) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from components.endpoint.haproxy import haproxy_configuration
-from components.endpoint.haproxy_sections import BOUNDED_BODY, CONFIGURATION_FOLDER, KEYS_FOLDER
+from components.endpoint.haproxy_sections import BOUNDED_BODY, CONFIGURATION_FOLDER, KEYS_FOLDER, engine_server
 from components.endpoint.key_map import KEY_MAP, key_map
 from components.ray_cluster.ray_cluster import PORT
 
@@ -141,11 +141,14 @@ def running_door(
 ) -> Generator[Door]:
     """Run a proxy until the context ends; with keys by name, the first is what the engine wants.
 
-    `settings` are those of `haproxy_configuration`, and `host`, the engine's name.
+    `settings` are those of `haproxy_configuration`, and `host`, the engine's name. Where the supervisor is asked,
+    nobody listens.
     """
     run = run or Run()
     host: str = settings.pop("host", "127.0.0.1")
-    text = haproxy_configuration(host, guarded=keys is not None, counter="127.0.0.1", **settings)
+    text = haproxy_configuration(
+        engine_server(host, "127.0.0.1"), guarded=keys is not None, counter="127.0.0.1", **settings
+    )
     if keys:
         run = replace(run, environment={**run.environment, "INNER_KEY": next(iter(keys.values()))})
         (folder / KEY_MAP).write_text(key_map(keys))
@@ -161,6 +164,7 @@ def running_haproxy(folder: Path, engine: Engine, text: str, listens: int, run: 
         ":8404": f":{probe}",
         f"LISTEN}}:{listens}": f"LISTEN}}:{port}",
         "DOMAIN}:8000": f"DOMAIN}}:{engine.port}",
+        "agent-port 8405": f"agent-port {free_port()}",
         f"{CONFIGURATION_FOLDER}/": f"{folder}/",
     }
     for was, is_now in {**places, **run.changed}.items():

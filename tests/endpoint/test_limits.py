@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from components.endpoint.haproxy_sections import engine_server
 from components.endpoint.limits import KEY_NAME, LIMITS_PORT, limits_configuration
 from planning.settings.sections import KeyLimits
 from tests.endpoint.door import CHUNKS, Door, Run, running_door, running_engine, running_haproxy, status_of
@@ -25,7 +26,7 @@ def running(folder: Path, limits: Mapping[str, KeyLimits]) -> Generator[tuple[Do
     """Run two proxies and the pod that counts, which comes last."""
     for name in ("counter", "one", "two"):
         (folder / name).mkdir()
-    counting = limits_configuration("127.0.0.1", limits)
+    counting = limits_configuration(engine_server("127.0.0.1", "127.0.0.1"), limits)
     with (
         running_engine() as engine,
         running_haproxy(folder / "counter", engine, counting, LIMITS_PORT, Run()) as counter,

@@ -119,6 +119,7 @@ class StubModel(StubServer):
         self.generated = 0
         self._counting = threading.Lock()
         self.cache_usage = 0.0
+        self.running = self.waiting = 0
         self.has_chat_template = True
         self.routes[("POST", "/v1/chat/completions")] = self._chat
         self.routes[("POST", "/v1/completions")] = self._complete_text
@@ -150,7 +151,12 @@ class StubModel(StubServer):
 
     def _metrics(self, _: dict[str, Any]) -> Reply:
         engine = '{engine="0",model_name="m"}'
-        metrics = {"vllm:generation_tokens_total": float(self.generated), "vllm:kv_cache_usage_perc": self.cache_usage}
+        metrics = {
+            "vllm:generation_tokens_total": float(self.generated),
+            "vllm:kv_cache_usage_perc": self.cache_usage,
+            "vllm:num_requests_running": float(self.running),
+            "vllm:num_requests_waiting": float(self.waiting),
+        }
         return 200, "".join(f"{name}{engine} {value}\n" for name, value in metrics.items())
 
 

@@ -19,6 +19,7 @@ from planning.settings.sections.model import Architecture, Model
 from planning.settings.sections.monitoring import Monitoring
 from planning.settings.sections.network import Network, Peer
 from planning.settings.sections.pods import Pods
+from planning.settings.sections.rollout import Rollout
 from planning.settings.sections.scheduling import Scheduling, Toleration
 from planning.settings.sections.serving import Serving
 from planning.settings.sections.storage import Storage
@@ -37,6 +38,7 @@ __all__ = [
     "Network",
     "Peer",
     "Pods",
+    "Rollout",
     "Scheduling",
     "Section",
     "Serving",
@@ -58,6 +60,7 @@ class StackSettings(Section):
     network: Network = Field(default_factory=Network)
     pods: Pods = Field(default_factory=Pods)
     serving: Serving = Field(default_factory=Serving)
+    rollout: Rollout = Field(default_factory=Rollout)
     benchmark: Benchmark = Field(default_factory=Benchmark)
     endpoint: Endpoint = Field(default_factory=Endpoint)
     monitoring: Monitoring = Field(default_factory=Monitoring)

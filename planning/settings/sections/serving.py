@@ -12,6 +12,7 @@ from planning.settings.sections.base import (
     Count,
     Duration,
     Section,
+    changing,
 )
 
 
@@ -130,6 +131,17 @@ class Serving(Section):
             "take, in every spelling. Never a secret: these flags stand in pods, logs and state."
         ),
         json_schema_extra=REPLACES_SERVING,
+    )
+    engines: Annotated[int, Field(ge=0, le=1)] = Field(
+        default=1,
+        description=(
+            "0 is a pause: vLLM and Ray end and their GPUs are free, while claim, keys, images and Service stay. "
+            "Requests then find nobody, or the proxies of `endpoint.proxy` answer HTTP 503. 1 serves again."
+        ),
+        json_schema_extra=changing(
+            "0 deletes the serving Job and the RayCluster: serving stops until it is 1 again, which builds and fetches "
+            "nothing"
+        ),
     )
     load_timeout: Duration = Field(
         default=2 * 3600,

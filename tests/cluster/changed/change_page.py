@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from local.paths import CHECKOUT
-from tests.cluster.changed.change_table import ANEW, INTRODUCTION, NONE, RELOADED
+from tests.cluster.changed.change_table import ANEW, INTRODUCTION, NONE, PAUSED, RELOADED
 
 PAGE = CHECKOUT / "docs" / "changes.md"
 HEAD = "| key | example |\n|---|---|"
@@ -13,6 +13,7 @@ HEADINGS = {
     NONE: "Nothing stops serving",
     RELOADED: "Serving stops until the model is loaded",
     ANEW: "Serving stops until Ray's nodes have joined and the model is loaded",
+    PAUSED: "Serving stops until `serving.engines` is 1 again",
 }
 SHOWS, DOES = "The preview shows: ", "`up`, in this order: "
 WIDTH = 120

@@ -91,6 +91,7 @@ AFTERWARDS = (
 )
 ANEW = "until Ray's nodes have joined and the model is loaded"
 RELOADED = "until the model is loaded"
+PAUSED = "until `serving.engines` is 1 again"
 NONE = "at no time"
 
 
@@ -163,6 +164,8 @@ def out_of_order(changed: Changed) -> list[str]:
 def no_service(changed: Changed) -> str:
     """Return for how long there is no service: by what was replaced of that which serves."""
     operations = changed.done.operations
+    if operations.get(CLUSTER) == DELETED:
+        return PAUSED
     if operations.get(CLUSTER) == REPLACED:
         return ANEW
     return RELOADED if operations.get(SERVE) == REPLACED else NONE

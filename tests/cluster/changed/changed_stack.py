@@ -124,7 +124,10 @@ class ChangedStack:
             self._api.delete(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/{name}")
 
     def settle(self) -> None:
-        """Wait until the Ray pods that the RayCluster asks for run, and none but those and the supervisor's."""
+        """Wait until the Ray pods that the RayCluster asks for run, and none but those and the supervisor's.
+
+        In a pause there is no RayCluster, and there are no such pods.
+        """
         wait_until(self._has_settled, SETTLED_SECONDS)
 
     def _has_settled(self) -> bool:
@@ -133,11 +136,12 @@ class ChangedStack:
             return False
         pods = [item for (kind, _), item in found.items() if kind == "pods"]
         ray = [pod for pod in pods if "ray.io/cluster" in pod["metadata"]["labels"]]
-        [cluster] = [item for (kind, _), item in found.items() if kind == "rayclusters"]
-        wanted = 1 + sum(group["replicas"] for group in cluster["spec"].get("workerGroupSpecs", ()))
+        clusters = [item for (kind, _), item in found.items() if kind == "rayclusters"]
+        groups = [group for cluster in clusters for group in cluster["spec"].get("workerGroupSpecs", ())]
+        wanted = len(clusters) + sum(group["replicas"] for group in groups)
         serving = [pod for pod in pods if pod["metadata"]["labels"].get("app.kubernetes.io/component") == "serving"]
         running = [pod for pod in (*ray, *serving) if pod["status"]["phase"] == "Running"]
-        return len(ray) == wanted and len(serving) == 1 and len(running) == wanted + 1
+        return len(ray) == wanted and len(serving) == len(clusters) and len(running) == wanted + len(clusters)
 
 
 def configured(keys: Keys) -> dict[str, Any]:

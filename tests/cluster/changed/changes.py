@@ -260,6 +260,11 @@ OF_THE_NETWORK = Route(
         Change("network.minimumBandwidth", 100),
     ),
 )
+OF_ENGINES = Route(
+    "engines",
+    {},
+    (Change("rollout.drainTimeout", "10m"), Change("serving.engines", 0), Change("serving.engines", 1)),
+)
 ROUTES = (
     OF_THE_PLAN,
     OF_WHAT_RUNS,
@@ -273,5 +278,6 @@ ROUTES = (
     OF_A_GATEWAY,
     OF_MONITORING,
     OF_THE_NETWORK,
+    OF_ENGINES,
 )
 STEPS = [step for route in ROUTES for step in route.steps()]

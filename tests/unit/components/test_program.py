@@ -129,6 +129,27 @@ def test_a_changed_cluster_and_all_that_serves_on_it_are_replaced() -> None:
     assert list(gate.request.replace_with) == [serve.urn]
 
 
+def test_another_drain_time_restarts_nothing_and_its_longest_is_waited_for() -> None:
+    def serving(**rollout: str) -> Registration:
+        return run(stack_file("a100-bf16") | {"deepseek:rollout": rollout}).one("Job", "serve")
+
+    before, after = serving(), serving(drainTimeout="1h")
+    annotations = [job.inputs["metadata"]["annotations"] for job in (before, after)]
+    assert [item["deepseek-on-kubernetes/drain-timeout-seconds"] for item in annotations] == ["120", "3600"]
+    assert before.inputs["spec"] == after.inputs["spec"]
+    assert before.inputs["metadata"]["name"] == after.inputs["metadata"]["name"]
+    grace = pod_of(after.inputs)["terminationGracePeriodSeconds"]
+    assert 3600 < grace < float(after.request.customTimeouts.delete.removesuffix("s"))
+    owner = program("a100-bf16").one("ConfigMap", "serve-owner")
+    assert owner.request.customTimeouts.delete == after.request.customTimeouts.delete, "its end is the one waited for"
+
+
+@pytest.mark.parametrize("written", ["61m", "0s", "soon"])
+def test_a_drain_time_that_is_none_is_refused(written: str) -> None:
+    with pytest.raises(pulumi.RunError, match=r"rollout\.drainTimeout"):
+        run(stack_file("a100-bf16") | {"deepseek:rollout": {"drainTimeout": written}})
+
+
 def test_weights_outlive_a_destroy_unless_told_otherwise() -> None:
     assert program("a100-bf16").one("PersistentVolumeClaim", "weights").request.retainOnDelete
     config = stack_file("a100-bf16")

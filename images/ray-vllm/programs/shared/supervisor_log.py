@@ -21,6 +21,7 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     unanswered   job, after, reason                              every minute while questions get no answer
     failed       kind, same, after, retry_in, reason             kinds: failure_history; `same`: times in a row
     hopeless     same, reason                                    with the third of the same failures and all after
+    draining     requests, bound;  drained  requests, after      after SIGTERM: those that vLLM finishes, that are left
     stopping     job, reason;  still_running  job, reason;  stop_unknown  reason
     stopped      reason;  left  reason                           after SIGTERM, the last line
     no_metrics   reason                                          Prometheus is told nothing

@@ -13,19 +13,27 @@ TIMEOUT_SECONDS = 5.0
 JOIN_TIMEOUT = "deepseek-on-kubernetes/join-timeout-seconds"
 LOAD_TIMEOUT = "deepseek-on-kubernetes/load-timeout-seconds"
 MINIMUM_BANDWIDTH = "deepseek-on-kubernetes/minimum-bandwidth-gbit"
+DRAIN_TIMEOUT = "deepseek-on-kubernetes/drain-timeout-seconds"
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long the Ray nodes may take to join, the model to serve after its submission, and a token, in seconds.
-
-    `minimum_gbit` is what nodes must have to each other, in Gbit/s; 0 where nothing is asked.
-    """
+    """How long things may take, in seconds, and what else the Job asks for."""
 
     join: float
+    """The Ray nodes to join."""
+
     load: float
+    """The model to serve after its submission."""
+
     hang: float
+    """A token."""
+
+    drain: float
+    """Answers under way, when vLLM is to be stopped."""
+
     minimum_gbit: float = 0
+    """What nodes must have to each other, in Gbit/s; 0 where nothing is asked."""
 
 
 def bounds_now(job_name: str, known: Bounds) -> Bounds:
@@ -34,9 +42,13 @@ def bounds_now(job_name: str, known: Bounds) -> Bounds:
         return known
     try:
         stated: dict[str, str] = _job(job_name)["metadata"].get("annotations") or {}
-        join, load = stated.get(JOIN_TIMEOUT, known.join), stated.get(LOAD_TIMEOUT, known.load)
-        minimum = float(stated.get(MINIMUM_BANDWIDTH, 0))
-        return replace(known, join=float(join), load=float(load), minimum_gbit=minimum)
+        return replace(
+            known,
+            join=float(stated.get(JOIN_TIMEOUT, known.join)),
+            load=float(stated.get(LOAD_TIMEOUT, known.load)),
+            drain=float(stated.get(DRAIN_TIMEOUT, known.drain)),
+            minimum_gbit=float(stated.get(MINIMUM_BANDWIDTH, 0)),
+        )
     except (in_cluster.ApiError, ValueError):
         return known
 

@@ -6,19 +6,20 @@ output, and calls it serving once it has answered a chat completion with text an
 failure, reported with its reason and tried again after a growing delay. A vLLM that already runs for the same
 configuration is taken over; one for another configuration is stopped first.
 
-On SIGTERM it stops vLLM, waits at most 60 s until that has ended, and exits with 143: an exit code 0 would complete its
-Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job will start another one.
+On SIGTERM it tells the proxies to send no more requests (door_agent.py), lets vLLM finish those that it has within a
+bound (draining.py), stops it, waits at most 60 s until that has ended, and exits with 143: an exit code 0 would
+complete its Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job will start another one.
 
 Environment: RAY_JOBS_ADDRESS, RAY_AUTH_TOKEN (optional), RAY_NODES, GPUS_PER_NODE, GPU_PRODUCT (empty on CPUs),
 VLLM_ARGUMENTS (a JSON list: what follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, API_KEY_FILE (optional),
-HANG_TIMEOUT_SECONDS (optional, 180), METRICS_PORT (optional, 8001: where a Prometheus asks),
-PLANNED_KV_CACHE_TOKENS (optional), NETWORK_LAYOUT (what the network proof measures; nothing if it is empty),
-RDMA_RESOURCES (optional: the devices that the Ray pods have), SERVING_JOB (optional: the name of its Kubernetes Job,
-which its service account may get), with it JOB_UID, POD_NAMESPACE and NETWORK_RESULT (a ConfigMap that its service
-account may patch). With SERVING_JOB it also makes an Event on that Job when the network was proven, when vLLM has
-failed and when it serves. How long nodes may take to join and the model to load, and the least bandwidth, the Job's
-annotations say at the beginning of each attempt (own_job.py); JOIN_TIMEOUT_SECONDS and LOAD_TIMEOUT_SECONDS (1800,
-7200) hold where they say nothing.
+HANG_TIMEOUT_SECONDS (optional, 180), METRICS_PORT (optional, 8001: where a Prometheus asks), AGENT_PORT (optional:
+where proxies ask), PLANNED_KV_CACHE_TOKENS (optional), NETWORK_LAYOUT (what the network proof measures; nothing if it
+is empty), RDMA_RESOURCES (optional: the devices that the Ray pods have), SERVING_JOB (optional: the name of its
+Kubernetes Job, which its service account may get), with it JOB_UID, POD_NAMESPACE and NETWORK_RESULT (a ConfigMap that
+its service account may patch). With SERVING_JOB it also makes an Event on that Job when the network was proven, when
+vLLM has failed and when it serves. How long nodes may take to join, the model to load and answers to end, and the least
+bandwidth, the Job's annotations say (own_job.py), at the beginning of each attempt and at SIGTERM;
+JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS and DRAIN_TIMEOUT_SECONDS (1800, 7200, 0) hold where they say nothing.
 """
 
 import json
@@ -34,6 +35,8 @@ from typing import NoReturn
 
 from completion import Model
 from direct_http import NoAnswer
+from door_agent import DoorAgent
+from draining import drain
 from failure_history import HOPELESS_REPETITIONS, Failed, FailureHistory
 from following import SERVING_FILE, Following
 from joining import wait_for_nodes
@@ -75,6 +78,8 @@ class Settings:
     """0 where there is no plan of it."""
 
     metrics_port: int
+    agent_port: int | None
+    """Where proxies ask whether vLLM takes requests."""
 
     @staticmethod
     def read(env: Mapping[str, str]) -> "Settings":
@@ -92,6 +97,7 @@ class Settings:
                 join=float(env.get("JOIN_TIMEOUT_SECONDS", "1800")),
                 load=float(env.get("LOAD_TIMEOUT_SECONDS", "7200")),
                 hang=float(env.get("HANG_TIMEOUT_SECONDS", "180")),
+                drain=float(env.get("DRAIN_TIMEOUT_SECONDS", "0")),
             ),
             serving_job=serving_job,
             network=NetworkCheck(
@@ -104,6 +110,7 @@ class Settings:
             ),
             planned_kv_cache_tokens=int(env.get("PLANNED_KV_CACHE_TOKENS", "0")),
             metrics_port=int(env.get("METRICS_PORT", PORT)),
+            agent_port=int(env["AGENT_PORT"]) if "AGENT_PORT" in env else None,
         )
 
 
@@ -115,6 +122,7 @@ class Supervisor:
         self._bounds = settings.bounds
         self._failures = FailureHistory()
         self.metrics = SupervisorMetrics()
+        self.agent = None if settings.agent_port is None else DoorAgent(settings.agent_port)
 
     def run(self) -> NoReturn:
         """Serve, and after each failure serve again."""
@@ -131,11 +139,13 @@ class Supervisor:
                 self._report(failure, time.monotonic() - began)
 
     def end(self) -> None:
-        """Stop every vLLM, unless another pod will follow and take over the one that serves."""
+        """Let vLLM finish its requests and stop it, unless another pod will follow and take it over."""
         SERVING_FILE.unlink(missing_ok=True)
         if will_start_another_pod(self._settings.serving_job):
             say("left", reason="only this pod ends, its Job goes on: vLLM is left running for the next pod")
             return
+        bounds = bounds_now(self._settings.serving_job, self._bounds)
+        drain(self._settings.model.endpoint, bounds.drain, self.agent)
         deadline = time.monotonic() + HEAD_SECONDS
         while problem := self._stop_all():
             if time.monotonic() > deadline:

@@ -40,7 +40,7 @@ def test_without_the_key_there_are_no_proxies_and_the_service_selects_the_head(s
     assert selected == {"ray.io/cluster": "deepseek", "ray.io/node-type": "head"}
 
 
-def test_the_proxies_add_objects_and_change_only_the_service_and_two_policies() -> None:
+def test_the_proxies_add_objects_and_change_only_the_service_and_three_policies() -> None:
     def objects(program: Program) -> dict[str, str]:
         return {
             item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True)
@@ -55,6 +55,7 @@ def test_the_proxies_add_objects_and_change_only_the_service_and_two_policies() 
         "kubernetes:core/v1:Service::deepseek",
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-ray",
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-gate",
+        "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-serving",
     }
 
 
@@ -89,6 +90,21 @@ def test_only_the_proxies_and_the_supervisor_reach_vllm() -> None:
     ray = {"podSelector": policy(program, "ray")["podSelector"]}
     assert {"to": [ray], "ports": [{"protocol": "TCP", "port": 8000}]} in policy(program, "endpoint")["egress"]
     assert {"to": selectors[:1], "ports": [{"protocol": "TCP", "port": 8000}]} in policy(program, "gate")["egress"]
+
+
+def test_the_proxies_ask_the_supervisor_also_while_it_ends() -> None:
+    program = with_proxies()
+    service, pod = program.one("Service", "deepseek-supervisor"), program.one("Job", "serve").inputs["spec"]["template"]
+    assert service.inputs["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert service.inputs["spec"]["publishNotReadyAddresses"]
+    [port] = [item["port"] for item in service.inputs["spec"]["ports"]]
+    assert {"name": "AGENT_PORT", "value": str(int(port))} in pod["spec"]["containers"][0]["env"]
+    proxies = {"podSelector": policy(program, "endpoint")["podSelector"]}
+    supervisor = {"podSelector": policy(program, "serving")["podSelector"]}
+    ports = [{"protocol": "TCP", "port": port}]
+    assert policy(program, "serving")["ingress"] == [{"from": [proxies], "ports": ports}]
+    assert {"to": [supervisor], "ports": ports} in policy(program, "endpoint")["egress"]
+    assert "ingress" not in policy(run(stack_file("a100-bf16")), "serving")
 
 
 def test_a_proxy_is_sealed_and_finishes_its_answers() -> None:

@@ -61,6 +61,8 @@ RESTARTED_BY = {
     "ray-vllm/programs/gate/diagnosis": {GATE, BENCHMARK},
     "ray-vllm/programs/gate/network_story": {GATE, BENCHMARK},
     "ray-vllm/programs/shared/direct_http": {CLUSTER, SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/door_agent": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/draining": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/engine_log": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/engine_watch": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/failure_history": {SERVE, GATE, BENCHMARK},

@@ -71,7 +71,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> ApiServer:
 
 def supervise() -> None:
     serving_events.tell("some", serving_events.SERVING, "it serves")
-    own_job.bounds_now("some", own_job.Bounds(1, 1, 1))
+    own_job.bounds_now("some", own_job.Bounds(1, 1, 1, 1))
     own_job.will_start_another_pod("some")
     network_check.keep("some", {})
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from planning.parse import parse
 from planning.review.effects import effects
 from planning.review.preview import Step, read
 
@@ -51,6 +52,43 @@ SINGLE = {
 @pytest.mark.parametrize(("change", "said"), SINGLE.values(), ids=SINGLE.keys())
 def test_single_steps_in_words(change: Step, said: str) -> None:
     assert said in "\n".join(effects([change], None))
+
+
+PAUSED = parse(
+    {
+        "model": {"repository": "https://huggingface.co/opensourcerelease/DeepSeek-V3-bf16"},
+        "hardware": {"gpu": "NVIDIA-A100-SXM4-80GB", "gpusPerNode": 8, "nodes": 4},
+        "serving": {"engines": 0},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([("ray.io/v1:RayCluster", "deepseek", "delete"), ("batch/v1:Job", "serve", "delete")], "free their 32 GPUs"),
+        (
+            [("batch/v1:Job", "serve", "delete")],
+            "is 1 again. Answers under way have 2m to end.",
+        ),
+        ([("batch/v1:Job", "download", "replace")], "**Serving is paused.** Nothing that serves is replaced."),
+    ],
+)
+def test_a_pause_is_told_as_one(changes: list[tuple[str, str, str]], said: str) -> None:
+    [serving, *_] = effects([step(*change) for change in changes], PAUSED)
+    assert said in serving
+
+
+@pytest.mark.parametrize(("kind", "name"), [("ray.io/v1:RayCluster", "deepseek"), ("batch/v1:Job", "serve")])
+def test_how_long_answers_under_way_have_is_told_where_serving_stops(kind: str, name: str) -> None:
+    settings = PAUSED.model_copy(update={"rollout": PAUSED.rollout.model_copy(update={"drain_timeout": 600})})
+    assert "Answers under way have 10m to end. `pulumi up` gives" in effects([step(kind, name, "replace")], settings)[0]
+
+
+def test_the_end_of_a_pause_starts_serving() -> None:
+    settings = PAUSED.model_copy(update={"serving": PAUSED.serving.model_copy(update={"engines": 1})})
+    created = [step("ray.io/v1:RayCluster", "deepseek", "create"), step("batch/v1:Job", "serve", "create")]
+    assert effects(created, settings)[0].startswith("**Serving starts** on 4 nodes")
 
 
 def test_a_component_of_the_same_name_is_not_what_runs() -> None:
