@@ -10,7 +10,7 @@ from pathlib import Path
 
 import door_agent
 
-from tests.endpoint.door import CHUNKS, Door, free_port, running_door, running_engine, status_of
+from tests.endpoint.door import CHUNKS, Door, Run, free_port, running_door, running_engine, status_of
 from tests.endpoint.test_lasting import STREAM
 from tests.endpoint.test_paths import BODY, LENGTH, request
 
@@ -64,7 +64,7 @@ def test_answers_under_way_are_finished_while_new_requests_are_refused(tmp_path:
     with (
         running_engine() as engine,
         running_supervisor(port) as drain,
-        running_door(tmp_path, engine, changed=asking(port)) as door,
+        running_door(tmp_path, engine, run=Run(changed=asking(port))) as door,
         socket.create_connection(("127.0.0.1", door.port), timeout=5) as connection,
     ):
         connection.sendall(request("POST", "/v1/completions", f"Content-Length: {len(STREAM)}\r\n", STREAM))
@@ -83,7 +83,7 @@ def test_answers_under_way_are_finished_while_new_requests_are_refused(tmp_path:
 
 def test_the_next_supervisor_lets_requests_in_again(tmp_path: Path) -> None:
     port = free_port()
-    with running_engine() as engine, running_door(tmp_path, engine, changed=asking(port)) as door:
+    with running_engine() as engine, running_door(tmp_path, engine, run=Run(changed=asking(port))) as door:
         with running_supervisor(port) as drain:
             drain()
             wait_for(door, 503)
