@@ -123,7 +123,9 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     to_agent: Manifest = {"to": [_pods("serving")], "ports": _ports(AGENT_PORT)}
-    asking: list[Manifest] = [{"from": [_pods(ENDPOINT), *counter], "ports": _ports(AGENT_PORT)}] if args.proxy else []
+    asking: list[Manifest] = (
+        [{"from": [_pods(ENDPOINT), _pods(LIMITS)], "ports": _ports(AGENT_PORT)}] if args.proxy else []
+    )
     proxies = Traffic(
         ingress=[*_to_proxies(args), *_read_by(scraper, PROBE_PORT)],
         egress=[*dns, _to_ray(args.network, PORT), *to_counter, to_agent],

@@ -12,7 +12,7 @@ STACKS = ("dev", "a100-bf16", "h200-fp8")
 
 
 def configured(stack: str, engines: int | None, **sections: Any) -> dict[str, Any]:
-    config = stack_file(stack)
+    config = stack_file(stack) | {"deepseek:benchmark": {"enabled": False}}
     serving = config.get("deepseek:serving", {}) | ({} if engines is None else {"engines": engines})
     return config | {"deepseek:serving": serving} | {f"deepseek:{name}": keys for name, keys in sections.items()}
 
