@@ -9,6 +9,7 @@ import pytest
 from tests.unit.components.registrations import Program, run, stack_file
 
 STACKS = ("dev", "a100-bf16", "h200-fp8")
+PINNED = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
 
 
 def configured(stack: str, engines: int | None, **sections: Any) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def test_a_pause_keeps_the_outputs_and_plans_no_gpus() -> None:
 
 def test_proxies_stay_and_answer_for_the_model() -> None:
     def configuration(engines: int) -> str:
-        stack = run(configured("a100-bf16", engines, endpoint={"proxy": True}))
+        stack = run(configured("a100-bf16", engines, endpoint={"proxy": True, "image": PINNED}))
         [text] = [
             item.inputs["data"]["haproxy.cfg"]
             for item in stack.kubernetes()
