@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.gpu.load import NAME, Load, put
 from bench.gpu.memory import held
-from bench.gpu.model import write_model
+from bench.gpu.model import TOKENIZER, write_model
 from bench.gpu.server import ROUTING, UNIFORM_ROUTING, Server, free_port, reported, started
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning.parse import parse
@@ -96,6 +96,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "precision": options.precision,
         "serving": options.serving,
         "routing": os.environ.get(ROUTING, UNIFORM_ROUTING[ROUTING]),
+        "tokenizer": TOKENIZER,
         "kv_cache_memory_bytes": None if options.unpinned else plan.kv_cache_memory_bytes,
         "note": options.note,
     }

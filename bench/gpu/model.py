@@ -3,14 +3,19 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from tiny_tokenizer import SPECIAL, tokenizer, tokenizer_config
+from tiny_tokenizer import ALPHABET, SPECIAL, tokenizer, tokenizer_config
 
 from planning.sizing.matrices import Precision
 from planning.sizing.model_file import architecture_of
 
+SPACE = ALPHABET[ord(" ")]
 FIRST_TOKEN = len(SPECIAL)
 """Of the 256 that stand for a byte each."""
+
+TOKENIZER = "words"
+"""What a row says that was measured with `tokenizer_of`. Earlier rows say `bytes`: text for 400 tokens only."""
 
 ROUTING = {
     "n_group": 8,
@@ -30,6 +35,18 @@ YARN = {
     "original_max_position_embeddings": 4096,
 }
 BLOCK_FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}
+
+
+def tokenizer_of(vocabulary: int) -> dict[str, Any]:
+    """The content of tokenizer.json: the tiny tokenizer, and a word for each further token of the vocabulary.
+
+    So every token of an answer is text, as a trained model's is. While an answer has no text, vLLM's API server decodes
+    its prompt anew for each token (`DecodeStream` of the package tokenizers), and is slower than the GPUs.
+    """
+    found: dict[str, Any] = tokenizer()
+    words: dict[str, int] = found["model"]["vocab"]
+    words |= {f"{SPACE}{number}": number for number in range(len(words), vocabulary)}
+    return found
 
 
 def write_model(folder: Path, layers: int, precision: Precision) -> None:
@@ -53,6 +70,6 @@ def write_model(folder: Path, layers: int, precision: Precision) -> None:
     if precision == "fp8":
         config["quantization_config"] = BLOCK_FP8
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_of(architecture.vocab_size)))
     longest = architecture.max_position_embeddings
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(longest)))

@@ -1,7 +1,6 @@
 """What planning/speed predicts of a row of rows.json, beside what was measured."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import BF16
 from planning.sizing.model_file import architecture_of
 from planning.sizing.resolved import batch_defaults
-from planning.speed.efficiency import ESTIMATED, Efficiency
+from planning.speed.efficiency import FITTED, Efficiency
 from planning.speed.layout import Layout, Links
 from planning.speed.prediction import NETWORK_GBIT
 from planning.speed.rates import Load, decode_step, prefill, speed
@@ -19,7 +18,23 @@ from planning.speed.step import Machine
 from planning.speed.work import Model
 
 ROWS = Path(__file__).parent / "rows.json"
+ELSEWHERE = Path(__file__).parent / "elsewhere.json"
+"""What others measured or estimated, of the whole model; `source` says who, `how` on what."""
 Row = dict[str, Any]
+
+RATE, FIRST, FURTHER = "tokens/s", "first token s", "each further s"
+
+GPUS_PER_NODE = 8
+UNLIMITED = 10**9
+"""Tokens of a KV cache that limits nothing, where its size is not known."""
+
+LONG = 64
+"""Tokens of an answer from which its tokens a second tell something."""
+
+DECODED_ANEW_SECONDS = 0.28e-6
+"""Seconds in which vLLM's API server decodes a token, of which it decodes the whole prompt for each token of an answer
+that has no text (rows whose tokenizer is `bytes`). From 64 requests with prompts of 4,000 tokens in 9.96 s; tokenizers
+0.23.3 took 0.08 to 0.3 on another machine, twice as long for a prompt that ends within a character."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +44,11 @@ class Compared:
     row: Row
     load: Row
     what: str
-    """`tokens/s` or `first token s`."""
+    """`RATE`, `FIRST` or `FURTHER`."""
     measured: float
     predicted: float
+    decoding: bool = False
+    """The API server's decoding is what is predicted to be slowest, so that the row says nothing of the GPUs."""
 
     @property
     def off(self) -> float:
@@ -40,33 +57,53 @@ class Compared:
 
 
 def measured_rows() -> list[Row]:
-    """Return the rows of the locked vLLM that have rates, in the order in which they were measured."""
+    """Return the rows of the locked vLLM that have rates, in the order in which they were measured.
+
+    Without those of speculative decoding, which is not predicted.
+    """
     rows: list[Row] = json.loads(ROWS.read_text())
-    return [row for row in rows if row["versions"]["vllm"] == VLLM and row.get("rates")]
+    return [
+        row
+        for row in rows
+        if row["versions"]["vllm"] == VLLM and row.get("rates") and "speculative" not in json.dumps(row["serving"])
+    ]
 
 
-def halves(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Return the rows to fit to, and those that are kept aside: every second one of each."""
-    return list(rows[::2]), list(rows[1::2])
+def fitted_rows() -> list[Row]:
+    """Return the rows that `FITTED` is fitted to: those whose tokens choose experts evenly."""
+    return [row for row in measured_rows() if row.get("routing")]
 
 
-def compared(row: Row, efficiency: Efficiency = ESTIMATED) -> list[Compared]:
+def kept_aside() -> list[Row]:
+    """Return the other ones: another number of layers, another GPU, a router that sends all tokens to 8 experts."""
+    return [row for row in measured_rows() if not row.get("routing")]
+
+
+def elsewhere() -> list[Row]:
+    """Return the rows of others."""
+    return json.loads(ELSEWHERE.read_text())
+
+
+def compared(row: Row, efficiency: Efficiency = FITTED) -> list[Compared]:
     """Every rate of a row. A time to the first token counts where one request was alone."""
-    machine = machine_of(row, efficiency)
+    return [found for load in row["rates"] for found in _of_load(row, load, machine_of(row, efficiency))]
+
+
+def _of_load(row: Row, load: Row, machine: Machine) -> list[Compared]:
+    asked, requests = load_of(row, load), int(load["at_once"])
+    context = asked.prompt_tokens + asked.answer_tokens / 2
+    anew = DECODED_ANEW_SECONDS * context if row.get("tokenizer") == "bytes" else 0.0
     found: list[Compared] = []
-    for load in row["rates"]:
-        asked = load_of(row, load)
-        requests = int(load["at_once"])
-        alone = requests == 1 and load.get("time_to_first_token_seconds")
-        if load["answer_tokens"] >= 64:
-            predicted = speed(machine, asked, requests).output_tokens_per_second
-            found.append(Compared(row, load, "tokens/s", load["output_tokens_per_second"], predicted))
-        if alone:
-            first = prefill(machine, asked, 1)
-            found.append(Compared(row, load, "first token s", load["time_to_first_token_seconds"], first))
-            if load["answer_tokens"] < 64:
-                step = decode_step(machine, asked, 1)
-                found.append(Compared(row, load, "each further s", load["time_per_token_seconds"], step))
+    if asked.answer_tokens >= LONG:
+        rate = speed(machine, asked, requests).output_tokens_per_second
+        measured = load["output_tokens_per_second"]
+        found.append(Compared(row, load, RATE, measured, min(rate, 1 / anew) if anew else rate, rate * anew > 1))
+    first = load.get("time_to_first_token_seconds")
+    if first and requests == 1:
+        found.append(Compared(row, load, FIRST, first, prefill(machine, asked, 1)))
+        if asked.answer_tokens < LONG:
+            step = decode_step(machine, asked, 1)
+            found.append(Compared(row, load, FURTHER, load["time_per_token_seconds"], max(step, anew), anew > step))
     return found
 
 
@@ -79,11 +116,11 @@ def load_of(row: Row, load: Row) -> Load:
         answer_tokens=int(load["answer_tokens"]),
         max_num_batched_tokens=serving.get("maxNumBatchedTokens", tokens),
         max_num_seqs=requests,
-        kv_cache_tokens=row["kv_tokens"] * serving.get("dataParallelSize", 1),
+        kv_cache_tokens=row.get("kv_tokens", UNLIMITED) * serving.get("dataParallelSize", 1),
     )
 
 
-def machine_of(row: Row, efficiency: Efficiency = ESTIMATED) -> Machine:
+def machine_of(row: Row, efficiency: Efficiency = FITTED) -> Machine:
     """The GPUs of the row with its model. Rows without `routing` had all tokens go to the same experts."""
     serving: Row = row["serving"]
     tensor, pipeline = serving.get("tensorParallelSize", 1), serving.get("pipelineParallelSize", 1)
@@ -94,7 +131,7 @@ def machine_of(row: Row, efficiency: Efficiency = ESTIMATED) -> Machine:
         data_parallel_size=data,
         expert_parallel=serving.get("expertParallel", False),
         decode_context_parallel_size=serving.get("decodeContextParallelSize", 1),
-        gpus_per_node=tensor * pipeline * data,
+        gpus_per_node=min(GPUS_PER_NODE, tensor * pipeline * data),
     )
     rates = TABLE[product(row)].rates
     if rates is None:

@@ -20,28 +20,34 @@ class Efficiency:
     remote: float
     """Seconds of one message between nodes, however small."""
     layer: float
-    """Seconds of one layer in addition: kernels that start and end."""
+    """Seconds of one layer in addition, in a step of answers alone: kernels that start and end."""
+    prompt_layer: float
+    """The same in a step with prompts: vLLM has no CUDA graph of a whole such step."""
     eager_layer: float
-    """The same without CUDA graphs, where the CPU starts each kernel."""
+    """The same where nothing is captured or compiled (`serving.enforceEager`)."""
     step: float
     """Seconds of one step in addition: scheduler, sampling, messages to ranks."""
     request: float
     """Seconds of one step for each request in it."""
 
 
-ESTIMATED = Efficiency(
+FITTED = Efficiency(
     memory=0.80,
-    experts_memory=0.70,
-    math=0.55,
+    experts_memory=0.88,
+    math=0.54,
     links=0.70,
     collective=12e-6,
     remote=40e-6,
     layer=40e-6,
+    prompt_layer=1.5e-3,
     eager_layer=2.5e-3,
-    step=0.3e-3,
+    step=0.69e-3,
     request=8e-6,
 )
-"""Estimates, fitted to nothing. docs/speed.md compares what they predict with what was measured since."""
+"""`experts_memory`, `math`, `prompt_layer` and `step` are fitted to one row of bench/gpu/rows.json by bench/gpu/fit.py;
+the others are estimates. docs/speed.md compares the prediction with that row and with those kept aside."""
+
+FITTED_TO = "7 layers in BF16 on 2 H200"
 
 PERFECT = Efficiency(
     memory=1,
@@ -51,6 +57,7 @@ PERFECT = Efficiency(
     collective=0,
     remote=0,
     layer=0,
+    prompt_layer=0,
     eager_layer=0,
     step=0,
     request=0,

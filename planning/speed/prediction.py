@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from planning.sizing.gpus import Rates
 from planning.sizing.resolved import Deployment
-from planning.speed.efficiency import ESTIMATED, PERFECT
+from planning.speed.efficiency import FITTED, FITTED_TO, PERFECT
 from planning.speed.layout import Layout, Links
 from planning.speed.rates import Load, Speed, limit, speed
 from planning.speed.start import READ_GB, start_seconds
@@ -123,7 +123,7 @@ def machine_of(deployment: Deployment, layout: Layout, network_gbit: float | Non
         return None
     model = Model(deployment.architecture, deployment.precision, engine.kv_cache_element_bytes)
     links = Links.of(gpu.rates, layout, network_gbit or NETWORK_GBIT)
-    return Machine(model, layout, gpu.rates, links, ESTIMATED, engine.enforce_eager)
+    return Machine(model, layout, gpu.rates, links, FITTED, engine.enforce_eager)
 
 
 def _assumed(deployment: Deployment, layout: Layout, load: Load, rates: Rates, *, network_known: bool) -> list[str]:
@@ -131,7 +131,7 @@ def _assumed(deployment: Deployment, layout: Layout, load: Load, rates: Rates, *
         f"prompts of {load.prompt_tokens:,} and answers of {load.answer_tokens:,} tokens, no prompt cached",
         "when a request is answered, the next one comes",
         "tokens choose experts evenly, which was not measured",
-        "how much of its rates a GPU reaches (planning/speed/efficiency.py): estimated, fitted to no measurement",
+        f"how much of its rates a GPU reaches: fitted to {FITTED_TO}, at the most 2 GPUs measured (docs/speed.md)",
         f"a node reads the weights with {READ_GB} GB/s",
     ]
     if deployment.gpu.product not in MEASURED_ON:

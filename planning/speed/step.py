@@ -72,9 +72,10 @@ class Machine:
 
     def seconds(self, batch: Batch) -> list[Seconds]:
         """Of each stage. Stages that do the same are worked out once."""
-        dense = self._layer(layer_work(self.model, self.layout, batch, moe=False))
+        latency = self._layer_latency(batch)
+        dense = self._layer(layer_work(self.model, self.layout, batch, moe=False), latency)
         moe = (
-            self._layer(layer_work(self.model, self.layout, batch, moe=True))
+            self._layer(layer_work(self.model, self.layout, batch, moe=True), latency)
             if any(of for _, of, _ in self.stages)
             else Seconds()
         )
@@ -92,9 +93,14 @@ class Machine:
         latency = self.efficiency.remote if remote else self.efficiency.collective
         return latency + size / self.layout.tensor_parallel_size / (link * self.efficiency.links)
 
-    def _layer(self, work: Work) -> Seconds:
+    def _layer_latency(self, batch: Batch) -> float:
         e = self.efficiency
-        return self._work(work, quantized=True) + Seconds(added=e.eager_layer if self.eager else e.layer)
+        if self.eager:
+            return e.eager_layer
+        return e.prompt_layer if batch.prefill else e.layer
+
+    def _layer(self, work: Work, latency: float) -> Seconds:
+        return self._work(work, quantized=True) + Seconds(added=latency)
 
     def _work(self, work: Work, *, quantized: bool) -> Seconds:
         e, bandwidth = self.efficiency, self.rates.memory_gb * 1e9

@@ -15,6 +15,11 @@ from planning.sizing.matrices import BF16, Matrix, Precision, feed_forward
 from planning.sizing.weights import embedding
 from planning.speed.layout import Layout
 
+EXPERT_ROWS = 128
+"""Rows of a tile in which vLLM multiplies the tokens of an expert, and the least tokens of a step for such tiles.
+Source: `get_default_config` in `fused_moe.py`; DeepGEMM aligns FP8 in the same way."""
+SMALL_STEP = 512
+
 Routing = Literal["even", "same"]
 """`even`: each token's experts are drawn at random, which a trained router comes near. `same`: all tokens go to the
 same experts, as the router of random weights decides."""
@@ -133,8 +138,12 @@ def _experts(model: Model, layout: Layout, tokens: float) -> tuple[float, float]
     a = model.architecture
     tokens *= layout.data_parallel_size
     of_one, elements = _one_expert(a, model.precision)
-    read = experts_read(model, tokens) * of_one / layout.expert_ranks
-    return read, 2 * elements * a.num_experts_per_tok * tokens / layout.expert_ranks
+    used = experts_read(model, tokens)
+    rows = a.num_experts_per_tok * tokens
+    if tokens > SMALL_STEP:
+        # The last tile of each expert is half full on average.
+        rows += used * EXPERT_ROWS / 2
+    return used * of_one / layout.expert_ranks, 2 * elements * rows / layout.expert_ranks
 
 
 def _collectives(a: Architecture, layout: Layout, batch: Batch) -> tuple[float, int]:

@@ -8,7 +8,7 @@ import pytest
 from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import Precision
 from planning.sizing.weights import layer_bytes
-from planning.speed.efficiency import ESTIMATED
+from planning.speed.efficiency import FITTED
 from planning.speed.layout import Layout, Links
 from planning.speed.step import Machine
 from planning.speed.work import Batch, Model, experts_read, head_work, layer_work
@@ -77,11 +77,11 @@ def test_only_what_goes_to_the_experts_leaves_the_node_of_a_copy() -> None:
     rates = TABLE["NVIDIA-H200"].rates
     assert rates
     fast, slow = (
-        Machine(V3, copies, rates, Links.of(rates, copies, gbit), ESTIMATED).seconds(Batch(decoding=16))[0].links
+        Machine(V3, copies, rates, Links.of(rates, copies, gbit), FITTED).seconds(Batch(decoding=16))[0].links
         for gbit in (3200, 100)
     )
     assert slow > 5 * fast
-    within = Machine(V3, replace(copies, data_parallel_size=1), rates, Links.of(rates, copies, 100), ESTIMATED)
+    within = Machine(V3, replace(copies, data_parallel_size=1), rates, Links.of(rates, copies, 100), FITTED)
     assert within.seconds(Batch(decoding=16))[0].links < fast
 
 
