@@ -93,6 +93,7 @@ lock: venv ## write the hash-pinned requirements from the .in files
 bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
+	$(PYTHON) -m bench.plan
 	$(PYTHON) -m bench.scale
 	$(PYTHON) -m bench.proxy
 bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/weights.json

@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from planning.plan import make_plan
-from planning.review.effects import effects
+from planning.review.effects import changes_something, effects
 from planning.review.markdown import cell, code, fenced, word
 from planning.review.measured import measured
 from planning.review.preview import (
@@ -25,8 +25,9 @@ from planning.review.preview import (
     Step,
     read,
 )
+from planning.speed.prediction import COST_OF_TOKENS, RATE
 
-HEADLINE = ("GPUs", "KV tokens", "longest request", "weights", "cost an hour")
+HEADLINE = ("GPUs", "KV tokens", "longest request", "weights", "cost an hour", RATE, COST_OF_TOKENS)
 """Of the plan, what stands in one line above the table when it changes."""
 
 ORDER = (DELETED, REPLACED, UPDATED, CREATED)
@@ -61,8 +62,9 @@ def comment(preview: Preview, stack: str = "", *, without_state: bool = False, l
     name = stack or preview.stack
     parts = [
         f"{marker(name)}\n### Preview of {code(name)}",
-        headline(before, after),
+        headline(before, after) if changes_something(preview.steps) else "",
         plan_table(before, after),
+        plan.prediction.caution() if plan and plan.prediction else "",
         measured(preview.benchmark_before, settings),
     ]
     if errors:
@@ -95,7 +97,7 @@ def no_preview(stack: str, reason: str) -> str:
 def headline(before: PlanJson, after: PlanJson) -> str:
     """Return `KV tokens 1,532,208 → 900,000` and the like; empty when none of these changes."""
     changes = [key for key in HEADLINE if before and after and _differs(before, after, key)]
-    return " · ".join(f"**{key} {_cell(before, key)} → {_cell(after, key)}**" for key in changes)
+    return " · ".join(f"**{key} {_cell(before, key)} → {_cell(after, key) or '-'}**" for key in changes)
 
 
 def plan_table(before: PlanJson, after: PlanJson) -> str:

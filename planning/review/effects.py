@@ -18,7 +18,7 @@ BUILDS = "build-"
 
 def effects(steps: Iterable[Step], settings: StackSettings | None) -> list[str]:
     """Return a sentence or two for each thing that a reviewer has to know, what serves first."""
-    changed = [step for step in steps if step.operation != SAME and step.type != STACK_TYPE]
+    changed = _changed(steps)
     parts = {part: step for step in changed if (part := part_of(step))}
     told = [_serving(parts, settings) if changed else "**Nothing changes.**"]
     work = _work(parts)
@@ -28,6 +28,15 @@ def effects(steps: Iterable[Step], settings: StackSettings | None) -> list[str]:
         if part in parts and parts[part].operation in {REPLACED, DELETED}:
             told.append(sentence(parts[part]))
     return told
+
+
+def changes_something(steps: Iterable[Step]) -> bool:
+    """Whether any resource changes, and not only what a newer release of this program says of the same stack."""
+    return bool(_changed(steps))
+
+
+def _changed(steps: Iterable[Step]) -> list[Step]:
+    return [step for step in steps if step.operation != SAME and step.type != STACK_TYPE]
 
 
 def part_of(step: Step) -> str:

@@ -48,6 +48,8 @@ FITTED = Efficiency(
 the others are estimates. docs/speed.md compares the prediction with that row and with those kept aside."""
 
 FITTED_TO = "7 layers in BF16 on 2 H200"
+OFF_BY = -0.23, 0.13
+"""The least and the most by which predicted tokens/s were off on rows of bench/gpu/rows.json; a test compares it."""
 
 PERFECT = Efficiency(
     memory=1,

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+from planning.release import VLLM
 from planning.sizing.gpus import Rates
 from planning.sizing.resolved import Deployment
-from planning.speed.efficiency import FITTED, FITTED_TO, PERFECT
+from planning.speed.efficiency import FITTED, FITTED_TO, OFF_BY, PERFECT
 from planning.speed.layout import Layout, Links
 from planning.speed.rates import Load, Speed, limit, speed
 from planning.speed.start import READ_GB, start_seconds
@@ -15,6 +16,8 @@ REQUESTS = (1, 16, 64, 256, 1024)
 """At once."""
 SHOWN = 64
 """The number of requests that stands in the stack's output."""
+RATE, COST_OF_TOKENS = f"tokens/s at {SHOWN} requests", "cost per million output tokens"
+"""Their names there."""
 TOKENS = 1024
 """Of a prompt and of an answer, unless told. Public figures are mostly given for these, and a chat has both."""
 NETWORK_GBIT = 100
@@ -66,12 +69,21 @@ class Prediction:
             "assumed": self.assumed,
         }
 
+    def caution(self) -> str:
+        """One sentence for a reader of the rates, and one on how far off they may be."""
+        least, most = (f"{round(100 * off):+d} %" for off in OFF_BY)
+        return (
+            f"Tokens/s and cost per million tokens are predicted for vLLM {VLLM}, with {self.prompt_tokens:,} tokens a "
+            f"prompt and {self.answer_tokens:,} an answer. Where tokens/s were measured, on 2 GPUs at the most, the "
+            f"prediction was off by {least} to {most} (docs/speed.md)."
+        )
+
     def summary(self) -> dict[str, str | int | float]:
         """Two lines of the stack's output `plan`."""
         rate = self.speeds[SHOWN].output_tokens_per_second
-        lines: dict[str, str | int | float] = {f"tokens/s at {SHOWN} requests": short(rate)}
+        lines: dict[str, str | int | float] = {RATE: short(rate)}
         cost = self.cost_per_million(SHOWN)
-        return lines if cost is None else {**lines, "cost per million output tokens": short(cost)}
+        return lines if cost is None else {**lines, COST_OF_TOKENS: short(cost)}
 
 
 def predict(

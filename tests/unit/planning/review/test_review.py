@@ -69,6 +69,13 @@ def test_a_change_of_nothing_says_so() -> None:
     assert "→" not in text
 
 
+def test_the_speed_is_said_to_be_a_prediction_with_its_errors() -> None:
+    text = rendered("nodes.json")
+    assert "tokens/s at 64 requests 1,040 →" in text
+    assert "predicted for vLLM 0.32.0" in text
+    assert "off by -23 % to +13 %" in text
+
+
 def test_the_first_up_is_a_plan_without_a_before() -> None:
     assert "→" not in rendered("first.json").split("<details>")[0]
 

@@ -8,7 +8,7 @@ from bench.gpu.fit import NUMBERS, distance
 from bench.gpu.model import FIRST_TOKEN, tokenizer_of
 from bench.gpu.predicted import RATE, Compared, compared, fitted_rows, kept_aside
 from bench.gpu.tables import PAGE, TABLES, page
-from planning.speed.efficiency import FITTED
+from planning.speed.efficiency import FITTED, OFF_BY
 
 RATES, TIMES = 0.25, 0.4
 """What docs/speed.md promises: by how much the prediction may be off."""
@@ -37,6 +37,11 @@ def test_rows_were_kept_aside_that_differ_from_those_fitted_to() -> None:
 def test_no_other_number_is_nearer_to_the_row(number: str, by: float) -> None:
     changed = replace(FITTED, **{number: getattr(FITTED, number) * by})
     assert distance(changed, fitted_rows()) > 0.99 * distance(FITTED, fitted_rows())
+
+
+def test_what_reviewers_are_told_of_its_errors_is_what_the_rows_show() -> None:
+    off = [found.off for found in FOUND if found.what == RATE and not found.decoding]
+    assert (round(min(off), 2), round(max(off), 2)) == OFF_BY
 
 
 def test_a_load_that_was_slow_by_decoding_was_not_fitted_to() -> None:
