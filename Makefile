@@ -29,16 +29,20 @@ ask: venv ## ask the served model again: make ask QUESTION="..."
 dev-down: venv ## take it down: no process, mount, bridge or packet filter rule stays; builds do
 	@$(PYTHON) -m local down
 
-.PHONY: plan preview up destroy bench-deployed
+.PHONY: plan preview up destroy watch bench-deployed
 plan: venv ## the plan of STACK=a100-bf16 and of other GPUs for its model; needs no cluster
 	@$(PYTHON) -m planning Pulumi.$(if $(filter dev,$(STACK)),a100-bf16,$(STACK)).yaml --compare
 preview up destroy: venv ## run the program on STACK=dev without a language host
 	@$(PYTHON) -m local.stack $@ $(STACK)
 
-SAMPLED = "not faults or sample"
-KINDS = test-unit test-images test-endpoint test-monitoring test-properties test-locks test-cluster test-servingbench-deployed: venv ## measure the deployed STACK=dev again, whose benchmark is enabled
+watch: venv ## show what STACK=dev does while it serves: state, requests, tokens a second, queue, KV cache, last failure
+	@$(PYTHON) -m local.watch $(STACK)
+
+bench-deployed: venv ## measure the deployed STACK=dev again, whose benchmark is enabled
 	@$(PYTHON) -m local.measure $(STACK)
 
+SAMPLED = "not faults or sample"
+KINDS = test-unit test-images test-endpoint test-monitoring test-properties test-locks test-cluster test-serving
 .PHONY: test lint test-faults coverage $(KINDS)
 test: lint $(KINDS) ## every test, lint and types
 lint: venv ## ruff, types in strict mode, and linters of imports, packages, workflows, scripts, Dockerfiles, secrets and manifests
@@ -68,7 +72,7 @@ test-serving: venv prometheus ## minutes: make dev's path with real pods, and th
 coverage: venv ## ten minutes: the lines of components/ and planning/ that the unit tests do not run, with a floor
 	$(PYTHON) -m coverage run -m pytest tests/unit/components tests/unit/planning tests/unit/images
 	$(PYTHON) -m coverage report
-test-faults: venv git-lfs .venv-fetch/installed ## two hours: every change, failure and interruption, of which make test runs a sample (root)
+test-faults: venv git-lfs prometheus .venv-fetch/installed ## two hours: every change, failure and interruption, of which make test runs a sample (root)
 	$(PYTHON) -m local build
 	$(PYTHON) -m pytest -m faults images tests/properties tests/cluster
 	$(PYTHON) -m pytest -s -m faults tests/serving

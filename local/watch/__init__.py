@@ -1,0 +1,1 @@
+"""Shows in a terminal what a stack does while it serves."""
