@@ -104,6 +104,8 @@ CASES: list[tuple[str, Series, int, dict[str, str]]] = [
     ("a hang that was ended", {SILENCE: "0x60 30 60 91 120 0x200", failures("hung"): "0x63 1x200"}, 35, HANGS),
     ("a hang that is past", {SILENCE: "0x60 30 60 91 120 0x200", failures("hung"): "0x63 1x200"}, 50, {}),
     ("two ends within an hour", {failures("exit"): "0x60 1x10 2x200"}, 60, {}),
+    ("two ends, read off the beat", {failures("exit"): "0x60 1x10 2x47 _ 2x100"}, 60, {}),
+    ("three ends, read off the beat", {failures("exit"): "0x60 1x10 3x47 _ 3x100"}, 60, restarts(3)),
     ("three ends within an hour", {failures("exit"): "0x60 1x10 2x10 3x200"}, 60, restarts(3)),
     ("ends of two kinds", {failures("exit"): "0x60 1x10 2x200", failures("load"): "0x80 1x200"}, 60, restarts(3)),
     ("three ends, two hours ago", {failures("exit"): "0x60 1x10 2x10 3x270"}, 170, {}),

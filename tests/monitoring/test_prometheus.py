@@ -1,6 +1,7 @@
 """A real Prometheus reads a stack by the PodMonitors that the program makes; an alert fires there and clears again."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def test_every_query_of_the_dashboard_gives_data(monitored: Monitored) -> None:
 
 def test_an_alert_fires_and_clears(monitored: Monitored) -> None:
     assert monitored.prometheus.firing() == set()
+    began = time.time()
     monitored.supervisor.values[SILENCE] = 120
     assert wait_until(lambda: monitored.prometheus.firing() == {"ModelEngineHangs"})
     [alert] = monitored.prometheus.alerts()
@@ -136,3 +138,6 @@ def test_an_alert_fires_and_clears(monitored: Monitored) -> None:
     assert alert["annotations"]["runbook_url"].endswith("#modelenginehangs")
     monitored.supervisor.values[SILENCE] = 0
     assert wait_until(lambda: monitored.prometheus.firing() == set())
+    [(name, fired)] = monitored.prometheus.fired(began).items()
+    assert name == "ModelEngineHangs"
+    assert began < fired < time.time()
