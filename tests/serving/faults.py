@@ -33,6 +33,9 @@ class Fault:
     unready_within: float = 20
     """From the first unanswered question to an endpoint that is gone."""
 
+    alerts: frozenset[str] = frozenset({"ModelNotServed"})
+    """What fires for it (docs/monitoring.md), beside the alert that counts ends of vLLM."""
+
     def __str__(self) -> str:
         return self.name
 
@@ -73,8 +76,9 @@ LOST_PODS = (
     Fault("worker pod lost", _delete(live.WORKER), detected_within=120),
     Fault("head pod lost", _delete(live.HEAD), kind="lost", detected_within=120),
 )
+HANG = frozenset({"ModelEngineHangs", "ModelNotServed"})
 FROZEN = tuple(
-    Fault(f"{name} frozen", _freeze(process, pod), kind="hung", detected_within=260, unready_within=80)
+    Fault(f"{name} frozen", _freeze(process, pod), kind="hung", detected_within=260, unready_within=80, alerts=HANG)
     for name, process, pod in (("rank", live.RANK, live.WORKER), ("engine", live.ENGINE, live.HEAD))
 )
 COPY_LOST = (

@@ -1,8 +1,10 @@
 """Faults of a serving stack: noticed and told within a stated bound, served again without a human, honest meanwhile.
 
-Each test leaves the dev stack serving. What the full sweep measures goes into bench/results.json.
+A real Prometheus has the stack's alerts: the right ones fire within their bound, and clear. Each test leaves the dev
+stack serving. What the full sweep measures goes into bench/results.json.
 """
 
+import time
 from collections.abc import Iterator
 from itertools import chain
 
@@ -10,13 +12,25 @@ import pytest
 from completion import Model
 
 from bench import results
+from tests.monitoring.prometheus import Prometheus
 from tests.sampling import swept
 from tests.serving import faults, live
 from tests.serving.conftest import Served
 from tests.serving.faults import Fault
+from tests.serving.monitored import ALERT_AFTER_SECONDS, monitored_stack
 from tests.serving.observer import LongRequest, Observer
-from tests.serving.recovery import from_fault_to_serving, is_one_vllm, said, wait_for
+from tests.serving.recovery import SLOW_MACHINE_SECONDS, from_fault_to_serving, is_one_vllm, said, wait_for
 
+ALERT_LAG_SECONDS = 15.0
+"""Until Prometheus has read, evaluated and counted: a few of its intervals."""
+
+HANG_TOLD_SECONDS = 135.0
+"""90 s of silence, which the supervisor knows after a question that comes within 15 s and waits for 30 s."""
+
+HANGS, RESTARTS = "ModelEngineHangs", "ModelEngineRestarts"
+"""vLLM may be silent for 90 s before a lost pod is noticed; ends of the last hour are counted until that is over."""
+
+MOST_ENDS = 2.5
 KINDS = (faults.ENDED, faults.LOST_PODS, faults.FROZEN)
 """Of each kind `make test` makes one."""
 
@@ -30,17 +44,49 @@ def measured() -> Iterator[dict[str, dict[str, float]]]:
         results.add(figures)
 
 
+@pytest.fixture(scope="module")
+def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    assert served.outputs["endpoint"]
+    with monitored_stack(tmp_path_factory.mktemp("prometheus")) as running:
+        yield running
+
+
 @pytest.fixture
 def model(served: Served) -> Model:
     return Model(live.service_url(served.outputs["service"]), served.outputs["servedModels"][0])
 
 
+def is_quiet(prometheus: Prometheus) -> bool:
+    """Whether no alert fires but that which counts the ends of the last hour."""
+    return not prometheus.firing() - {RESTARTS}
+
+
+def check_alerts(fault: Fault, since: float, prometheus: Prometheus) -> None:
+    """Find the fault's alerts fired in time and no others; and cleared, now that the model is served."""
+    wait_for("end of the alerts", lambda: is_quiet(prometheus), ALERT_AFTER_SECONDS + SLOW_MACHINE_SECONDS)
+    fired = prometheus.fired(since)
+    others = {HANGS, RESTARTS} if fault in faults.LOST_PODS else {RESTARTS}
+    assert fault.alerts <= fired.keys() <= fault.alerts | others
+    bounds = {"ModelNotServed": fault.detected_within + ALERT_AFTER_SECONDS, HANGS: HANG_TOLD_SECONDS}
+    for name in fault.alerts:
+        assert fired[name] - since < bounds[name] + ALERT_LAG_SECONDS + SLOW_MACHINE_SECONDS, name
+    [ends] = prometheus.query("sum(increase(deepseek_supervisor_failures_total[1h]))")
+    assert (RESTARTS in prometheus.firing()) == (float(ends["value"][1]) > MOST_ENDS)
+
+
 @pytest.mark.parametrize("fault", [case for kind in KINDS for case in swept(kind, sample=1)])
 def test_a_fault_is_noticed_and_told_and_served_again(
-    fault: Fault, observer: Observer, in_flight: list[LongRequest], measured: dict[str, dict[str, float]]
+    fault: Fault,
+    prometheus: Prometheus,
+    observer: Observer,
+    in_flight: list[LongRequest],
+    measured: dict[str, dict[str, float]],
 ) -> None:
+    wait_for("Prometheus without alerts", lambda: is_quiet(prometheus))
+    since = time.time()
     detected, recovered = from_fault_to_serving(fault, observer, in_flight)
     wait_for("single vLLM", is_one_vllm, 60)
+    check_alerts(fault, since, prometheus)
     measured["detection"][fault.name] = detected
     measured["recovery"][fault.name] = recovered
 

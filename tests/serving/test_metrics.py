@@ -1,36 +1,25 @@
 """The real vLLM, Ray and supervisor tell what alerts and dashboard ask for; a real Prometheus reads their pods."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from local import conversation, dev, stack
-from tests.monitoring.operator_config import OperatorObjects
-from tests.monitoring.prometheus import Prometheus, queries_of_the_dashboard, running_prometheus, wait_until
+from local import conversation, dev, paths
+from tests.monitoring.prometheus import Prometheus, queries_of_the_dashboard, wait_until
 from tests.serving import live
 from tests.serving.conftest import Served
-from tests.unit.components.registrations import Program, run
+from tests.serving.monitored import dashboard, monitored_stack
 
 QUESTIONS = 3
 
 
 @pytest.fixture(scope="module")
-def program() -> Program:
-    """What monitoring would make for the dev stack; the pods are the same without it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
-        on = {"deepseek:monitoring": {"prometheusNamespace": "monitoring"}}
-        return run(stack.configuration(dev.STACK) | on, stack=dev.STACK)
-
-
-@pytest.fixture(scope="module")
-def prometheus(served: Served, program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     assert served.outputs["endpoint"]
-    pods = [pod for label in (live.HEAD, live.WORKER, live.SUPERVISOR) for pod in live.pods(label)]
-    folder = tmp_path_factory.mktemp("prometheus")
-    with running_prometheus(
-        folder, OperatorObjects.registered(program), dev.NAMESPACE, pods, interval_seconds=5
-    ) as running:
+    with monitored_stack(tmp_path_factory.mktemp("prometheus")) as running:
         yield running
 
 
@@ -42,14 +31,8 @@ def test_every_pod_that_tells_something_is_read_once(prometheus: Prometheus) -> 
     assert {target["health"] for target in prometheus.targets()} == {"up"}
 
 
-def test_every_query_gives_data_while_the_model_is_asked(
-    prometheus: Prometheus, program: Program, served: Served, url: str
-) -> None:
-    queries = [
-        query
-        for query in queries_of_the_dashboard(program.one("ConfigMap", "deepseek-dashboard").inputs)
-        if "deepseek_download" not in query
-    ]
+def test_every_query_gives_data_while_the_model_is_asked(prometheus: Prometheus, served: Served, url: str) -> None:
+    queries = [query for query in queries_of_the_dashboard(dashboard()) if "deepseek_download" not in query]
     assert len(queries) > 15
     for _ in range(QUESTIONS):
         assert conversation.ask(url, served.outputs["servedModels"][0]).strip()
@@ -65,3 +48,12 @@ def test_every_query_gives_data_while_the_model_is_asked(
 def test_no_alert_fires_while_it_serves(prometheus: Prometheus) -> None:
     assert wait_until(lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"})
     assert prometheus.firing() == set()
+
+
+def test_a_person_at_a_terminal_sees_that_it_serves(served: Served) -> None:
+    assert served.outputs["endpoint"]
+    command = [sys.executable, "-m", "local.watch", dev.STACK, "--once"]
+    shown = subprocess.run(command, cwd=paths.CHECKOUT, check=True, capture_output=True, text=True).stdout
+    assert re.search(r"state +serves ", shown), shown
+    assert re.search(r"requests +\d+ running, \d+ waiting", shown), shown
+    assert re.search(r"KV cache +.* \d+% full", shown), shown
