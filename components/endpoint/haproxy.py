@@ -48,7 +48,7 @@ def haproxy_configuration(
     """
     rules = (_GUARD if guarded else "") + (_PAUSED if paused else "")
     door = _door(_TLS if tls else "", rules, _limited(limited) if limited else "")
-    return configuration(door, backend_engine(vllm), *([_counter(counter, vllm)] if limited else []))
+    return configuration(door, backend_engine(vllm), *([_counter(counter, vllm)] if limited else []), tls=tls)
 
 
 def _door(tls: str, rules: str, limited: str) -> str:

@@ -39,6 +39,12 @@ MOST_BODY_BYTES = 16 * 1024 * 1024
 BOUNDED_BODY = Path(__file__).with_name("bounded_body.lua")
 """The filter that bounds bodies whose length is not said."""
 
+CERTIFICATE_END = Path(__file__).with_name("certificate_end.lua")
+"""The converter that makes seconds since the epoch of the time at which a certificate ends."""
+
+CERTIFICATE_END_PATH = "/certificate"
+"""Where a proxy with TLS tells a Prometheus when its certificate ends, at PROBE_PORT."""
+
 RETRY_AFTER_SECONDS = 5
 
 ERRORS = (
@@ -52,13 +58,14 @@ ERRORS = (
 """What HAProxy finds by itself, and what it says to the client."""
 
 
-def configuration(*parts: str) -> str:
-    """Return haproxy.cfg with these proxies (`frontend`, `backend`) in it.
+def configuration(*parts: str, tls: bool = False) -> str:
+    """Return haproxy.cfg with these proxies (`frontend`, `backend`) in it; with `tls` it tells when a certificate ends.
 
     HAProxy reads its environment: LISTEN, every address of the pod (`0.0.0.0` or `::`); FAMILY, `ipv4` or `ipv6`; and
     DOMAIN, what follows the name of a Service of the namespace.
     """
-    return "\n\n".join((_GLOBAL, _defaults(), _RESOLVERS, _probe(), *parts)) + "\n"
+    common = (_GLOBAL + (_LOAD_CERTIFICATE_END if tls else ""), _defaults(), _RESOLVERS, _probe(tls=tls))
+    return "\n\n".join((*common, *parts, *([_CERTIFICATE] if tls else []))) + "\n"
 
 
 def server(name: str, service: str, port: int, *, most: int) -> str:
@@ -101,6 +108,20 @@ _GLOBAL = f"""global
     nbthread 2
     lua-load-per-thread {CONFIGURATION_FOLDER}/{BOUNDED_BODY.name}"""
 
+_LOAD_CERTIFICATE_END = f"""
+    lua-load-per-thread {CONFIGURATION_FOLDER}/{CERTIFICATE_END.name}"""
+
+_CERTIFICATE = f"""backend certificate
+    server itself abns@certificate ssl verify none
+
+frontend certificate
+    bind abns@certificate ssl crt {TLS_FOLDER}/{CERTIFICATE}
+    no log
+    http-request return status 200 content-type "text/plain; version=0.0.4" \
+lf-string "deepseek_endpoint_certificate_end_seconds %[ssl_f_notafter,lua.seconds]\\n\""""
+"""HAProxy knows the end of a certificate only where it presents it, so it comes to itself by TLS. The address is one of
+the pod alone (an abstract socket)."""
+
 _RESOLVERS = """resolvers cluster
     parse-resolv-conf
     hold valid 10s
@@ -128,10 +149,11 @@ def _defaults() -> str:
 {errors}"""
 
 
-def _probe() -> str:
+def _probe(*, tls: bool) -> str:
+    elsewhere = f" unless {{ path {CERTIFICATE_END_PATH} }}\n    default_backend certificate" if tls else ""
     return f"""frontend probe
     bind "${{LISTEN}}:{PROBE_PORT}"
     no log
     monitor-uri /ready
     http-request use-service prometheus-exporter if {{ path /metrics }}
-    http-request return status 404"""
+    http-request return status 404{elsewhere}"""

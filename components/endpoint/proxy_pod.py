@@ -37,9 +37,10 @@ START = f"{FAMILY_AND_DOMAIN}exec haproxy -db -f {CONFIGURATION_FOLDER}/{CONFIGU
 
 RENEWED_SECONDS = 10
 START_WITH_TLS = (
-    f"{FAMILY_AND_DOMAIN}haproxy -W -db -f {CONFIGURATION_FOLDER}/{CONFIGURATION} & master=$!; "
+    f"{FAMILY_AND_DOMAIN}was=$(readlink {TLS_FOLDER}/..data); "
+    f"haproxy -W -db -f {CONFIGURATION_FOLDER}/{CONFIGURATION} & master=$!; "
     "trap 'kill -USR1 $master' USR1; trap 'kill -TERM $master' TERM; "
-    f"was=$(readlink {TLS_FOLDER}/..data); while kill -0 $master 2> /dev/null; do sleep {RENEWED_SECONDS} & wait $!; "
+    f"while kill -0 $master 2> /dev/null; do sleep {RENEWED_SECONDS} & wait $!; "
     f'now=$(readlink {TLS_FOLDER}/..data); [ "$now" = "$was" ] || kill -USR2 $master; was=$now; done; wait $master'
 )
 """HAProxy watches no files. The kubelet renews a Secret by pointing the link `..data` to another folder; then HAProxy's

@@ -14,6 +14,8 @@ from planning.settings.quantities import duration_text
 from planning.settings.sections import StackSettings
 
 PAGE = "docs/failures.md"
+CERTIFICATE_DAYS = 7
+"""Before its end, assumed: cert-manager renews a certificate of 90 days when 30 are left, and one of 30 when 10 are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,14 @@ def alerts(namespace: str, settings: StackSettings) -> Iterator[Alert]:
     )
     if settings.endpoint.proxy and settings.serving.authentication == "key":
         yield _keys_refused(f'{of}, proxy="door"', half)
+    if settings.endpoint.takes_tls:
+        yield Alert(
+            name="ModelCertificateEnds",
+            expression=f"min(deepseek_endpoint_certificate_end_seconds{{{of}}}) - time() < {CERTIFICATE_DAYS} * 86400",
+            lasting=str(whole),
+            severity="critical",
+            summary="the certificate of the proxies ends in {{ $value | humanizeDuration }}, and is not renewed.",
+        )
 
 
 @dataclass(frozen=True)

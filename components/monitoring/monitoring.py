@@ -49,7 +49,7 @@ class Monitoring(pulumi.ComponentResource):
         super().__init__("deepseek:index:Monitoring", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings, stack = args.settings, pulumi.get_stack()
-        monitoring, read = settings.monitoring, targets(proxy=settings.endpoint.proxy)
+        monitoring, read = settings.monitoring, targets(settings.endpoint)
         if monitoring.has_operator:
             for target in read:
                 _object("PodMonitor", f"{name}-{target.name}", pod_monitor_spec(target), monitoring, child)

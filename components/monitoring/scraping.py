@@ -3,7 +3,7 @@
 Both stand beside the pods. So monitoring changes no pod, and restarts nothing.
 """
 
-from components.monitoring.targets import PATH, Target
+from components.monitoring.targets import Target
 from components.shared.pods import Manifest
 
 
@@ -17,7 +17,7 @@ def pod_monitor_spec(target: Target) -> Manifest:
         "selector": {"matchLabels": target.labels},
         "podMetricsEndpoints": [
             {
-                "path": PATH,
+                "path": target.path,
                 "relabelings": [
                     {
                         "action": "keep",
@@ -47,7 +47,7 @@ def annotations(target: Target) -> dict[str, str]:
     return {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(target.port),
-        "prometheus.io/path": PATH,
+        "prometheus.io/path": target.path,
     }
 
 

@@ -1,5 +1,6 @@
 """Certificates made by openssl, and a folder of them as the kubelet mounts a Secret."""
 
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -20,9 +21,16 @@ commonName = supplied
 """
 
 
-def make_certificate(folder: Path, host: str) -> tuple[Path, Path]:
+def make_certificate(folder: Path, host: str, days: int = 30) -> tuple[Path, Path]:
     """Make a self-signed certificate for a host, and its key."""
-    return _made(folder, host, "-x509", "-out")
+    return _made(folder, host, "-x509", "-days", str(days), "-out")
+
+
+def end_of(certificate: Path) -> float:
+    """Return when a certificate ends, in seconds since the epoch."""
+    command = ["openssl", "x509", "-in", certificate, "-noout", "-enddate"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return ssl.cert_time_to_seconds(text.partition("=")[2].strip())
 
 
 def make_ended_certificate(folder: Path, host: str) -> tuple[Path, Path]:

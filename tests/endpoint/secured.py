@@ -53,11 +53,20 @@ class Secured:
 
 
 @contextmanager
-def running_secured_door(folder: Path, engine: Engine, keys: Mapping[str, str] | None = None) -> Generator[Secured]:
-    """Run one until the context ends, by the command of the pod, which looks every second for another certificate."""
-    mount(folder / "tls", *make_certificate(folder / "first", HOST))
+def running_secured_door(
+    folder: Path, engine: Engine, keys: Mapping[str, str] | None = None, *, days: int = 30
+) -> Generator[Secured]:
+    """Run one until the context ends, by the command of the pod, which looks every second for another certificate.
+
+    Its first certificate lasts so many `days`.
+    """
+    mount(folder / "tls", *make_certificate(folder / "first", HOST, days))
     port = free_port()
-    changed = {f"LISTEN}}:{TLS_PORT}": f"LISTEN}}:{port}", f"{TLS_FOLDER}/": f"{folder}/tls/"}
+    changed = {
+        f"LISTEN}}:{TLS_PORT}": f"LISTEN}}:{port}",
+        f"{TLS_FOLDER}/": f"{folder}/tls/",
+        "abns@certificate": f"abns@certificate-{port}",
+    }
     start = START_WITH_TLS.replace(f"{TLS_FOLDER}/", f"{folder}/tls/")
     start = start.replace(f"{CONFIGURATION_FOLDER}/", f"{folder}/").replace(f"sleep {RENEWED_SECONDS}", "sleep 1")
     # As on a machine whose DNS knows no search domain.

@@ -5,13 +5,15 @@ import socket
 import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.endpoint.certificates import make_certificate, mount
-from tests.endpoint.door import CHUNKS, running_engine, status_of
+from components.endpoint.haproxy_sections import CERTIFICATE_END_PATH
+from tests.endpoint.certificates import end_of, make_certificate, mount
+from tests.endpoint.door import CHUNKS, Door, running_engine, status_of
 from tests.endpoint.secured import HOST, Secured, running_secured_door
 from tests.endpoint.test_paths import request
 
@@ -19,8 +21,10 @@ STREAM = b'{"stream": true}'
 
 
 @pytest.fixture
-def secured(tmp_path: Path) -> Iterator[Secured]:
-    with running_engine() as engine, running_secured_door(tmp_path, engine) as door:
+def secured(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Secured]:
+    """A door whose certificate lasts 30 days, or as many as the parameter says."""
+    days = getattr(request, "param", 30)
+    with running_engine() as engine, running_secured_door(tmp_path, engine, days=days) as door:
         yield door
 
 
@@ -113,3 +117,23 @@ def test_a_proxy_with_tls_ends_with_its_last_answer(secured: Secured) -> None:
             received += data
     assert received.endswith(b"0\r\n\r\n")
     assert secured.door.process.wait(10) == 0
+
+
+def told_end(door: Door) -> float:
+    """Return when the door says that its certificate ends."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{door.probe_port}{CERTIFICATE_END_PATH}", timeout=5) as answer:
+        name, value = answer.read().decode().split()
+    assert name == "deepseek_endpoint_certificate_end_seconds"
+    return float(value)
+
+
+@pytest.mark.parametrize("secured", [1, 400, 11_000], indirect=True)
+def test_it_tells_when_its_certificate_ends(secured: Secured) -> None:
+    assert told_end(secured.door) == end_of(secured.folder / "server.pem")
+
+
+def test_the_probe_of_a_door_with_tls_still_answers_nothing_else(secured: Secured) -> None:
+    for path, status in (("/metrics", 200), ("/ready", 200), ("/", 404), ("/certificates", 404)):
+        with socket.create_connection(("127.0.0.1", secured.door.probe_port), timeout=5) as connection:
+            connection.sendall(request("GET", path))
+            assert status_of(connection.recv(65536)) == status, path

@@ -17,7 +17,12 @@ SETTINGS = parse(
     {key.removeprefix("deepseek:"): value for key, value in stack_file(STACK).items() if key.startswith("deepseek:")}
     | {
         "monitoring": {"prometheusNamespace": "monitoring", "firstTokenSeconds": 5.0},
-        "endpoint": {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"},
+        "endpoint": {
+            "proxy": True,
+            "image": f"example.com/haproxy@sha256:{64 * 'a'}",
+            "host": "llm.example.com",
+            "tlsSecret": "door-tls",
+        },
     }
 )
 

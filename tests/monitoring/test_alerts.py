@@ -12,6 +12,7 @@ from planning.settings.quantities import duration_text, seconds_of
 from tests.monitoring.promtool import SETTINGS, STACK, Series, all_rules, problem, rules
 
 HOURS = 3
+DAY = 86400
 STEPS = HOURS * 120
 OF = 'namespace="deepseek"'
 SUPERVISOR = f'{OF}, pod="serve-x", container="supervisor", job="deepseek/deepseek-supervisor"'
@@ -30,6 +31,7 @@ ASKED, REFUSED = (
     f'haproxy_frontend_{counted}_total{{{OF}, pod="deepseek-endpoint-x", proxy="door"}}'
     for counted in ("http_requests", "requests_denied")
 )
+CERTIFICATE_END = f'deepseek_endpoint_certificate_end_seconds{{{OF}, pod="deepseek-endpoint-x"}}'
 FIRST_START = f"deepseek_supervisor_first_start{{{SUPERVISOR}}}"
 
 
@@ -50,6 +52,7 @@ HEALTHY: Series = {
     REFUSED: f"0+60x{STEPS}",
     SERVING: steady(1),
     FIRST_START: steady(0),
+    CERTIFICATE_END: steady(30 * DAY),
     SILENCE: steady(0),
     failures("hung"): steady(0),
     failures("exit"): steady(0),
@@ -73,6 +76,9 @@ REFUSES = {"ModelKeysRefused": "more than half of the requests are refused for t
 SLOWER = {"ModelSlow": "with 64 requests at once or more it generates 300 tokens a second, and 1000 were measured."}
 FULL = {"ModelKvCacheFull": "the KV cache has been full for 15 minutes: requests wait, or are computed twice."}
 SLOW = {"ModelFirstTokenSlow": "a tenth of the requests wait longer than 5 s for their first token."}
+
+
+ENDING = {"ModelCertificateEnds": "the certificate of the proxies ends in 6d 23h 29m 0s, and is not renewed."}
 
 
 def restarts(times: int) -> dict[str, str]:
@@ -122,6 +128,8 @@ CASES: list[tuple[str, Series, int, dict[str, str]]] = [
     ("keys refused in masses", {REFUSED: f"0+900x{STEPS}", ASKED: f"0+1200x{STEPS}"}, 30, REFUSES),
     ("keys refused no longer", {REFUSED: "0+900x60 54000x300", ASKED: "0+1200x60 72000+300x300"}, 40, {}),
     ("one client with a wrong key", {REFUSED: f"0+15x{STEPS}", ASKED: f"0+15x{STEPS}"}, 30, {}),
+    ("a certificate that ends in a week", {CERTIFICATE_END: steady(7 * DAY)}, 31, ENDING),
+    ("a certificate that was renewed in time", {CERTIFICATE_END: f"{7 * DAY}x15 {90 * DAY}x300"}, 31, {}),
     ("a download that moves", DOWNLOADING, 60, {}),
     ("a download that stands still", {**DOWNLOADING, RECEIVED: "0+1e9x60 6e10x200"}, 61, STUCK),
     ("a download that goes on", {**DOWNLOADING, RECEIVED: "0+1e9x60 6e10x70 6.1e10+1e9x200"}, 70, {}),

@@ -19,6 +19,7 @@ TARGETS = (
     ("supervisor", "serving", 8001),
     ("download", "download", 8001),
 )
+IMAGE = f"example.com/haproxy@sha256:{64 * 'a'}"
 STACKS = ("dev", "a100-bf16", "h200-fp8")
 PROMETHEUS = {
     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
@@ -143,7 +144,7 @@ def test_where_there_is_no_operator_annotated_services_have_the_same_pods() -> N
 
 
 def test_behind_proxies_the_prometheus_reaches_vllm_and_clients_still_do_not() -> None:
-    endpoint = {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"}
+    endpoint = {"proxy": True, "image": IMAGE}
     program = run(configured() | {"deepseek:endpoint": endpoint})
     assert read_ports(program, "ray") == [8080, 8000]
     assert read_ports(program, "endpoint") == [8404]
@@ -152,6 +153,27 @@ def test_behind_proxies_the_prometheus_reaches_vllm_and_clients_still_do_not() -
     assert spec["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert spec["podMetricsEndpoints"][0]["relabelings"][0]["regex"] == template["spec"]["containers"][0]["name"]
     assert all("from" in rule for rule in policy(program, "ray")["ingress"])
+
+
+def test_proxies_with_tls_are_also_read_where_they_tell_the_end_of_their_certificate() -> None:
+    door = {"proxy": True, "image": IMAGE, "host": "llm.example.com", "tlsSecret": "door-tls"}
+    program = run(configured() | {"deepseek:endpoint": door})
+    paths = {
+        name: program.one("PodMonitor", f"deepseek-{name}").inputs["spec"]["podMetricsEndpoints"][0]["path"]
+        for name in ("endpoint", "certificate")
+    }
+    assert paths == {"endpoint": "/metrics", "certificate": "/certificate"}
+    annotated = run(configured(scrape="annotations") | {"deepseek:endpoint": door})
+    annotations = annotated.one("Service", "deepseek-metrics-certificate").inputs["metadata"]["annotations"]
+    assert annotations["prometheus.io/path"] == "/certificate"
+    files = next(
+        item.inputs["data"]
+        for item in program.kubernetes()
+        if item.name == "deepseek-endpoint" and item.type.endswith(":ConfigMap")
+    )
+    assert "certificate_end.lua" in files
+    without = run(configured() | {"deepseek:endpoint": {"proxy": True, "image": IMAGE}})
+    assert not [item for item in without.kubernetes() if item.name == "deepseek-certificate"]
 
 
 def test_the_metrics_can_be_read_before_anything_serves() -> None:
