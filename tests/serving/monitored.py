@@ -12,12 +12,12 @@ from typing import Any
 from components.monitoring.monitoring import API_VERSION, GROUP
 from components.preflight.monitoring_prerequisites import KINDS
 from local import dev, stack
-from local.cluster import cluster
 from local.cluster.api_server import ApiError
 from local.cluster.ray_operator import DEFINITIONS, stand_in
 from tests.monitoring.operator_config import OperatorObjects
 from tests.monitoring.prometheus import Prometheus, running_prometheus, wait_until
 from tests.serving import live
+from tests.serving.dev_stack import changed
 
 ALERT_AFTER_SECONDS = 20
 INTERVAL_SECONDS = 5
@@ -31,11 +31,11 @@ OBJECTS = f"/apis/{API_VERSION}/namespaces/{dev.NAMESPACE}"
 
 @contextmanager
 def monitored_stack(folder: Path) -> Generator[Prometheus]:
-    """Have the dev stack read by a Prometheus within this context; then it is as its file says."""
+    """Have the dev stack read by a Prometheus within this context."""
     for kind in KINDS.values():
         live.API.apply(_definition(kind), stand_in(kind, GROUP))
     assert wait_until(lambda: _known() >= KINDS.keys())
-    stack.select(dev.STACK, cluster.KUBECONFIG, {"deepseek:monitoring": MONITORING}).up(on_output=stack.show)
+    changed({"deepseek:monitoring": MONITORING}).up(on_output=stack.show)
     try:
         with (
             running_prometheus(folder, created(), dev.NAMESPACE, _pods(), interval_seconds=INTERVAL_SECONDS) as running,
@@ -43,7 +43,7 @@ def monitored_stack(folder: Path) -> Generator[Prometheus]:
         ):
             yield running
     finally:
-        stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
+        changed().up(on_output=stack.show)
         for kind in KINDS.values():
             live.API.delete(_definition(kind))
 
