@@ -76,7 +76,7 @@ class NetworkPoliciesArgs:
             monitoring=settings.monitoring,
             benchmark=settings.benchmark.enabled,
             proxy=settings.endpoint.proxy,
-            limits=bool(settings.endpoint.keys),
+            limits=bool(settings.endpoint.counted_requests),
             tls=settings.endpoint.takes_tls,
         )
 

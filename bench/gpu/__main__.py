@@ -134,7 +134,7 @@ def _loaded(server: Server, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _arguments(settings: StackSettings, plan: Plan, model: Path, port: int) -> list[str]:
-    arguments = vllm_arguments(settings.serving, plan, str(model), model=settings.model, port=port, guarded=False)
+    arguments = vllm_arguments(settings.serving, plan, str(model), model=settings.model, port=port)
     local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
     return [*local, "--load-format=dummy"]
 

@@ -9,7 +9,7 @@ import pulumi_kubernetes as k8s
 
 from components.api_key import ApiKey
 from components.endpoint.deployment import Pods, haproxy_deployment
-from components.endpoint.haproxy import haproxy_configuration
+from components.endpoint.haproxy import DoorRules, haproxy_configuration
 from components.endpoint.haproxy_sections import AGENT_PORT, engine_server
 from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.limits import LIMITS_PORT, limits_configuration
@@ -85,18 +85,22 @@ class Endpoint(pulumi.ComponentResource):
             opts=child,
         )
         keys = _keys_secret(name, args.api_key, args.api_keys, child) if args.api_key else None
-        limits = args.settings.endpoint.keys
+        door = args.settings.endpoint
+        limits = door.counted_requests
         hosts = pulumi.Output.all(engine.metadata["name"], supervisor.metadata["name"])
         vllm = hosts.apply(lambda names: engine_server(*names))
         counter = _counter(f"{name}-endpoint-limits", vllm, args.settings, child) if limits else None
-        certificate = args.settings.endpoint.tls_secret if args.settings.endpoint.takes_tls else None
-        rules = {
-            "guarded": args.api_key is not None,
-            "tls": certificate is not None,
-            "paused": args.settings.serving.engines == 0,
-        }
+        certificate = door.tls_secret if door.takes_tls else None
+        rules = DoorRules(
+            guarded=args.api_key is not None,
+            tls=certificate is not None,
+            paused=args.settings.serving.engines == 0,
+            limited=[*limits],
+            counts_tokens=door.count_tokens,
+            token_limits=door.token_limits,
+        )
         configuration = pulumi.Output.all(vllm, counter).apply(
-            lambda found: haproxy_configuration(found[0], **rules, counter=found[1] or "", limited=[*limits])
+            lambda found: haproxy_configuration(found[0], rules, counter=found[1] or "")
         )
         pods = Pods(
             component=COMPONENT,
@@ -142,7 +146,7 @@ def _counter(
 
     It is one pod, or each would count by itself.
     """
-    configuration = vllm.apply(lambda server: limits_configuration(server, settings.endpoint.keys))
+    configuration = vllm.apply(lambda server: limits_configuration(server, settings.endpoint.counted_requests))
     pods = Pods(component=LIMITS, replicas=1, port=LIMITS_PORT, configuration=configuration)
     deployment = haproxy_deployment(name, pods, settings, opts)
     return k8s.core.v1.Service(

@@ -4,7 +4,8 @@ Refused by default: a request reaches vLLM only if its method and path are liste
 Source of the directives: HAProxy 2.6, configuration.txt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from components.endpoint.haproxy_sections import (
     CERTIFICATE,
@@ -30,25 +31,45 @@ RETRY_AFTER_A_PAUSE_SECONDS = 60
 """OpenAI's clients wait as long as they are told, up to a minute."""
 
 
-def haproxy_configuration(
-    vllm: str,
-    *,
-    guarded: bool,
-    tls: bool = False,
-    counter: str = "",
-    limited: Sequence[str] = (),
-    paused: bool = False,
-) -> str:
+TOKEN_LIMIT = "X-Key-Tokens-Per-Minute"  # noqa: S105  tokens of a text
+"""The header in which a proxy tells vLLM the limit of a key (images/ray-vllm/programs/head/count_tokens.py)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoorRules:
+    """Whom the door lets in, and what it does for vLLM."""
+
+    guarded: bool
+    """By the keys of key_map.py."""
+
+    tls: bool = False
+    """Clients come to TLS_PORT, and the NetworkPolicy lets the stack's own Jobs alone come to PORT."""
+
+    paused: bool = False
+    """The door answers for vLLM."""
+
+    limited: Sequence[str] = ()
+    """Names of keys whose requests pass the pod that counts them (limits.py)."""
+
+    counts_tokens: bool = False
+    """vLLM counts tokens by the names that the door tells it."""
+
+    token_limits: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Tokens a minute by name, which vLLM holds."""
+
+
+def haproxy_configuration(vllm: str, rules: DoorRules, *, counter: str = "") -> str:
     """Return haproxy.cfg of a proxy before `vllm`, a server as `engine_server` returns it.
 
-    It is `guarded` by the keys of key_map.py. While the stack is `paused`, it answers for vLLM. With `tls` clients come
-    to TLS_PORT, and the NetworkPolicy lets the stack's own Jobs alone come to PORT. Requests with the `limited` keys
-    pass `counter`, the Service of the pod that counts them (limits.py). Beside what every configuration reads from its
-    environment, a guarded proxy reads INNER_KEY, which vLLM wants.
+    `counter` is the Service of the pod that counts. Beside what every configuration reads from its environment, a
+    guarded proxy reads INNER_KEY, which vLLM wants.
     """
-    rules = (_GUARD if guarded else "") + (_PAUSED if paused else "")
-    door = _door(_TLS if tls else "", rules, _limited(limited) if limited else "")
-    return configuration(door, backend_engine(vllm), *([_counter(counter, vllm)] if limited else []), tls=tls)
+    first = (_GUARD if rules.guarded else "") + (_PAUSED if rules.paused else "")
+    told = _told(rules.token_limits) if rules.counts_tokens else ""
+    limited = _limited(rules.limited) if rules.limited else ""
+    door = _door(_TLS if rules.tls else "", first, told + limited)
+    counting = [_counter(counter, vllm)] if rules.limited else []
+    return configuration(door, backend_engine(vllm), *counting, tls=rules.tls)
 
 
 def _door(tls: str, rules: str, limited: str) -> str:
@@ -73,6 +94,18 @@ lists reads or health reads
     http-request return {_refusal(503, "Too many requests wait for the model.")} if {{ queue(engine) ge {MOST_QUEUED} }}
     http-request del-header Upgrade
 {limited}    default_backend engine"""
+
+
+def _told(token_limits: Mapping[str, int]) -> str:
+    """Return how vLLM learns the name of a request's key, and the key's limit."""
+    limits = "".join(
+        f"    http-request set-header {TOKEN_LIMIT} {limit} if {{ var(txn.key) -m str {name} }}\n"
+        for name, limit in token_limits.items()
+    )
+    return f"""\
+    http-request del-header {TOKEN_LIMIT}
+    http-request set-header {KEY_NAME} %[var(txn.key)] if known
+{limits}"""
 
 
 def _limited(names: Sequence[str]) -> str:

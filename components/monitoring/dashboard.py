@@ -31,7 +31,7 @@ def rows(namespace: str, settings: StackSettings) -> Iterator[tuple[str, list[Pa
     yield "How fast is it?", _speed(of)
     yield "How full is it?", [*_room(of), *(_gpus(of) if hardware.on_gpus else [])]
     if settings.endpoint.proxy:
-        yield "Who comes to the door?", _door(of)
+        yield "Who comes to the door?", [*_door(of), *([_users(of)] if settings.endpoint.count_tokens else [])]
     if hardware.price_per_gpu_hour is not None:
         yield "What does it cost?", [_cost(of, hardware.gpus * hardware.price_per_gpu_hour)]
     yield "Is it downloading?", _download(of)
@@ -114,6 +114,12 @@ def _door(of: str) -> list[Panel]:
             [(f'sum(haproxy_backend_current_queue{{{of}, proxy="engine"}})', "waiting")],
         ),
     ]
+
+
+def _users(of: str) -> Panel:
+    """Return who uses how much; the metric is that of images/ray-vllm/programs/head/count_tokens.py."""
+    tokens = f"sum by (key) (rate(deepseek_tokens_total{{{of}}}[{WINDOW}]))"
+    return Panel("Tokens a second by the name of the key", "short", [(tokens, "{{key}}")])
 
 
 def _cost(of: str, an_hour: float) -> Panel:

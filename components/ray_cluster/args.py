@@ -32,6 +32,8 @@ class RayClusterArgs:
     scheduling: Scheduling
     network: Network
     pods: Pods
+    counts_tokens: bool = False
+    """Whether vLLM counts them by the name of the key."""
 
     @classmethod
     def of(cls, config: StackConfig, image: PodImage, store: ModelStore, api_key: ApiKey | None) -> Self:
@@ -48,4 +50,5 @@ class RayClusterArgs:
             scheduling=settings.scheduling,
             network=settings.network,
             pods=settings.pods,
+            counts_tokens=settings.endpoint.count_tokens,
         )

@@ -23,6 +23,9 @@ METRICS_PORT = 8080
 PROGRAMS = ("ray-vllm/programs/head/ray_pod", "ray-vllm/programs/head/readiness", "ray-vllm/programs/head/require_key")
 """What runs in the Ray pods. A change of these, or of a module that they import, restarts every GPU."""
 
+COUNTING = "ray-vllm/programs/head/count_tokens"
+"""Beside them, where tokens are counted."""
+
 
 class RayClusterObject(k8s.apiextensions.CustomResource):
     """KubeRay's object, with the type of its metadata."""
@@ -34,10 +37,10 @@ class RayCluster(pulumi.ComponentResource):
     """Runs Ray on the planned nodes: a head and `nodes - 1` workers, one pod a node, all GPUs of the node in it.
 
     Creates: a RayCluster (KubeRay makes the pods, the head's Service and the Secret of Ray's token from it), a
-    ConfigMap of the programs that run in the head (readiness probe, key check), and a PodDisruptionBudget that forbids
-    evictions. Waits for: nothing; the serving Job waits for the nodes, bounded. Gives: `name`, the RayCluster's, and
-    `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart the pods under an
-    in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
+    ConfigMap of the programs that run in the head (readiness probe, key check, token count), and a PodDisruptionBudget
+    that forbids evictions. Waits for: nothing; the serving Job waits for the nodes, bounded. Gives: `name`, the
+    RayCluster's, and `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart
+    the pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
     """
 
     name: pulumi.Output[str]
@@ -48,7 +51,8 @@ class RayCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: RayClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:RayCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        config_map = programs_config_map("head", "ray", programs(*PROGRAMS), child)
+        entry_points = (*PROGRAMS, COUNTING) if args.counts_tokens else PROGRAMS
+        config_map = programs_config_map("head", "ray", programs(*entry_points), child)
         self.resource = _custom_resource(name, args, config_map, child)
         self.name = self.resource.metadata["name"]
         # KubeRay 1.6.1, utils.GenerateHeadServiceName.

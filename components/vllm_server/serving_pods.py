@@ -18,7 +18,7 @@ from components.shared.pods import (
     secret_variable,
 )
 from components.vllm_server.args import VllmServerArgs
-from components.vllm_server.vllm_arguments import vllm_arguments
+from components.vllm_server.vllm_arguments import middleware_of, vllm_arguments
 from planning import flags
 from planning.settings.sections import Hardware, Network, Serving
 from planning.settings.sections.rollout import LONGEST_DRAIN_SECONDS
@@ -39,9 +39,12 @@ def supervisor_pod(
     args: VllmServerArgs, cluster: RayCluster, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
 ) -> Manifest:
     """Return the serving Job's pod. programs/supervisor/supervisor.py tells what it does, and its environment."""
-    plan, guarded = args.plan, args.api_key_secret is not None
+    middleware = middleware_of(guarded=args.api_key_secret is not None, counted=args.door.count_tokens)
+    plan = args.plan
     arguments = pulumi.Output.from_input(args.model_path).apply(
-        lambda path: json.dumps(vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, guarded=guarded))
+        lambda path: json.dumps(
+            vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, middleware=middleware)
+        )
     )
     variables: dict[str, pulumi.Input[str]] = {
         "RAY_JOBS_ADDRESS": cluster.head.apply(lambda host: f"http://{host}:{DASHBOARD_PORT}"),

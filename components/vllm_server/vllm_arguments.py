@@ -1,5 +1,7 @@
 """The command line of `vllm serve`, from a stack's section `serving` and its plan."""
 
+from collections.abc import Sequence
+
 from planning.chat import chat_flags
 from planning.flags.owned import COUNTED
 from planning.plan import Plan
@@ -9,14 +11,22 @@ MOST_REQUESTS = 2048
 """Requests in flight, running or waiting; the next gets HTTP 503. Twice what it runs at once by default on GPUs of
 70 GiB or more (1024; 256 on an A100). `--max-num-queued-reqs` in serving.extraArgs comes later and counts instead."""
 
-MIDDLEWARE = "require_key.RequireKey"
+GUARD = "require_key.RequireKey"
 """Guards every path that generates; vLLM's own --api-key leaves /invocations open."""
+
+COUNT = "count_tokens.CountTokens"
+"""Counts tokens by the name of the key."""
+
+
+def middleware_of(*, guarded: bool, counted: bool) -> list[str]:
+    """Return the middleware of vLLM, which asks the last one first: what has no key is not counted."""
+    return [*([COUNT] if counted else []), *([GUARD] if guarded else [])]
 
 
 def vllm_arguments(
-    serving: Serving, plan: Plan, model_path: str, *, model: Model, port: int, guarded: bool
+    serving: Serving, plan: Plan, model_path: str, *, model: Model, port: int, middleware: Sequence[str] = ()
 ) -> list[str]:
-    """Return what follows `vllm` on the command line; `guarded` by the API key whose file the head's pod mounts.
+    """Return what follows `vllm` on the command line, with these classes as `middleware`.
 
     Clients name the model by its path or by its short name. What comes later on the command line counts, so
     serving.extraArgs win.
@@ -44,8 +54,7 @@ def vllm_arguments(
         # vLLM 0.32's own estimate of what CUDA graphs take is up to three times too high and costs half of the cache.
         arguments.append(f"--kv-cache-memory-bytes={plan.kv_cache_memory_bytes}")
     arguments += counted_arguments(serving)
-    if guarded:
-        arguments.append(f"--middleware={MIDDLEWARE}")
+    arguments += [f"--middleware={name}" for name in middleware]
     return [*arguments, *chat_flags(model.repository, serving), *serving.extra_args]
 
 

@@ -28,6 +28,13 @@ def _limits_limit(stack: ResolvedStack) -> Iterator[Problem]:
     for name, limits in endpoint.keys.items():
         if not limits:
             yield Problem(f"endpoint.keys.{name}", "has no limit", "requestsPerMinute: 600, or concurrency: 32")
+    if endpoint.token_limits and not endpoint.count_tokens:
+        for name in endpoint.token_limits:
+            key = f"endpoint.keys.{name}.tokensPerMinute"
+            yield Problem(key, "needs vLLM to count tokens", "endpoint.countTokens: true")
+    if endpoint.count_tokens and not (endpoint.proxy and stack.settings.serving.authentication == "key"):
+        text = "needs the proxies and keys, by which they know whose request it is"
+        yield Problem("endpoint.countTokens", text, "endpoint.proxy: true, and serving.authentication: key")
 
 
 def _tls_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:

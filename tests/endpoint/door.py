@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from components.endpoint.haproxy import haproxy_configuration
+from components.endpoint.haproxy import DoorRules, haproxy_configuration
 from components.endpoint.haproxy_sections import (
     BOUNDED_BODY,
     CERTIFICATE_END,
@@ -147,14 +147,13 @@ def running_door(
 ) -> Generator[Door]:
     """Run a proxy until the context ends; with keys by name, the first is what the engine wants.
 
-    `settings` are those of `haproxy_configuration`, and `host`, the engine's name. Where the supervisor is asked,
+    `settings` are those of `DoorRules`, and `host`, the engine's name. Where the supervisor is asked,
     nobody listens.
     """
     run = run or Run()
     host: str = settings.pop("host", "127.0.0.1")
-    text = haproxy_configuration(
-        engine_server(host, "127.0.0.1"), guarded=keys is not None, counter="127.0.0.1", **settings
-    )
+    rules = DoorRules(guarded=keys is not None, **settings)
+    text = haproxy_configuration(engine_server(host, "127.0.0.1"), rules, counter="127.0.0.1")
     if keys:
         run = replace(run, environment={**run.environment, "INNER_KEY": next(iter(keys.values()))})
         (folder / KEY_MAP).write_text(key_map(keys))

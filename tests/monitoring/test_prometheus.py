@@ -24,6 +24,7 @@ GROWING = {
     f"vllm:prompt_tokens_total{{{OF_VLLM}}}": 4000,
     f"vllm:num_preemptions_total{{{OF_VLLM}}}": 1,
     f'vllm:request_success_total{{{OF_VLLM},finished_reason="stop"}}': 5,
+    **{f'deepseek_tokens_total{{key="team-a",kind="{kind}"}}': 400 for kind in ("prompt", "answer")},
     **{f'{name}_bucket{{{OF_VLLM},le="{le}"}}': 5 for name in HISTOGRAMS for le in ("1.0", "+Inf")},
 }
 VLLM = {
@@ -57,7 +58,7 @@ DOWNLOAD = {f"deepseek_download_{state}_bytes": 1e9 for state in ("wanted", "rec
 def configured() -> Program:
     config = stack_file("a100-bf16")
     config["deepseek:hardware"]["pricePerGpuHour"] = 1.8
-    endpoint = {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"}
+    endpoint = {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}", "countTokens": True}
     keys = {"deepseek:monitoring": {"prometheusNamespace": "monitoring"}, "deepseek:endpoint": endpoint}
     return run(config | keys)
 

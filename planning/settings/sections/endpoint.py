@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from planning.settings.sections.base import Count, Name, Section, Text, changing
+from planning.settings.sections.base import REPLACES_CLUSTER, Count, Name, Section, Text, changing
 
 PROXY = "library/haproxy:2.6-bookworm"
 """The image of the proxies, below `image.mirror`, where `endpoint.image` names no other."""
@@ -19,6 +19,7 @@ class KeyLimits(TypedDict, total=False):
 
     requestsPerMinute: Count
     concurrency: Count
+    tokensPerMinute: Count
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -60,14 +61,23 @@ class Endpoint(Section):
         description=(
             "Limits of keys of `apiKeys`, by name: `requestsPerMinute`, and `concurrency`, how many requests may be "
             "under way at once. They hold for all proxies together: one more pod of HAProxy counts the requests of "
-            "these keys. Beyond a limit a request gets HTTP 429 with Retry-After. While that pod is gone, such as when "
-            "its node is drained, they pass uncounted."
+            "these keys. While that pod is gone, such as when its node is drained, they pass uncounted. "
+            "`tokensPerMinute`, of prompts and answers, is held by vLLM, with `countTokens`. Beyond a limit a request "
+            "gets HTTP 429 with Retry-After."
         ),
         examples=["{team-a: {requestsPerMinute: 600, concurrency: 32}}"],
         json_schema_extra=changing(
             "replaces the pod that counts, which begins anew, and the proxies one after the other where other keys "
             "have limits; answers under way are finished first"
         ),
+    )
+    count_tokens: bool = Field(
+        default=False,
+        description=(
+            "vLLM counts the tokens of prompts and answers by the name of the key, as the metric "
+            "`deepseek_tokens_total`, and holds `keys.NAME.tokensPerMinute`."
+        ),
+        json_schema_extra=REPLACES_CLUSTER,
     )
     host: Annotated[str, Field(pattern=HOST_NAME, max_length=253)] | None = Field(
         default=None,
@@ -123,6 +133,16 @@ class Endpoint(Section):
         description="Annotations of the Ingress or HTTPRoute, or else of the Service with `serviceType: LoadBalancer`.",
         json_schema_extra=changing("updates that object in place; nothing that serves is touched"),
     )
+
+    @property
+    def counted_requests(self) -> dict[str, KeyLimits]:
+        """The limits of keys whose requests one pod counts for all proxies."""
+        return {name: limits for name, limits in self.keys.items() if limits.keys() - {"tokensPerMinute"}}
+
+    @property
+    def token_limits(self) -> dict[str, int]:
+        """Tokens a minute by the name of the key."""
+        return {name: limits["tokensPerMinute"] for name, limits in self.keys.items() if "tokensPerMinute" in limits}
 
     @property
     def takes_tls(self) -> bool:

@@ -232,6 +232,7 @@ OF_THE_DOOR = Route(
         Change("endpoint.annotations", {"example.com/internal": "true"}),
         Change("endpoint.ingressClass", INGRESS_CLASS, along={"endpoint.serviceType": "ClusterIP"}),
         Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
+        Change("endpoint.countTokens", value=True),
     ),
 )
 OF_A_GATEWAY = Route(

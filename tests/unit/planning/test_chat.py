@@ -28,7 +28,7 @@ PARSERS: dict[str, tuple[str | None, str | None]] = {
 
 def arguments(repository: str, **serving: Any) -> list[str]:
     settings = parse(raw(model={"repository": f"https://mirror.example.com/{repository}.git"}, serving=serving))
-    return vllm_arguments(settings.serving, plan(), "/mnt/models/x", model=settings.model, port=8000, guarded=True)
+    return vllm_arguments(settings.serving, plan(), "/mnt/models/x", model=settings.model, port=8000)
 
 
 @pytest.mark.parametrize(("repository", "parsers"), PARSERS.items())

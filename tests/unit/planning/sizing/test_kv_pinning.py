@@ -14,9 +14,7 @@ H200: dict[str, Any] = {"gpu": "NVIDIA-H200", "nodes": 1}
 
 def arguments(**sections: dict[str, Any]) -> list[str]:
     settings = parse(raw(**sections))
-    return vllm_arguments(
-        settings.serving, plan(**sections), "/mnt/models/x", model=settings.model, port=8000, guarded=True
-    )
+    return vllm_arguments(settings.serving, plan(**sections), "/mnt/models/x", model=settings.model, port=8000)
 
 
 def test_vllm_is_told_the_planned_bytes() -> None:
