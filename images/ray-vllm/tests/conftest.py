@@ -51,7 +51,7 @@ def fast(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ):
         monkeypatch.setattr(module, name, 0.02)
     monkeypatch.setattr(following, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(following, "ENGINE_SECONDS", 0.3)
+    monkeypatch.setattr(following, "ENGINE_SECONDS", 1.0)
     for module in (following, supervisor):
         monkeypatch.setattr(module, "SERVING_FILE", tmp_path / "serving")
 
