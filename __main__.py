@@ -41,7 +41,7 @@ fetch_image = ImageBuild("fetch", ImageBuildArgs.of(config, fetch_recipe), opts)
 serving_recipe = recipes.serving_image(settings.image, settings.hardware)
 serving_image = ImageBuild("serving", ImageBuildArgs.of(config, serving_recipe), opts)
 
-store = ModelStore("store", ModelStoreArgs.of(config, fetch_image.pod_image), after(opts, fetch_image))
+store = ModelStore("store", ModelStoreArgs.of(config, plan, fetch_image.pod_image), after(opts, fetch_image))
 cluster = None
 if settings.serving.engines:
     cluster = RayCluster(

@@ -24,6 +24,7 @@ from components.shared.service_account import service_account
 from components.shared.site_network import use_site_network
 from components.stack_config import StackConfig
 from planning.folders import cache_folder, model_folder
+from planning.plan import Plan
 from planning.settings.sections import Hardware, Model, Network, Scheduling, Storage
 
 MODELS = "/mnt/models"
@@ -45,11 +46,14 @@ class ModelStoreArgs:
     hardware: Hardware
     scheduling: Scheduling
     network: Network
+    weights_bytes: int
+    """Of all tensors, by the plan; 0 where none is made."""
+
     token: pulumi.Input[str] | None = None
     """Token of a private repository."""
 
     @classmethod
-    def of(cls, config: StackConfig, image: PodImage) -> Self:
+    def of(cls, config: StackConfig, plan: Plan, image: PodImage) -> Self:
         """Return the arguments for the model of a stack; `image` is the fetch image."""
         settings = config.settings
         return cls(
@@ -59,6 +63,7 @@ class ModelStoreArgs:
             hardware=settings.hardware,
             scheduling=settings.scheduling,
             network=settings.network,
+            weights_bytes=plan.weights_bytes if plan.deployment else 0,
             token=config.model_token,
         )
 
@@ -149,6 +154,7 @@ def _download_pod(
         "VOLUME": VOLUME,
         "VERIFY": args.storage.verify,
         "DOWNLOAD_PODS": str(args.storage.download_pods),
+        **({"PLANNED_WEIGHTS_BYTES": str(args.weights_bytes)} if args.weights_bytes else {}),
     }
     pod = program_pod(
         _program(args.model).rpartition("/")[2],

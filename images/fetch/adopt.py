@@ -20,6 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import failure
+import planned_sizes
 from download_program import LASTING, MAY_PASS, stop
 from download_settings import DownloadSettings, from_environment
 from failure import Failed, MayPass, binary
@@ -51,6 +52,7 @@ def main() -> int:
         download = from_environment(os.environ)
         try:
             adopt(download)
+            planned_sizes.compare(download)
         except Failed as reason:
             show(download, str(reason))
             raise

@@ -10,6 +10,7 @@ from types import FrameType
 
 import connections
 import failure
+import planned_sizes
 from download_metrics import METRICS
 from download_settings import DownloadSettings, from_environment
 from failure import Failed, Interrupted, MayPass
@@ -44,7 +45,7 @@ def main(attempt: Attempt) -> int:
         if problem := tell_metrics(METRICS.readings, int(os.environ.get("METRICS_PORT", PORT))):
             log.warning("Prometheus is told nothing: %s", problem)
         try:
-            run(download, attempt)
+            run(download, lambda download: done(download, attempt))
         except Failed as reason:
             show(download, str(reason))
             raise
@@ -57,6 +58,12 @@ def main(attempt: Attempt) -> int:
         failure.write_termination_message(f"A fault of the download's program: {error!r}. Its log has more.")
         return MAY_PASS
     return 0
+
+
+def done(download: DownloadSettings, attempt: Attempt) -> None:
+    """Make an attempt, and compare what is there with the plan."""
+    attempt(download)
+    planned_sizes.compare(download)
 
 
 def stop(number: int, _: FrameType | None) -> None:

@@ -35,6 +35,8 @@ class DownloadSettings:
     """How long to try without a single new byte."""
     stall_seconds: int
     """After how long a transfer without a byte is broken off."""
+    planned_bytes: int = 0
+    """Of all tensors, by the plan; 0 where none is made."""
 
     @property
     def state(self) -> Path:
@@ -60,6 +62,7 @@ def from_environment(environment: Mapping[str, str]) -> DownloadSettings:
             pods=int(environment.get("DOWNLOAD_PODS") or 1),
             patience_seconds=float(environment.get("PATIENCE_SECONDS") or 1800),
             stall_seconds=int(environment.get("STALL_SECONDS") or 30),
+            planned_bytes=int(environment.get("PLANNED_WEIGHTS_BYTES") or 0),
         )
     except KeyError as missing:
         raise Failed(f"The environment variable {missing} is not set.") from None

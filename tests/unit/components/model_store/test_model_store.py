@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from planning.sizing.weights import repository_bytes
 from tests.unit.components.registrations import run, stack_file
 from tests.unit.planning.architectures import DEEPSEEK_V3
 
@@ -65,3 +66,16 @@ def test_a_token_is_refused_for_an_address_that_is_not_encrypted_with_every_othe
         run(config | {"deepseek:hardware": config["deepseek:hardware"] | {"nodes": -1}})
     config["deepseek:model"] |= {"repository": "https://git.example.com/opensourcerelease/DeepSeek-V3-bf16"}
     assert run(config, secrets=["deepseek:modelToken"]).one("Secret", "model-token")
+
+
+def planned_bytes(config: dict[str, Any]) -> str | None:
+    [download] = run(config).one("Job", "download").inputs["spec"]["template"]["spec"]["containers"]
+    return {item["name"]: item.get("value") for item in download["env"]}.get("PLANNED_WEIGHTS_BYTES")
+
+
+def test_the_download_compares_what_arrives_with_the_plan() -> None:
+    config = stack_file("a100-bf16")
+    assert planned_bytes(config) == str(repository_bytes(DEEPSEEK_V3, "bf16"))
+    config["deepseek:model"]["planned"] = False
+    assert planned_bytes(config) is None
+    assert planned_bytes(stack_file("dev")) is None
