@@ -9,7 +9,13 @@ from planning.settings.sections import Image, Model, Network
 from planning.settings.sections.network import EVERYWHERE, Peer
 
 HTTPS, HTTP = 443, 80
-SCHEME_PORTS = {"https": HTTPS, "http": HTTP, "ssh": 22, "git": 9418, "s3": HTTPS, "s3+https": HTTPS, "s3+http": HTTP}
+SCHEME_PORTS = {"https": HTTPS, "http": HTTP, "ssh": 22, "git": 9418} | {
+    "s3": HTTPS,
+    "s3+https": HTTPS,
+    "s3+http": HTTP,
+    "oci": HTTPS,
+    "oci+http": HTTP,
+}
 
 
 def download_peers(network: Network, model: Model) -> list[Peer]:

@@ -26,6 +26,7 @@ from components.stack_config import StackConfig
 from planning.folders import cache_folder, model_folder
 from planning.plan import Plan
 from planning.settings.sections import Hardware, Model, Network, Scheduling, Storage
+from planning.settings.sources import OCI, S3
 
 MODELS = "/mnt/models"
 """Where the pods that serve find models, as in the article."""
@@ -140,7 +141,7 @@ def _program(model: Model) -> str:
     """Return the program that puts the model onto the claim, by its path below `images/`."""
     if model.folder:
         return "fetch/adopt"
-    return "fetch/s3/fetch_s3" if model.is_in_bucket else "fetch/fetch"
+    return {S3: "fetch/s3/fetch_s3", OCI: "fetch/oci/fetch_oci"}.get(model.source, "fetch/fetch")
 
 
 def _download_pod(

@@ -12,6 +12,7 @@ from pathlib import Path
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 PROGRAM_FOLDERS = (
     "fetch",
+    "fetch/oci",
     "fetch/s3",
     "fetch/shared",
     "ray-vllm/programs/benchmark",

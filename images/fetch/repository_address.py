@@ -1,9 +1,9 @@
 """Which addresses of a Git repository are taken."""
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from failure import Failed
+from this_machine import is_this_machine
 
 PROTOCOLS = ("https", "http", "ssh", "git")
 """Git has more, of which one runs any command and one reads any file."""
@@ -18,11 +18,3 @@ def check_repository(address: str, *, token: str) -> None:
         raise Failed(f"MODEL_REPOSITORY must begin with one of {', '.join(f'{name}://' for name in PROTOCOLS)}.")
     if token and url.scheme != "https" and not is_this_machine(url.hostname or ""):
         raise Failed("MODEL_TOKEN is sent over https:// only: correct deepseek:model.repository, or give no token.")
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether what is sent to the host leaves no network interface."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,6 +3,8 @@
 import re
 from ipaddress import IPv6Address
 
+from planning.settings.sources import GIT, OCI, S3, source_of
+
 NAME = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 SEGMENT = "[A-Za-z0-9_~][A-Za-z0-9._~-]*"
 """Of the path of an address. Some hosts begin the folder of a person with a tilde."""
@@ -14,13 +16,20 @@ USER = "[A-Za-z0-9][A-Za-z0-9._-]*"
 BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 """Amazon S3 user guide, "General purpose bucket naming rules"."""
 
-AMAZON, STORES = "s3://", ("s3+https://", "s3+http://")
-"""How an address of a bucket begins: one of Amazon's, or one of a store whose host follows."""
+AMAZON = "s3://"
+"""How an address of one of Amazon's buckets begins. In all others the host of a store follows."""
+
+COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+"""Of the name of a repository in a registry (OCI Distribution Specification 1.1, "Pulling manifests")."""
 
 OF_A_BUCKET = rf"(s3://|s3\+https?://{HOST}/){BUCKET}(/{SEGMENT})*"
-ADDRESS = rf"^((https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+|{OF_A_BUCKET})$"
-REVISION = rf"^{NAME}(/{NAME})*$"
+OF_A_REGISTRY = rf"oci(\+http)?://{HOST}(/{COMPONENT})+"
+ADDRESS = rf"^((https?://|(ssh|git)://({USER}@)?){HOST}(/{SEGMENT})+|{OF_A_BUCKET}|{OF_A_REGISTRY})$"
+REVISION = rf"^(sha256:)?{NAME}(/{NAME})*$"
 """For editors, which check no more than a pattern. The functions say what is wrong, and find more."""
+
+DIGEST = re.compile("sha256:([0-9a-f]{64})")
+"""As registries and their clients write it. A folder is named by its digits only."""
 
 PAGE = re.compile(r"^(https?://[^/]+/[^/]+/[^/]+)/(tree|blob|resolve|raw|commits?|discussions|src|-)(/|$)")
 """Of a repository at huggingface.co, GitHub, GitLab or Gitea; the group is the repository's address."""
@@ -34,17 +43,17 @@ def check_address(address: str) -> str:
     """Return the address. Raises ValueError with what is wrong with it."""
     if page := PAGE.match(address):
         raise ValueError(f"is a page of a repository, as a browser shows it: write {page[1]}")
-    if is_bucket(address):
-        fault, form = _fault_of_bucket(address), "s3://BUCKET/FOLDER or s3+https://HOST/BUCKET/FOLDER"
-    else:
-        fault, form = _fault_of_address(address), "https://HOST/OWNER/NAME"
-    if fault:
-        raise ValueError(f"{fault}: write {form}")
+    source = source_of(address)
+    faults = {S3: _fault_of_bucket, OCI: _fault_of_registry}
+    if fault := faults.get(source, _fault_of_address)(address):
+        raise ValueError(f"{fault}: write {source.form}")
     return address
 
 
 def check_revision(revision: str) -> str:
-    """Return the revision. Raises ValueError with what is wrong with it."""
+    """Return the revision, a digest without its `sha256:`. Raises ValueError with what is wrong with it."""
+    if digest := DIGEST.fullmatch(revision):
+        return digest[1]
     if fault := _fault_of_revision(revision):
         raise ValueError(f"{fault}: write a full commit, or the name of a tag or branch")
     return revision
@@ -52,7 +61,7 @@ def check_revision(revision: str) -> str:
 
 def is_commit(revision: str) -> bool:
     """Whether the revision always names the same files of a Git repository. A tag or a branch can be moved."""
-    return re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", revision) is not None
+    return GIT.is_pinned(revision)
 
 
 def owner_and_name(address: str) -> str:
@@ -61,18 +70,8 @@ def owner_and_name(address: str) -> str:
 
 
 def is_encrypted(address: str) -> bool:
-    """Whether a token for this address can be read by nobody on the way. Of an S3 key only signatures are sent."""
-    return address.startswith("https://") or is_bucket(address)
-
-
-def is_bucket(address: str) -> bool:
-    """Whether the address is that of a bucket of S3."""
-    return address.startswith((AMAZON, *STORES))
-
-
-def is_digest(revision: str) -> bool:
-    """Whether the revision has the form of a SHA-256."""
-    return re.fullmatch("[0-9a-f]{64}", revision) is not None
+    """Whether a token for this address can be read by nobody on the way."""
+    return address.startswith(source_of(address).encrypted)
 
 
 def _fault_of_address(address: str) -> str:
@@ -82,7 +81,7 @@ def _fault_of_address(address: str) -> str:
     if re.search(r"[\s\x00-\x1f\x7f]", address):
         return "has white space or a control character in it"
     if not separator or scheme not in {"https", "http", "ssh", "git"}:
-        return "does not begin with https://, http://, ssh://, git:// or s3://"
+        return "does not begin with https://, http://, ssh://, git://, s3:// or oci://"
     if "?" in rest or "#" in rest:
         return "has a query or a fragment in it"
     if "@" in path or (at and (":" in user or scheme.startswith("http"))):
@@ -98,7 +97,7 @@ def _fault_of_bucket(address: str) -> str:
         return "has a query or a fragment in it"
     if "@" in rest:
         return "has a key in it (it belongs into deepseek:modelToken)"
-    if f"{scheme}://" in STORES:
+    if f"{scheme}://" != AMAZON:
         host, _, rest = rest.partition("/")
         if fault := _fault_of_host(host) or _fault_of_port(host):
             return fault
@@ -106,6 +105,21 @@ def _fault_of_bucket(address: str) -> str:
     if not re.fullmatch(BUCKET, bucket) or ".." in bucket:
         return "has no valid name of a bucket (3 to 63 small letters, digits, dots and dashes)"
     return _fault_of_path(path) if slash else ""
+
+
+def _fault_of_registry(address: str) -> str:
+    host, _, name = address.partition("://")[2].partition("/")
+    if "?" in address or "#" in address:
+        return "has a query or a fragment in it"
+    if "@" in host:
+        return "has a login in it (it belongs into deepseek:modelToken)"
+    if fault := _fault_of_host(host) or _fault_of_port(host):
+        return fault
+    if "@" in name or ":" in name:
+        return "has a tag or a digest in it (it belongs into deepseek:model.revision)"
+    if not re.fullmatch(rf"{COMPONENT}(/{COMPONENT})*", name):
+        return "has no valid name of a repository (small letters, digits, and single dots, dashes and underscores)"
+    return _fault_of_path(name)
 
 
 def _fault_of_host(host: str) -> str:

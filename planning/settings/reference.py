@@ -64,7 +64,8 @@ SECRET_KEYS = {
     "modelToken": (
         (
             "Token for the repository of the weights, whose address must then begin with https://; of a bucket "
-            "the key, `KEY_ID:SECRET`, of which only signatures are sent."
+            "the key, `KEY_ID:SECRET`, of which only signatures are sent; of a registry the login, "
+            "`USER:PASSWORD`."
         ),
         "changes the Secret in place, for the next download; the first token runs the download Job again",
     ),

@@ -7,8 +7,9 @@ from typing import cast
 import yaml
 
 from planning.problems import Problem, Refused
-from planning.settings.addresses import is_bucket, is_encrypted
+from planning.settings.addresses import is_encrypted
 from planning.settings.api_keys import NAMED_KEYS
+from planning.settings.sources import source_of
 
 PROJECT = "deepseek"
 SECRETS = ("apiKey", NAMED_KEYS, "modelToken")
@@ -45,17 +46,18 @@ def readable_token(model: object) -> list[Problem]:
     if not isinstance(repository, str) or is_encrypted(repository):
         return []
     scheme = f"{repository.partition('://')[0]}://" if "://" in repository else "no https://"
-    text = f"is set, and the address in model.repository has {scheme}: a token is sent over https:// only"
-    return [Problem("modelToken", text, "the repository's https:// address, or without modelToken")]
+    [safe, *_] = source_of(repository).encrypted
+    text = f"is set, and the address in model.repository has {scheme}: a token is sent over {safe} only"
+    return [Problem("modelToken", text, f"the repository's {safe} address, or without modelToken")]
 
 
 def token_of_wrong_form(model: object, token: str) -> list[Problem]:
     """What is wrong with the text of `modelToken` beside that object `model`; the text is not in it."""
     repository = cast("dict[str, object]", model).get("repository") if isinstance(model, dict) else None
-    key_id, _, secret = token.partition(":")
-    if not isinstance(repository, str) or not is_bucket(repository) or (key_id and secret):
+    if not isinstance(repository, str) or source_of(repository).takes_token(token):
         return []
-    return [Problem("modelToken", "is no key of an S3 store", "KEY_ID:SECRET")]
+    source = source_of(repository)
+    return [Problem("modelToken", f"is no {source.token_is}", source.token)]
 
 
 def _of_this_project(config: Mapping[object, object]) -> dict[str, object]:

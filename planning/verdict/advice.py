@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from planning import flags
 from planning.settings.quantities import gib_text, size_text
 from planning.settings.sections import StackSettings
+from planning.settings.sources import GIT
 from planning.sizing.capacity import Capacity
 from planning.sizing.gpus import NATIVE_FP4
 from planning.sizing.product_names import is_shared
@@ -64,8 +65,8 @@ def _of_the_model(stack: ResolvedStack) -> Iterator[str]:
             "does not, and sizes its KV cache itself"
         )
     if model.folder is None and not model.is_pinned:
-        yield f"model.revision: {model.revision} is not {model.pin}: the weights are not pinned"
-    if known and known.commit and not model.is_in_bucket and model.is_pinned and model.revision != known.commit:
+        yield f"model.revision: {model.revision} is not {model.source.pin}: the weights are not pinned"
+    if known and known.commit and model.source is GIT and model.is_pinned and model.revision != known.commit:
         yield f"model.revision: the plan has the sizes of commit {known.commit}; `make model` reads those of this one"
     if known and model.precision and model.precision != known.precision:
         stored = known.precision

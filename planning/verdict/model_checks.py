@@ -1,14 +1,19 @@
 """What the stack file says about the repository: its folder on the volume, and whether its code may run."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from planning.chat import reasoning_flags, tool_call_flags
 from planning.folders import ADOPTED, CACHE
 from planning.problems import Changes, Problem, fixable
 from planning.release import VLLM
+from planning.settings.sources import OCI
 from planning.sizing.model_file import BadModelFile, known_model
 from planning.sizing.resolved import ResolvedStack
 from planning.verdict.remote_code import code_is_pinned
+
+TAG = "[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+"""OCI Distribution Specification 1.1, "Pulling manifests"."""
 
 
 def _model_has_a_folder_of_its_own(stack: ResolvedStack) -> Iterator[Problem]:
@@ -17,6 +22,13 @@ def _model_has_a_folder_of_its_own(stack: ResolvedStack) -> Iterator[Problem]:
         origin = "" if model.name else f", the last part of {model.repository},"
         text = f"'{model.short_name}'{origin} is the folder of the compile caches on the volume"
         yield fixable("model.name", text, {"model.name": f"{model.short_name}-model"})
+
+
+def _revision_is_a_tag(stack: ResolvedStack) -> Iterator[Problem]:
+    model = stack.settings.model
+    if model.source is OCI and not re.fullmatch(TAG, model.revision):
+        text = f"{model.revision} is no tag of a registry, which has at most 128 characters and no slash"
+        yield Problem("model.revision", text, "a tag, or the digest of the artifact's manifest")
 
 
 def _filled_folder_is_on_a_claim(stack: ResolvedStack) -> Iterator[Problem]:
@@ -113,5 +125,6 @@ MODEL_CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _filled_folder_is_on_a_claim,
     _parsers_are_known,
     _image_is_new_enough,
+    _revision_is_a_tag,
     code_is_pinned,
 )

@@ -33,10 +33,6 @@ class Trust:
         return flag if self.is_plugin or _trusts(flag) else f"trust_remote_code in {flag}"
 
 
-READ_IN_GIT = "the full commit whose Python files you have read"
-READ_IN_A_BUCKET = "the SHA-256 of SHA256SUMS beside the Python files that you have read"
-
-
 def trusting_flags(arguments: Sequence[str]) -> list[Trust]:
     """Return the flags that let code of the repository run, in whatever spelling vLLM takes.
 
@@ -85,9 +81,9 @@ def code_is_pinned(stack: ResolvedStack) -> Iterator[Problem]:
         return
     text = (
         f"{_named(trusting)} runs Python files of {model.repository} in the pods that serve, and model.revision "
-        f"{model.revision} is not {model.pin}: whoever can push there decides what runs"
+        f"{model.revision} is not {model.source.pin}: whoever can push there decides what runs"
     )
-    pinned = f"model.revision: {READ_IN_A_BUCKET if model.is_in_bucket else READ_IN_GIT}"
+    pinned = f"model.revision: {model.source.read}"
     if not _needs_no_code(stack, trusting):
         yield Problem("serving.extraArgs", text, pinned)
     elif flags.problems(arguments):
@@ -109,8 +105,8 @@ def warnings_of_code(stack: ResolvedStack) -> Iterator[str]:
     needless = " vLLM has this architecture of its own and serves it without."
     yield (
         f"serving.extraArgs: {_named(trusting)} runs the Python files of {model.repository} at "
-        f"{'SHA256SUMS' if model.is_in_bucket else 'commit'} {model.revision} in the Ray pods, where they can read the "
-        "API key, write to the compile cache and use the GPUs: read them before you approve this."
+        f"{model.source.at} {model.revision} in the Ray pods, where they can read the API key, write to the compile "
+        "cache and use the GPUs: read them before you approve this."
         f"{needless if _needs_no_code(stack, trusting) else ''}"
     )
 

@@ -18,20 +18,11 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.parsers import ResponseParserError
+from connection_failures import not_connected, through_the_proxy, untrusted
 from connections import without_password
 from download_settings import DownloadSettings
 from failure import Failed, Interrupted
-from network_failures import (
-    Question,
-    lasting,
-    no_proxy,
-    no_tls,
-    not_trusted,
-    proxy_refuses,
-    proxy_wants_credentials,
-    unreachable,
-    unresolved,
-)
+from network_failures import Question, lasting, proxy_wants_credentials, unreachable
 
 ABSENT = {"NoSuchKey", "404"}
 REFUSED = {"401", "403", "AccessDenied", "AllAccessDisabled", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"} | {
@@ -137,22 +128,6 @@ def _refused(request: Request, line: str) -> Failed:
     )
 
 
-def _untrusted(asked: Question, line: str) -> Interrupted:
-    is_plain = "wrong version number" in line.lower().replace("_", " ") or "record layer failure" in line.lower()
-    return no_tls(asked, line) if is_plain else not_trusted(asked, line)
-
-
-def _through_the_proxy(asked: Question, line: str) -> Interrupted:
-    if "407" in line:
-        return proxy_wants_credentials(asked, line)
-    return proxy_refuses(asked, line) if "Tunnel connection failed" in line else no_proxy(asked, line)
-
-
-def _not_connected(asked: Question, line: str) -> Interrupted:
-    is_a_name = any(words in line for words in ("resolve", "Name or service not known", "Temporary failure in name"))
-    return unresolved(asked, line) if is_a_name else unreachable(asked, line)
-
-
 def _no_xml(asked: Question, line: str) -> Interrupted:
     return lasting(
         f"{asked.server(line)} answered with something other than S3's data, such as a web page: correct "
@@ -170,10 +145,10 @@ OF_AN_ANSWER: tuple[tuple[Collection[str], Callable[[Request, str], Failed]], ..
 )
 
 OF_A_CONNECTION: tuple[tuple[type[Exception], Callable[[Question, str], Interrupted]], ...] = (
-    (ProxyConnectionError, _through_the_proxy),
-    (SSLError, _untrusted),
+    (ProxyConnectionError, through_the_proxy),
+    (SSLError, untrusted),
     (ConnectTimeoutError, unreachable),
-    (EndpointConnectionError, _not_connected),
+    (EndpointConnectionError, not_connected),
     (ResponseParserError, _no_xml),
 )
 

@@ -71,7 +71,7 @@ def leaves(path: str, targets: Mapping[str, str]) -> bool:
 
 def is_special(part: str) -> bool:
     """Whether a part of a path is no name of a file, or Git's own folder as any file system may spell it."""
-    return part in ("", ".", "..") or part.casefold().rstrip(". ") == GITS_OWN
+    return part in ("", ".", "..") or "\0" in part or part.casefold().rstrip(". ") == GITS_OWN
 
 
 def _failed(what: str, names: list[str]) -> Failed:

@@ -172,6 +172,19 @@ def make_repository(root: Path, large: Mapping[str, int]) -> Repository:
     return Repository(root, commit, content)
 
 
+def make_model(sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """A model of random files of these sizes, in bytes, with the index that names them."""
+    source = random.Random(1)
+    files = {path: source.randbytes(size) for path, size in sizes.items()}
+    index = {"weight_map": {str(number): path for number, path in enumerate(files)}}
+    return {
+        "config.json": b"{}\n",
+        "empty.txt": b"",
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        **files,
+    }
+
+
 def flip_bit(path: Path, position: int = 1000) -> None:
     with path.open("r+b") as file:
         file.seek(position)

@@ -5,19 +5,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
-from planning.settings.addresses import (
-    ADDRESS,
-    REVISION,
-    check_address,
-    check_revision,
-    is_bucket,
-    is_commit,
-    is_digest,
-)
+from planning.settings.addresses import ADDRESS, REVISION, check_address, check_revision
 from planning.settings.sections.base import REDOWNLOADS, RESIZES_CACHE, Count, Section, changing
+from planning.settings.sources import Source, source_of
 
 Address = Annotated[str, AfterValidator(check_address), WithJsonSchema({"type": "string", "pattern": ADDRESS})]
-"""Of a git repository or a bucket, without a user's name or password in it: a token has its own key."""
+"""Of a git repository, a bucket or a registry, without a user's name or password in it: a token has its own key."""
 Revision = Annotated[str, AfterValidator(check_revision), WithJsonSchema({"type": "string", "pattern": REVISION})]
 
 FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
@@ -55,9 +48,14 @@ class Model(Section):
         description=(
             "Where the weights are: the address of a Git repository, whose large files Git LFS holds; or of a folder "
             "in a bucket, `s3://BUCKET/FOLDER`, of a store that is not Amazon's `s3+https://HOST/BUCKET/FOLDER`, where "
-            "an object `SHA256SUMS` beside the files has their digests (docs/weights.md)."
+            "an object `SHA256SUMS` beside the files has their digests; or of an artifact in a registry, "
+            "`oci://HOST/NAME`, with a layer for each file (docs/weights.md)."
         ),
-        examples=["https://huggingface.co/deepseek-ai/DeepSeek-V3-0324", "s3://models/deepseek-ai/DeepSeek-V3"],
+        examples=[
+            "https://huggingface.co/deepseek-ai/DeepSeek-V3-0324",
+            "s3://models/deepseek-ai/DeepSeek-V3",
+            "oci://registry.example.com/models/deepseek-v3",
+        ],
         json_schema_extra=changing(
             "downloads another model first, then replaces the Ray cluster: serving stops until it is loaded; of the "
             "same one at another address only the commit is compared"
@@ -68,7 +66,8 @@ class Model(Section):
         description=(
             "Commit, tag or branch. A full commit (40 hexadecimal digits) pins the weights; a branch is resolved "
             "once, at its first download. Of a bucket it is the SHA-256 of `SHA256SUMS`, which pins the weights, or "
-            "any name for what is there at the first download. Code of the repository (`--trust-remote-code`) runs "
+            "any name for what is there at the first download. Of an artifact it is a tag, or the digest of its "
+            "manifest, which pins the weights. Code of the repository (`--trust-remote-code`) runs "
             "only where the weights are pinned."
         ),
         json_schema_extra=REDOWNLOADS,
@@ -117,19 +116,14 @@ class Model(Section):
     )
 
     @property
-    def is_in_bucket(self) -> bool:
-        """Whether the files come from S3."""
-        return is_bucket(self.repository)
+    def source(self) -> Source:
+        """The kind of place that the files come from."""
+        return source_of(self.repository)
 
     @property
     def is_pinned(self) -> bool:
         """Whether the revision always names the same files."""
-        return is_digest(self.revision) if self.is_in_bucket else is_commit(self.revision)
-
-    @property
-    def pin(self) -> str:
-        """What kind of revision pins the weights."""
-        return "the SHA-256 of SHA256SUMS" if self.is_in_bucket else "a commit"
+        return self.source.is_pinned(self.revision)
 
     @property
     def short_name(self) -> str:

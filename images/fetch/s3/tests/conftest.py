@@ -1,27 +1,18 @@
 """A store with a model in a bucket of its own, and a volume to download it to."""
 
-import json
-import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fetch_pods import make_model
 from s3_store import Store, s3_server, store_before
 from s3_volume import SIZES, S3Volume
 
 
 @pytest.fixture(scope="session")
 def content() -> dict[str, bytes]:
-    source = random.Random(1)
-    files = {path: source.randbytes(size) for path, size in SIZES.items()}
-    index = {"weight_map": {str(number): path for number, path in enumerate(files)}}
-    return {
-        "config.json": b"{}\n",
-        "empty.txt": b"",
-        "model.safetensors.index.json": json.dumps(index).encode(),
-        **files,
-    }
+    return make_model(SIZES)
 
 
 @pytest.fixture(scope="session")

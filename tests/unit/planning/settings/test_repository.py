@@ -32,6 +32,8 @@ ADDRESSES = [
     "s3://models",
     "s3+https://minio.example.com/models/V3",
     "s3+http://[2001:db8::7]:9000/models",
+    "oci://registry.example.com/models/deepseek-v3",
+    "oci+http://[2001:db8::7]:5000/a.b/c__d/e--f",
     "https://[2001:db8::7]/o/n",
     "http://[2001:DB8::7]:3000/o/n.git",
     "ssh://git@[::ffff:192.0.2.7]:2222/o/n",
@@ -182,6 +184,28 @@ def test_another_address_is_refused_with_the_form_and_without_its_secrets(addres
     assert "https://HOST/OWNER/NAME" in said
     assert SECRET not in said
     assert "found '" in said
+
+
+FAULTY_ARTIFACTS = {
+    "no host": "oci:///models/v3",
+    "no name": "oci://registry.example.com",
+    "capital name": "oci://registry.example.com/models/V3",
+    "tag": "oci://registry.example.com/models/v3:main",
+    "digest": f"oci://registry.example.com/models/v3@sha256:{64 * 'a'}",
+    "login": f"oci://me:{SECRET}@registry.example.com/models/v3",
+    "query": f"oci://registry.example.com/models/v3?token={SECRET}",
+    "folder up": "oci://registry.example.com/../v3",
+    "slash at the end": "oci://registry.example.com/models/v3/",
+    "two dots": "oci://registry.example.com/models/v..3",
+    "port of a registry": "oci://registry.example.com:0/models/v3",
+}
+
+
+@pytest.mark.parametrize("address", FAULTY_ARTIFACTS.values(), ids=FAULTY_ARTIFACTS)
+def test_another_artifact_is_refused_with_the_form_and_without_its_secrets(address: str) -> None:
+    said = problem(repository=address)
+    assert "oci://HOST/NAME" in said
+    assert SECRET not in said
 
 
 @pytest.mark.parametrize("address", FAULTY_BUCKETS.values(), ids=FAULTY_BUCKETS)
