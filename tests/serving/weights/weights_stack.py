@@ -21,6 +21,7 @@ from components.stack_config import cluster_provider, read_stack_config
 from local import dev, stack
 from local.cluster import cluster, namespace, volumes
 from local.cluster.api_server import ApiError
+from planning.plan import make_plan
 from tests.cluster.world.fetch_image_build import fetch_image_build
 from tests.cluster.world.played_kubelet import Up
 
@@ -41,7 +42,7 @@ def weights_program() -> None:
     config = read_stack_config()
     settings, opts = config.settings, pulumi.ResourceOptions(provider=cluster_provider(config))
     image = pod_image(fetch_image(settings.image), settings.image, settings.image.fetch_reference or "")
-    store = ModelStore("store", ModelStoreArgs.of(config, image), opts)
+    store = ModelStore("store", ModelStoreArgs.of(config, make_plan(settings), image), opts)
     if settings.storage.other_revisions == "remove":
         RevisionCleanup("revisions", RevisionCleanupArgs.of(config, image, store, ANSWERED_AT), opts)
 
