@@ -1,20 +1,18 @@
 """The benchmark on a real API server: its result outlives later updates, and nothing that serves is touched by it."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pulumi import automation
 
+from local import measure
 from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
+from tests.cluster.world.played_benchmark import MEASURED, RESULT, benchmark_job, write_result
 from tests.cluster.world.played_kubelet import CORE
 from tests.cluster.world.stack_objects import changed, uids
 
-RESULT = f"{CORE}/configmaps/benchmark-result"
-MERGE = "application/merge-patch+json"
-MEASURED = {"tokensPerSecond": 812.3, "failed": 0, "measuredAt": "2026-11-26T22:00:00Z"}
 ON = {"enabled": True}
 
 
@@ -23,10 +21,9 @@ def measured(configured: Configure, api: ApiServer) -> Iterator[automation.Stack
     """The article's stack with a benchmark whose Job has written its result."""
     selected = configured(benchmark=ON)
     outputs = selected.up().outputs
-    [(name, uid)] = [item for item in uids(api, "jobs").items() if item[0].startswith("benchmark-")]
+    name, _ = benchmark_job(api)
     assert outputs["benchmark"].value["problem"].startswith(f"Job {name} wrote no result")
-    data = {"data": {"result": json.dumps({**MEASURED, "job": uid})}}
-    api.request("PATCH", RESULT, json.dumps(data), MERGE)
+    write_result(api)
     yield selected
     configured().destroy()
     for claim in uids(api, "persistentvolumeclaims"):
@@ -54,3 +51,26 @@ def test_what_was_measured_is_an_output_and_stays_one(
     for kind in ("rayclusters", "pods"):
         kept = {name: uid for name, uid in before[kind].items() if not name.startswith("benchmark-")}
         assert kept.items() <= uids(api, kind).items()
+
+
+@pytest.mark.usefixtures("measured")
+def test_measured_by_hand_only_the_benchmark_is_another_and_what_is_not_deployed_stays_so(
+    configured: Configure, api: ApiServer
+) -> None:
+    configured(benchmark=ON).up()
+    before = {kind: uids(api, kind) for kind in ("rayclusters", "jobs", "pods")}
+    name, uid = benchmark_job(api)
+    with pytest.raises(measure.CannotMeasure, match="differs from its stack file"):
+        measure.measured(configured(benchmark=ON, serving={"gpuMemoryUtilization": 0.7}))
+    assert {kind: uids(api, kind) for kind in before} == before
+    assert measure.measured(configured(benchmark=ON))["problem"].startswith(f"Job {name} wrote no result")
+    again, other = benchmark_job(api)
+    assert again == name
+    assert other != uid
+    assert {**before["jobs"], name: other} == uids(api, "jobs")
+    assert before["rayclusters"] == uids(api, "rayclusters")
+
+
+def test_a_stack_without_a_benchmark_is_not_measured(configured: Configure) -> None:
+    with pytest.raises(measure.CannotMeasure, match=r"benchmark\.enabled to true in Pulumi\.a100-bf16\.yaml"):
+        measure.measured(configured())

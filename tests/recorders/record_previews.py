@@ -2,7 +2,8 @@
 
     python -m tests.recorders.record_previews
 
-The engine, provider, API server and KubeRay operator are the real ones, the GPU nodes simulated; about two minutes.
+The engine, provider, API server and KubeRay operator are the real ones, the GPU nodes simulated, and so is the result
+of the benchmark; about two minutes.
 A recording leaves out manifests, places in source files, and what the engine says of a provider that was built here.
 """
 
@@ -16,11 +17,16 @@ from pulumi import automation
 
 from local import paths, stack
 from local.cluster.simulated import simulated_cluster
+from tests.cluster.world.played_benchmark import write_result
 from tests.cluster.world.stack_objects import NAMESPACE
 
 FOLDER = paths.CHECKOUT / "tests" / "unit" / "planning" / "review" / "previews"
 STACK = "a100-bf16"
-BEFORE: dict[str, dict[str, Any]] = {"hardware": {"pricePerGpuHour": 1.8}, "storage": {"storageClass": "local"}}
+BEFORE: dict[str, dict[str, Any]] = {
+    "hardware": {"pricePerGpuHour": 1.8},
+    "storage": {"storageClass": "local"},
+    "benchmark": {"enabled": True},
+}
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "nodes": {"hardware": {"nodes": 8}},
     "flag": {"serving": {"gpuMemoryUtilization": 0.75}},
@@ -85,6 +91,8 @@ def main() -> None:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         cluster.api_server.apply(f"/api/v1/namespaces/{NAMESPACE}", namespace)
         record("first", preview(configured(cluster.kubeconfig, Path(state), {})))
+        configured(cluster.kubeconfig, Path(state), {}).up()
+        write_result(cluster.api_server)
         configured(cluster.kubeconfig, Path(state), {}).up()
         for name, changes in CHANGES.items():
             record(name, preview(configured(cluster.kubeconfig, Path(state), changes)))

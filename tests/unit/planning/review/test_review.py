@@ -71,7 +71,7 @@ def test_a_change_of_nothing_says_so() -> None:
 
 def test_the_speed_is_said_to_be_a_prediction_with_its_errors() -> None:
     text = rendered("nodes.json")
-    assert "tokens/s at 64 requests 1,040 →" in text
+    assert "tokens/s at 64 requests 1,220 →" in text
     assert "predicted for vLLM 0.32.0" in text
     assert "off by -23 % to +13 %" in text
 
