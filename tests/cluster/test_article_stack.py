@@ -82,7 +82,7 @@ def test_fewer_nodes_replace_the_cluster_and_what_serves_on_it(configured: Confi
     assert uids(api, "rayclusters") != before[0]
     assert objects(api)["rayclusters", "deepseek"]["status"]["desiredGPU"] == "16"
     kept = {name.rsplit("-", 1)[0] for name, uid in uids(api, "jobs").items() if uid in before[1].values()}
-    assert kept == BEFORE_SERVING
+    assert kept == BEFORE_SERVING - {"download"}, "it compares the weights with the plan, which is of FP8 now"
     assert uids(api, "persistentvolumeclaims") == before[2]
 
 
