@@ -75,4 +75,8 @@ RESIZES_CACHE = changing(
     "changes the plan and the KV cache that it gives vLLM: replaces the serving Job, serving stops until the model is "
     "loaded again"
 )
+CHANGES_WEIGHTS = changing(
+    "changes the plan: runs the download Job again, which finds the weights and compares their size with the plan, "
+    "then replaces the serving Job, serving stops until the model is loaded again"
+)
 PLAN_ONLY = changing("changes the plan only, nothing that runs")

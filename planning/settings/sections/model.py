@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, with_con
 from typing_extensions import TypedDict
 
 from planning.settings.addresses import ADDRESS, REVISION, check_address, check_revision
-from planning.settings.sections.base import REDOWNLOADS, RESIZES_CACHE, Count, Section, changing
+from planning.settings.sections.base import CHANGES_WEIGHTS, REDOWNLOADS, RESIZES_CACHE, Count, Section, changing
 from planning.settings.sources import Source, source_of
 
 Address = Annotated[str, AfterValidator(check_address), WithJsonSchema({"type": "string", "pattern": ADDRESS})]
@@ -98,7 +98,7 @@ class Model(Section):
             "How the repository stores the weights; known for known repositories. It says what there is: it "
             "converts nothing."
         ),
-        json_schema_extra=RESIZES_CACHE,
+        json_schema_extra=CHANGES_WEIGHTS,
     )
     architecture: Architecture = Field(
         default={},
@@ -112,7 +112,7 @@ class Model(Section):
             "Whether the memory of the model is planned. `false` serves a model whose sizes the plan does not know: "
             "vLLM sizes its KV cache itself, and nothing tells beforehand whether the model fits."
         ),
-        json_schema_extra=RESIZES_CACHE,
+        json_schema_extra=CHANGES_WEIGHTS,
     )
 
     @property
