@@ -51,9 +51,9 @@ lint: venv ## ruff, types in strict mode, and linters of imports, packages, work
 	.venv/bin/basedpyright
 	$(PYTHON) -m local linters
 	$(PYTHON) -m tests.lint
-test-unit: venv ## seconds: components against a mocked engine, the plan, the embedded cluster's pure parts
+test-unit: venv ## two minutes: components against a mocked engine, the plan, the embedded cluster's pure parts
 	$(PYTHON) -m pytest -n 2 tests/unit
-test-images: venv git-lfs .venv-fetch/installed ## seconds: the programs of the pods, with real git, git-lfs and servers on loopback
+test-images: venv git-lfs .venv-fetch/installed ## two minutes: the programs of the pods, with real git, git-lfs and servers on loopback
 	$(PYTHON) -m pytest -n 2 -m $(SAMPLED) images local/git-server
 test-endpoint: venv haproxy ## a minute: the door's configuration, by Debian's HAProxy on loopback
 	$(PYTHON) -m pytest tests/endpoint
@@ -63,11 +63,11 @@ test-properties: venv ## a minute: the plan over the whole space, and a sample o
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/properties
 test-locks: venv ## the hash-pinned requirements of the images resolve for their Python and platform
 	$(PYTHON) -m pytest tests/locks
-test-cluster: venv ## minutes: real engine, API server and operator; simulated GPU nodes
+test-cluster: venv ## a quarter of an hour: real engine, API server and operator; simulated GPU nodes
 	$(PYTHON) -m local build
 	$(PYTHON) -m local linters
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/cluster
-test-serving: venv prometheus ## minutes: make dev's path with real pods, and the answer
+test-serving: venv prometheus ## half an hour: make dev's path with real pods, and the answer
 	$(PYTHON) -m pytest -s -m $(SAMPLED) tests/serving
 coverage: venv ## ten minutes: the lines of components/ and planning/ that the unit tests do not run, with a floor
 	$(PYTHON) -m coverage run -m pytest tests/unit/components tests/unit/planning tests/unit/images
