@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from connections import without_password
+from connections import without_secrets
 from download_settings import DownloadSettings
 from failure import Failed, Interrupted
 from inventory import Inventory, ModelFile
@@ -93,7 +93,7 @@ class GitRepository:
     def explain(self, words: str) -> Failed | Interrupted:
         """Return what the output of git or git-lfs means. Neither the token nor the proxy's password is in it."""
         token = self.download.token
-        words = without_password(words.replace(token, "…") if token else words, os.environ)
+        words = without_secrets(words, token, os.environ)
         return explain(words, self.download.repository, self.download.volume, token=bool(token))
 
     def resolve(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from connection_failures import not_connected, through_the_proxy, untrusted
-from connections import without_password
+from connections import without_secrets
 from download_settings import DownloadSettings
 from failure import Failed, Interrupted
 from network_failures import Question, lasting, proxy_wants_credentials, unreachable
@@ -148,8 +148,7 @@ def _told(answer: BaseHTTPResponse, request: Request) -> tuple[str, str]:
 
 
 def _without_secrets(line: str, request: Request) -> str:
-    password = request.download.token.partition(":")[2]
-    return without_password(line.replace(password, "…") if password else line, os.environ)
+    return without_secrets(line, request.download.token.partition(":")[2], os.environ)
 
 
 def _server(error: PoolError) -> str:

@@ -19,7 +19,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from connection_failures import not_connected, through_the_proxy, untrusted
-from connections import without_password
+from connections import without_secrets
 from download_settings import DownloadSettings
 from failure import Failed, Interrupted
 from network_failures import Question, lasting, proxy_wants_credentials, unreachable
@@ -165,6 +165,4 @@ def _line(error: Exception, request: Request) -> str:
     """Return what the library and the exception below it say, without secrets."""
     below = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
     text = f"{error} ({below})" if below and str(below) not in str(error) else str(error)
-    _, _, secret = request.download.token.partition(":")
-    text = text.replace(secret, "…") if secret else text
-    return without_password(text, os.environ)
+    return without_secrets(text, request.download.token.partition(":")[2], os.environ)

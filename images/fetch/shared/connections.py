@@ -21,10 +21,10 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
     return {**_proxy(environment), **_authorities(environment)}
 
 
-def without_password(text: str, environment: Mapping[str, str]) -> str:
-    """Return the text without the proxy's password, plain or as it stands in an address."""
+def without_secrets(text: str, token: str, environment: Mapping[str, str]) -> str:
+    """Return the text without a token, and without the proxy's password, plain or as it stands in an address."""
     password = environment.get("PROXY_PASSWORD", "")
-    for written in {password, quote(password, safe="")} - {""}:
+    for written in filter(None, (token, password, quote(password, safe=""))):
         text = text.replace(written, "…")
     return text
 

@@ -1,17 +1,12 @@
 """What a download tells a Prometheus while it runs, over HTTP."""
 
 import re
-import socket
 import time
 import urllib.request
 
 from faulty_server import FaultyServer, Refusal
 from fetch_pods import LARGE, Volume
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+from server_process import free_port
 
 
 def told(port: int) -> dict[str, float]:

@@ -4,16 +4,15 @@ import base64
 import hashlib
 import http.client
 import json
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from faulty_front import Front
+from server_process import free_port, running_server
 
 MODEL = "models/deepseek-v3"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -70,12 +69,6 @@ def basic(user: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def registry_server(folder: Path, auth: Mapping[str, Any] | None = None) -> Generator[int]:
     """Run a registry, open or with this section `auth`; give its port."""
@@ -87,24 +80,9 @@ def registry_server(folder: Path, auth: Mapping[str, Any] | None = None) -> Gene
         "http": {"addr": f"127.0.0.1:{port}"},
     } | ({"auth": auth} if auth else {})
     (folder / "config.yml").write_text(json.dumps(config))
-    with (folder / "registry.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=subprocess.STDOUT
-        )
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert process.poll() is None, (folder / "registry.log").read_text()
-            assert time.monotonic() < deadline, "no registry"
-            time.sleep(0.1)
-    try:
+    command = ["docker-registry", "serve", str(folder / "config.yml")]
+    with running_server(command, port, folder / "registry.log"):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def with_password(folder: Path) -> dict[str, Any]:

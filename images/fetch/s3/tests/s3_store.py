@@ -3,8 +3,6 @@
 import hashlib
 import json
 import re
-import socket
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -14,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faulty_front import Front
+from server_process import free_port, running_server
 
 PYTHON = Path(__file__).parents[4] / ".venv-fetch" / "bin" / "python"
 """Has what the image has, and the server."""
@@ -80,27 +79,10 @@ def require_keys(port: int, *, required: bool) -> None:
 @contextmanager
 def s3_server(folder: Path) -> Generator[int]:
     """Run the server; give its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [PYTHON, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=subprocess.STDOUT
-        )
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert process.poll() is None, (folder / "server.log").read_text()
-            assert time.monotonic() < deadline, "no server"
-            time.sleep(0.1)
-    try:
+    port = free_port()
+    command = [PYTHON, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with running_server(command, port, folder / "server.log"):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @contextmanager
