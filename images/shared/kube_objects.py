@@ -28,9 +28,10 @@ def read_list(path: str) -> list[KubeObject]:
 
 def last_of_each_reason(events: Iterable[KubeObject], field: str) -> list[KubeObject]:
     """Return the last of the Events that have the same reason and the same `field` of their object, oldest first."""
-    last = {(event["involvedObject"].get(field), event.get("reason")): event for event in sorted(events, key=_seen)}
-    return sorted(last.values(), key=_seen)
+    last = {(event["involvedObject"].get(field), event.get("reason")): event for event in sorted(events, key=last_seen)}
+    return sorted(last.values(), key=last_seen)
 
 
-def _seen(event: KubeObject) -> str:
+def last_seen(event: KubeObject) -> str:
+    """Return when an Event was seen last, in the API server's form, which sorts by time."""
     return str(event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "")

@@ -147,6 +147,8 @@ REFUSED_LATER = [
     ),
 ]
 SOON: Config = {"scheduling": {"joinTimeout": "15s"}, "image": IMAGES}
+AGAIN: Config = {"scheduling": {"joinTimeout": "3m"}}
+"""KubeRay tries again after as long as it has been refused already."""
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def test_up_tells_the_cause_and_the_next_one_goes_through(
     assert error, "it went up"
     for told in fault.told:
         assert told in error
-    assert Up(configured(**with_config({}))).play(programs.step) == ""
+    assert Up(configured(**with_config(AGAIN))).play(programs.step) == ""
     assert_nothing_is_left_of_a_failure(api)
 
 

@@ -101,9 +101,17 @@ def test_pods_that_may_not_be_created() -> None:
     quota = 'pods "head" is forbidden: exceeded quota: compute'
     condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreateHeadPod"}
     condition["message"] = f"FailedCreateHeadPod {quota}"
-    found = only(cluster={"status": {"conditions": [condition]}})
+    event: KubeObject = {
+        "involvedObject": {"kind": "RayCluster", "name": "ray", "uid": "c"},
+        "reason": "FailedToCreateHeadPod",
+        "lastTimestamp": "2026-01-01T00:01:00Z",
+    }
+    cluster = {"status": {"conditions": [condition]}}
+    found, warned = findings(state(cluster=cluster, warnings=[event]), PLANNED, JOIN_TIMEOUT)
     assert found.text == f"RayCluster: FailedCreateHeadPod: {quota}"
-    assert found.patience == 180
+    assert found.patience == warned.patience == 180
+    later = findings(state(cluster=cluster, warnings=[event], since="2026-01-01T00:01:01Z"), PLANNED, JOIN_TIMEOUT)
+    assert [finding.patience for finding in later] == [UNLIMITED] * 2, "the quota may have gone since"
 
 
 def test_a_warning_about_the_job_that_makes_no_pod() -> None:

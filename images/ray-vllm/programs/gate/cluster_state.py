@@ -6,6 +6,7 @@ short outage never hides the rest.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import in_cluster
 import kube_objects
@@ -19,7 +20,10 @@ LOG_LINES = 2000
 
 @dataclass(frozen=True)
 class State:
-    """One look. `cluster` and `job` are None when they do not exist or, by `unreadable`, could not be read."""
+    """One look. `cluster` and `job` are None when they do not exist or, by `unreadable`, could not be read.
+
+    `since` is when the wait began, in the API server's form. What was seen before may be past by now.
+    """
 
     cluster: KubeObject | None = None
     job: KubeObject | None = None
@@ -28,6 +32,7 @@ class State:
     warnings: Sequence[KubeObject] = ()
     story: Sequence[supervisor_log.Event] = ()
     unreadable: Sequence[str] = ()
+    since: str = ""
 
     @property
     def pods(self) -> Sequence[KubeObject]:
@@ -57,8 +62,8 @@ class Reader:
     serving_job: str
     _unreadable: list[str] = field(default_factory=list[str])
 
-    def look(self, log_seconds: int) -> State:
-        """Read everything; of the supervisor's log what it wrote in the last `log_seconds`."""
+    def look(self, waited_seconds: int) -> State:
+        """Read everything; of the supervisor's log what it wrote in the last `waited_seconds`."""
         self._unreadable = []
         cluster = self._get(f"/apis/ray.io/v1/namespaces/{self.namespace}/rayclusters/{self.ray_cluster}")
         job = self._get(f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.serving_job}")
@@ -71,8 +76,9 @@ class Reader:
             ray_pods=ray_pods,
             supervisor_pod=supervisors[-1] if supervisors else None,
             warnings=self._warnings({str(item["metadata"]["uid"]) for item in known}),
-            story=list(self._story(supervisors[-1], log_seconds)) if supervisors else (),
+            story=list(self._story(supervisors[-1], waited_seconds)) if supervisors else (),
             unreadable=self._unreadable,
+            since=f"{datetime.now(UTC) - timedelta(seconds=waited_seconds):%Y-%m-%dT%H:%M:%SZ}",
         )
 
     def _get(self, path: str) -> KubeObject | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import serving_events
 from cluster_state import State, part, parts
-from kube_objects import KubeObject
+from kube_objects import KubeObject, last_seen
 from planned_nodes import PlannedNodes
 from supervisor_log import Event
 
@@ -28,13 +28,8 @@ WAITING_SECONDS = {  # how long a container may wait for this reason; the kubele
     "CrashLoopBackOff": 300.0,
 }
 ORDINARY_WAITING = ("ContainerCreating", "PodInitializing")
-NOT_CREATED_REASONS = (  # of the Job controller; of KubeRay's events
-    "FailedCreate",
-    "FailedToCreateHeadPod",
-    "FailedToCreateWorkerPod",
-    "InvalidRayClusterSpec",
-    "InvalidRayClusterMetadata",
-)
+TRIED_AGAIN = ("FailedCreate", "FailedToCreateHeadPod", "FailedToCreateWorkerPod")  # by Job controller and KubeRay
+INVALID = ("InvalidRayClusterSpec", "InvalidRayClusterMetadata")  # KubeRay says it once
 MOST_FAILED_SUPERVISORS = 3
 SAID_ELSEWHERE = ("FailedScheduling", "BackOff", "Unhealthy", "Failed", serving_events.FAILED)  # by pods, and the log
 MESSAGE_CHARACTERS = 600
@@ -139,7 +134,7 @@ def _of_cluster(state: State) -> Iterable[Finding]:
             reason = str(condition.get("reason"))
             said = _short(condition.get("message")).removeprefix(reason).lstrip()  # KubeRay begins with it
             text = f"RayCluster: {reason}: {said}"
-            yield Finding("replicas", text, NOT_CREATED_SECONDS)
+            yield Finding("replicas", text, NOT_CREATED_SECONDS if _were_refused(state) else UNLIMITED)
     if status.get("reason"):
         yield Finding("cluster status", f"RayCluster {status.get('state', '')}: {_short(status['reason'])}")
 
@@ -189,9 +184,24 @@ def _of_warnings(state: State, planned: PlannedNodes) -> Iterable[Finding]:
     for event in reversed(state.warnings):
         about, reason = event["involvedObject"], str(event.get("reason", ""))
         if reason not in SAID_ELSEWHERE and about.get("uid") not in running:
-            patience = NOT_CREATED_SECONDS if reason in NOT_CREATED_REASONS and pods_lack else UNLIMITED
+            patience = NOT_CREATED_SECONDS if pods_lack and _is_refusal(event, state.since) else UNLIMITED
             text = f"{about.get('kind')} {about.get('name')}: {reason}: {_short(event.get('message'))}"
             yield Finding(f"{about.get('uid')} {reason}", text, patience)
+
+
+def _were_refused(state: State) -> bool:
+    """Tell whether pods were refused since the wait began, or may have been: the Events cannot be read."""
+    return bool(state.unreadable) or any(_is_refusal(event, state.since) for event in state.warnings)
+
+
+def _is_refusal(event: KubeObject, since: str) -> bool:
+    """Tell whether a pod was refused since then.
+
+    After each refusal KubeRay 1.6 waits twice as long, up to 1,000 s. An older Event does not tell whether the next
+    attempt will be refused as well.
+    """
+    reason = event.get("reason")
+    return reason in INVALID or (reason in TRIED_AGAIN and last_seen(event) >= since)
 
 
 def _wish(pod: KubeObject) -> str:
