@@ -53,11 +53,11 @@ lint: venv ## ruff, types in strict mode, and linters of imports, packages, work
 	$(PYTHON) -m tests.lint
 test-unit: venv ## two minutes: components against a mocked engine, the plan, the embedded cluster's pure parts
 	$(PYTHON) -m pytest -n 2 tests/unit
-test-images: venv git-lfs .venv-fetch/installed ## two minutes: the programs of the pods, with real git, git-lfs and servers on loopback
+test-images: servers .venv-fetch/installed ## two minutes: the programs of the pods, with real git, git-lfs and servers on loopback
 	$(PYTHON) -m pytest -n 2 -m $(SAMPLED) images local/git-server
-test-endpoint: venv haproxy ## a minute: the door's configuration, by Debian's HAProxy on loopback
+test-endpoint: servers ## a minute: the door's configuration, by Debian's HAProxy on loopback
 	$(PYTHON) -m pytest tests/endpoint
-test-monitoring: venv prometheus haproxy ## a minute: each alert fires and clears, by Debian's promtool and Prometheus
+test-monitoring: servers ## a minute: each alert fires and clears, by Debian's promtool and Prometheus
 	$(PYTHON) -m pytest -n 2 tests/monitoring
 test-properties: venv ## a minute: the plan over the whole space, and a sample of 10,000 random stack files
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/properties
@@ -67,23 +67,19 @@ test-cluster: venv ## a quarter of an hour: real engine, API server and operator
 	$(PYTHON) -m local build
 	$(PYTHON) -m local linters
 	$(PYTHON) -m pytest -m $(SAMPLED) tests/cluster
-test-serving: venv prometheus ## half an hour: make dev's path with real pods, and the answer
+test-serving: servers ## half an hour: make dev's path with real pods, and the answer
 	$(PYTHON) -m pytest -s -m $(SAMPLED) tests/serving
 coverage: venv ## ten minutes: the lines of components/ and planning/ that the unit tests do not run, with a floor
 	$(PYTHON) -m coverage run -m pytest tests/unit/components tests/unit/planning tests/unit/images
 	$(PYTHON) -m coverage report
-test-faults: venv git-lfs prometheus .venv-fetch/installed ## two hours: every change, failure and interruption, of which make test runs a sample (root)
+test-faults: servers .venv-fetch/installed ## two hours: every change, failure and interruption, of which make test runs a sample (root)
 	$(PYTHON) -m local build
 	$(PYTHON) -m pytest -m faults images tests/properties tests/cluster
 	$(PYTHON) -m pytest -s -m faults tests/serving
 
-.PHONY: git-lfs haproxy prometheus
-git-lfs:
-	@command -v git-lfs > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends git-lfs)
-haproxy:
-	@command -v haproxy > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends haproxy)
-prometheus:
-	@command -v prometheus > /dev/null || $(PYTHON) -m local prometheus
+.PHONY: servers
+servers: venv ## install what tests run from Debian, and start nothing: git-lfs, HAProxy, Prometheus, a registry
+	@type -P docker-registry git-lfs haproxy htpasswd prometheus > /dev/null || $(PYTHON) -m local servers
 
 .PHONY: lock reference model
 model: venv ## write planning/models from a repository's own files: make model REPOSITORY=https://HOST/OWNER/NAME REVISION=COMMIT [FOLDER=…]
@@ -94,13 +90,13 @@ lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
 .PHONY: bench bench-weights bench-load gpu-row gpu-network
-bench: venv ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
+bench: servers ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
 	$(PYTHON) -m bench.plan
 	$(PYTHON) -m bench.scale
 	$(PYTHON) -m bench.proxy
-bench-weights: venv git-lfs ## a download beside plain `git clone`, into bench/weights.json
+bench-weights: servers ## a download beside plain `git clone`, into bench/weights.json
 	$(PYTHON) -m bench.weights
 bench-load: ## on a machine with vLLM for CPUs (root): what pipeline stages read of a checkpoint, into bench/results.json: load
 	PYTHONPATH=.:local/git-server python3 -m bench.loading

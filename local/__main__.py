@@ -21,7 +21,7 @@ def main() -> int:
     commands.add_parser("down", help="remove cluster and stack; what was built stays")
     commands.add_parser("build", help="build what the simulated cluster of the tests needs")
     commands.add_parser("linters", help="build what `make lint` needs beside .venv")
-    commands.add_parser("prometheus", help="install what the tests of alerts need, and start nothing")
+    commands.add_parser("servers", help="install the servers that tests run, and start nothing")
     arguments = parser.parse_args()
     try:
         match arguments.command:
@@ -35,8 +35,8 @@ def main() -> int:
                 boot.build_for_simulation(again="make test-cluster")
             case "linters":
                 boot.build_linters(again="make lint")
-            case "prometheus":
-                boot.install_prometheus(again="make test-monitoring")
+            case "servers":
+                boot.install_servers(again="make servers")
             case _:
                 return status()
     except (boot.CannotWork, StepsFailed) as failure:

@@ -75,9 +75,9 @@ def build_linters(*, again: str) -> None:
         run_steps([linters] if paths.GO_BUILD_CACHE.exists() else [linters, drop], logs=paths.LOGS, again=again)
 
 
-def install_prometheus(*, again: str) -> None:
-    """Have the Prometheus of the tests. Raises StepsFailed."""
-    step = Step(name=PACKAGES, action=lambda log: debian.install_packages(log, versions.MONITORING_PACKAGES))
+def install_servers(*, again: str) -> None:
+    """Have the servers and programs of Debian that tests run. Raises StepsFailed."""
+    step = Step(name=PACKAGES, action=lambda log: debian.install_packages(log, versions.TEST_PACKAGES))
     run_steps([step], logs=paths.LOGS, again=again)
 
 

@@ -43,4 +43,10 @@ DEBIAN_PACKAGES = (
     "openssl",  # 3.0
     "runc",  # 1.1.5
 )
-MONITORING_PACKAGES = ("prometheus",)  # 2.42
+TEST_PACKAGES = (
+    "apache2-utils",
+    "docker-registry",
+    "git-lfs",
+    "haproxy",  # 2.6
+    "prometheus",  # 2.42
+)
