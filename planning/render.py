@@ -130,12 +130,13 @@ def layouts_as_text(plan: Plan) -> str:
     if not plan.layouts or not plan.stack:
         return ""
     shown = [layout for n, layout in enumerate(plan.layouts) if n < MOST_LAYOUTS or not layout.changes]
-    heading = ["layout", "weights", "nodes", "KV cache", "KV tokens", "requests at once"]
+    heading = ["layout", "weights", "nodes", "batched tokens", "KV cache", "KV tokens", "requests at once"]
     rows = [
         [
             f"{layout.sizes}{'' if layout.changes else '  <- this stack'}",
             layout.stack.precision,
             str(layout.nodes),
+            f"{layout.capacity.deployment.engine.max_num_batched_tokens:,}",
             layout.stack.kv_cache_dtype,
             f"{layout.kv_cache_tokens:,}",
             f"{layout.requests_at_once:,}",
