@@ -15,17 +15,13 @@ from components.monitoring.monitoring import alert_when_not_served, alert_when_s
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
 from components.preflight.preflight import preflight
-from components.ray_cluster.args import RayClusterArgs
-from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.jobs import after
 from components.stack_config import cluster_provider, read_stack_config
 from components.suspended_jobs import tell_of_suspended_jobs
-from components.vllm_server.args import VllmServerArgs
-from components.vllm_server.vllm_server import VllmServer
+from components.vllm_server.engines import CLUSTER, SharedByEngines, serve
 
 config = read_stack_config()
 settings = config.settings
-engine = "deepseek"
 plan = preflight(config)
 pulumi.export("plan", plan.summary())
 
@@ -42,44 +38,34 @@ serving_recipe = recipes.serving_image(settings.image, settings.hardware)
 serving_image = ImageBuild("serving", ImageBuildArgs.of(config, serving_recipe), opts)
 
 store = ModelStore("store", ModelStoreArgs.of(config, plan, fetch_image.pod_image), after(opts, fetch_image))
-cluster = None
-if settings.serving.engines:
-    cluster = RayCluster(
-        engine,
-        RayClusterArgs.of(config, serving_image.pod_image, store, api_key),
-        after(opts, serving_image, store),
-    )
 endpoint = None
 if settings.endpoint.proxy:
-    endpoint = Endpoint("deepseek", EndpointArgs.of(config, engine, api_key), after(opts, cluster))
-server = VllmServer(
-    "deepseek",
-    VllmServerArgs.of(
-        config,
-        plan,
-        image=fetch_image.pod_image,
-        store=store,
-        cluster_name=engine,
-        cluster=cluster,
-        endpoint=endpoint,
-        api_key=api_key,
-    ),
-    after(opts, fetch_image, cluster, endpoint),
+    endpoint = Endpoint("deepseek", EndpointArgs.of(config, CLUSTER, api_key), after(opts, serving_image, store))
+shared = SharedByEngines(
+    config=config,
+    plan=plan,
+    serving_image=serving_image,
+    fetch_image=fetch_image,
+    store=store,
+    api_key=api_key,
+    endpoint=endpoint,
 )
+engines = serve(shared, opts)
+server = engines.first
 if server.gate:
     alert_when_not_served(config, after(opts, server))
 if server.gate and settings.storage.other_revisions == "remove":
     RevisionCleanup(
         "revisions",
         RevisionCleanupArgs.of(config, fetch_image.pod_image, store, server.endpoint),
-        after(opts, server),
+        after(opts, *engines.all),
     )
 benchmark = None
 if server.gate and settings.benchmark.enabled:
     benchmark = Benchmark(
         "benchmark",
         BenchmarkArgs.of(config, serving_image.pod_image, store, server, api_key),
-        after(opts, serving_image, store, server),
+        after(opts, serving_image, store, *engines.all),
     )
     alert_when_slow(config, benchmark, opts)
 

@@ -64,6 +64,9 @@ class NetworkPoliciesArgs:
     tls: bool = False
     """Whether there are such pods."""
 
+    several_engines: bool = False
+    """Whether the gates ask each engine by itself, and others whether it serves."""
+
     @classmethod
     def of(cls, config: StackConfig) -> Self:
         """Return the arguments for the pods that a stack has."""
@@ -78,6 +81,7 @@ class NetworkPoliciesArgs:
             proxy=settings.endpoint.proxy,
             limits=bool(settings.endpoint.counted_requests),
             tls=settings.endpoint.takes_tls,
+            several_engines=settings.serving.engines > 1,
         )
 
 
@@ -119,7 +123,8 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     api_server = rules_to(args.network.api_server)
     scraper = _scraper(args.monitoring)
     counter = [_pods(LIMITS)] if args.limits else []
-    clients: Manifest = {"from": [_pods(ENDPOINT), *counter, _pods("serving")]} if args.proxy else {}
+    gates = [_pods("gate")] if args.several_engines else []
+    clients: Manifest = {"from": [_pods(ENDPOINT), *counter, _pods("serving"), *gates]} if args.proxy else {}
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     to_agent: Manifest = {"to": [_pods("serving")], "ports": _ports(AGENT_PORT)}
@@ -156,7 +161,9 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
             ingress=[*asking, *_read_by(scraper, PROGRAM_PORT)],
             egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)],
         ),
-        "gate": Traffic(egress=[*dns, *api_server, to_model]),
+        "gate": Traffic(
+            egress=[*dns, *api_server, to_model, *([_to_ray(args.network, PORT)] if args.several_engines else [])]
+        ),
         **({"benchmark": Traffic(egress=[*dns, *api_server, to_model])} if args.benchmark else {}),
         **({ENDPOINT: proxies} if args.proxy else {}),
         **({LIMITS: counting} if counter else {}),

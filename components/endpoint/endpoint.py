@@ -1,6 +1,6 @@
 """Endpoint: the door before vLLM, two proxies that clients are sent to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,6 +15,7 @@ from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.limits import LIMITS_PORT, limits_configuration
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
+from components.shared.engine_names import ENGINE, numbered
 from components.shared.jobs import after
 from components.shared.labels import metadata, selector
 from components.stack_config import StackConfig
@@ -26,9 +27,11 @@ REPLICAS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
-    """Which Ray cluster serves, and the stack's settings for the proxies."""
+    """Which Ray clusters serve, and the stack's settings for the proxies."""
 
-    cluster_name: pulumi.Input[str]
+    cluster_name: str
+    """Of engine 0; those of the others are numbered."""
+
     settings: StackSettings
     api_key: pulumi.Output[str] | None
     """What vLLM wants; None where it lets everybody in."""
@@ -37,7 +40,7 @@ class EndpointArgs:
     """What clients may present beside it, by name."""
 
     @classmethod
-    def of(cls, config: StackConfig, cluster_name: pulumi.Input[str], api_key: ApiKey | None) -> Self:
+    def of(cls, config: StackConfig, cluster_name: str, api_key: ApiKey | None) -> Self:
         """Return the arguments for a stack; `api_key` is None when anybody may ask."""
         return cls(
             cluster_name=cluster_name,
@@ -50,12 +53,12 @@ class EndpointArgs:
 class Endpoint(pulumi.ComponentResource):
     """Runs the proxies through which clients reach vLLM.
 
-    Creates: the Service `NAME-engine`, which selects the head while it answers; the Service `NAME-supervisor`, where
-    the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two HAProxy pods, the
-    ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget that keeps one of
-    them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service. Waits for: the
-    pods to be ready. Gives: `selector`, the labels of the proxies' pods. Leaves alone: the Service that clients know,
-    which VllmServer has with and without proxies, so that it is never deleted.
+    Creates: for each engine the Service `NAME-engine`, which selects the head while it answers, and the Service
+    `NAME-supervisor`, where the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two
+    HAProxy pods, the ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget
+    that keeps one of them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service.
+    Waits for: the pods to be ready. Gives: `selector`, the labels of the proxies' pods. Leaves alone: the Service that
+    clients know, which VllmServer has with and without proxies, so that it is never deleted.
     """
 
     selector: Mapping[str, str]
@@ -63,33 +66,17 @@ class Endpoint(pulumi.ComponentResource):
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:Endpoint", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        engine = k8s.core.v1.Service(
-            f"{name}-engine",
-            # Its endpoints come when vLLM answers.
-            metadata=metadata(f"{name}-engine", COMPONENT, {"pulumi.com/skipAwait": "true"}),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                selector={"ray.io/cluster": args.cluster_name, "ray.io/node-type": "head"},
-                ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
-            ),
-            opts=child,
-        )
-        supervisor = k8s.core.v1.Service(
-            f"{name}-supervisor",
-            metadata=metadata(f"{name}-supervisor", COMPONENT, {"pulumi.com/skipAwait": "true"}),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                selector=selector("serving"),
-                ports=[k8s.core.v1.ServicePortArgs(name="agent", port=AGENT_PORT, target_port=AGENT_PORT)],
-                # A pod that ends has something to say.
-                publish_not_ready_addresses=True,
-            ),
-            opts=child,
-        )
         keys = _keys_secret(name, args.api_key, args.api_keys, child) if args.api_key else None
         door = args.settings.endpoint
         limits = door.counted_requests
-        hosts = pulumi.Output.all(engine.metadata["name"], supervisor.metadata["name"])
-        vllm = hosts.apply(lambda names: engine_server(*names))
-        counter = _counter(f"{name}-endpoint-limits", vllm, args.settings, child) if limits else None
+        several = args.settings.serving.engines > 1
+        # In a pause there is the Service of the engine that comes again.
+        engines = [
+            _engine(name, args.cluster_name, number, child, several=several)
+            for number in range(max(args.settings.serving.engines, 1))
+        ]
+        servers = pulumi.Output.all(*engines)
+        counter = _counter(f"{name}-endpoint-limits", servers, args.settings, child) if limits else None
         certificate = door.tls_secret if door.takes_tls else None
         rules = DoorRules(
             guarded=args.api_key is not None,
@@ -99,7 +86,7 @@ class Endpoint(pulumi.ComponentResource):
             counts_tokens=door.count_tokens,
             token_limits=door.token_limits,
         )
-        configuration = pulumi.Output.all(vllm, counter).apply(
+        configuration = pulumi.Output.all(servers, counter).apply(
             lambda found: haproxy_configuration(found[0], rules, counter=found[1] or "")
         )
         pods = Pods(
@@ -124,6 +111,35 @@ class Endpoint(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def _engine(
+    name: str, cluster_name: str, number: int, opts: pulumi.ResourceOptions, *, several: bool
+) -> pulumi.Output[str]:
+    """Create the two Services of an engine; return it as a server of the proxies."""
+    engine = k8s.core.v1.Service(
+        numbered(f"{name}-engine", number),
+        # Its endpoints come when vLLM answers.
+        metadata=metadata(numbered(f"{name}-engine", number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            selector={"ray.io/cluster": numbered(cluster_name, number), "ray.io/node-type": "head"},
+            ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
+        ),
+        opts=opts,
+    )
+    supervisor = k8s.core.v1.Service(
+        numbered(f"{name}-supervisor", number),
+        metadata=metadata(numbered(f"{name}-supervisor", number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            selector={**selector("serving"), **({ENGINE: str(number)} if several else {})},
+            ports=[k8s.core.v1.ServicePortArgs(name="agent", port=AGENT_PORT, target_port=AGENT_PORT)],
+            # A pod that ends has something to say.
+            publish_not_ready_addresses=True,
+        ),
+        opts=opts,
+    )
+    hosts = pulumi.Output.all(engine.metadata["name"], supervisor.metadata["name"])
+    return hosts.apply(lambda names: engine_server(*names, name=numbered("vllm", number)))
+
+
 def _keys_secret(
     name: str, api_key: pulumi.Output[str], named: pulumi.Input[Mapping[str, str]], opts: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
@@ -140,13 +156,13 @@ def _keys_secret(
 
 
 def _counter(
-    name: str, vllm: pulumi.Output[str], settings: StackSettings, opts: pulumi.ResourceOptions
+    name: str, engines: pulumi.Output[Sequence[str]], settings: StackSettings, opts: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
     """Create the pod that counts requests with limited keys, and its Service; return the name of that.
 
     It is one pod, or each would count by itself.
     """
-    configuration = vllm.apply(lambda server: limits_configuration(server, settings.endpoint.counted_requests))
+    configuration = engines.apply(lambda servers: limits_configuration(servers, settings.endpoint.counted_requests))
     pods = Pods(component=LIMITS, replicas=1, port=LIMITS_PORT, configuration=configuration)
     deployment = haproxy_deployment(name, pods, settings, opts)
     return k8s.core.v1.Service(

@@ -58,8 +58,8 @@ class DoorRules:
     """Tokens a minute by name, which vLLM holds."""
 
 
-def haproxy_configuration(vllm: str, rules: DoorRules, *, counter: str = "") -> str:
-    """Return haproxy.cfg of a proxy before `vllm`, a server as `engine_server` returns it.
+def haproxy_configuration(engines: Sequence[str], rules: DoorRules, *, counter: str = "") -> str:
+    """Return haproxy.cfg of a proxy before the engines, servers as `engine_server` returns them.
 
     `counter` is the Service of the pod that counts. Beside what every configuration reads from its environment, a
     guarded proxy reads INNER_KEY, which vLLM wants.
@@ -68,8 +68,8 @@ def haproxy_configuration(vllm: str, rules: DoorRules, *, counter: str = "") -> 
     told = _told(rules.token_limits) if rules.counts_tokens else ""
     limited = _limited(rules.limited) if rules.limited else ""
     door = _door(_TLS if rules.tls else "", first, told + limited)
-    counting = [_counter(counter, vllm)] if rules.limited else []
-    return configuration(door, backend_engine(vllm), *counting, tls=rules.tls)
+    counting = [_counter(counter, engines)] if rules.limited else []
+    return configuration(door, backend_engine(engines), *counting, tls=rules.tls)
 
 
 def _door(tls: str, rules: str, limited: str) -> str:
@@ -117,13 +117,15 @@ def _limited(names: Sequence[str]) -> str:
 """
 
 
-def _counter(counter: str, vllm: str) -> str:
+def _counter(counter: str, engines: Sequence[str]) -> str:
     """Return the backend of the pod that counts; without it requests go to vLLM uncounted."""
+    together = "\n    option allbackups" if len(engines) > 1 else ""
+    backups = "\n    ".join(f"{engine} backup" for engine in engines)
     return f"""backend counter
     retries {CONNECTS}
-    option redispatch
+    option redispatch{together}
     {server("counter", counter, LIMITS_PORT, most=MOST_IN_FLIGHT)} check inter 1s fall 2 rise 1
-    {vllm} backup"""
+    {backups}"""
 
 
 def _refusal(status: int, text: str) -> str:

@@ -4,6 +4,7 @@ Source of the directives: HAProxy 2.6, configuration.txt.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.ray_cluster.ray_cluster import PORT
@@ -74,20 +75,25 @@ def server(name: str, service: str, port: int, *, most: int) -> str:
     return f'server {name} "{service}${{DOMAIN}}:{port}" maxconn {most} {found}'
 
 
-def engine_server(engine: str, supervisor: str) -> str:
-    """Return vLLM, which the Service `engine` selects, as a server that takes no request while it drains.
+def engine_server(engine: str, supervisor: str, name: str = "vllm") -> str:
+    """Return the vLLM that the Service `engine` selects, as a server that takes no request while it drains.
 
     The pod behind the Service `supervisor` says so. If it cannot be asked, that counts as one that says nothing.
     """
     agent = f"agent-check agent-inter 1s agent-addr {supervisor} agent-port {AGENT_PORT}"
-    return f"{server('vllm', engine, PORT, most=MOST_IN_FLIGHT)} {agent}"
+    return f"{server(name, engine, PORT, most=MOST_IN_FLIGHT)} {agent}"
 
 
-def backend_engine(vllm: str) -> str:
-    """Return the backend of vLLM, a server as `engine_server` returns it."""
+def backend_engine(engines: Sequence[str]) -> str:
+    """Return the backend of vLLM: its engines, servers as `engine_server` returns them.
+
+    Of several the one with the fewest requests is asked, and another one where it refuses the connection.
+    """
+    several = "\n    balance leastconn\n    option redispatch 1" if len(engines) > 1 else ""
+    servers = "\n    ".join(engines)
     return f"""backend engine
-    retries {CONNECTS}
-    {vllm}"""
+    retries {CONNECTS}{several}
+    {servers}"""
 
 
 def answer(status: int, text: str, code: str | None = None, retry_after: int = RETRY_AFTER_SECONDS) -> str:

@@ -5,7 +5,7 @@ Source of the directives: HAProxy 2.6, configuration.txt.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from components.endpoint.haproxy_sections import (
     RETRY_AFTER_SECONDS,
@@ -20,8 +20,8 @@ KEY_NAME = "X-Key-Name"
 """The header in which a proxy says whose request it is. What a client sends under this name never gets here."""
 
 
-def limits_configuration(vllm: str, limits: Mapping[str, KeyLimits]) -> str:
-    """Return haproxy.cfg of the pod that counts, before `vllm`, a server as `engine_server` returns it.
+def limits_configuration(engines: Sequence[str], limits: Mapping[str, KeyLimits]) -> str:
+    """Return haproxy.cfg of the pod that counts, before the engines, servers as `engine_server` returns them.
 
     A request that is refused does not count against requestsPerMinute.
     """
@@ -35,7 +35,7 @@ def limits_configuration(vllm: str, limits: Mapping[str, KeyLimits]) -> str:
     default_backend engine"""
     names = """backend names
     stick-table type string len 64 size 1k expire 2m store conn_cur,gpc0,gpc0_rate(1m)"""
-    return configuration(counting, names, backend_engine(vllm))
+    return configuration(counting, names, backend_engine(engines))
 
 
 def _rules(name: str, limit: KeyLimits) -> list[str]:

@@ -38,7 +38,7 @@ def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings
         built=settings.image.reference is None,
         keys=dict.fromkeys(settings.pods.resources, "pods.resources"),
     )
-    planned = settings.hardware.nodes if settings.hardware.on_gpus else 1
+    planned = _planned_nodes(settings) if settings.hardware.on_gpus else 1
     waiting = [pod for pod in waiting_for_gpus(api) if not _is_own(pod, namespace)] if GPU in wanted.requests else []
     ready, findings = 0, dict[Finding, list[str]]()
     for node in (node for node in found if _is_selected(node, settings)):
@@ -101,14 +101,20 @@ def _missing(found: list[Node], ready: int, settings: StackSettings) -> str:
     if not hardware.on_gpus:
         selected = " with the labels of scheduling.nodeSelector" if settings.scheduling.node_selector else ""
         return f"hardware: no node{selected} can take a Ray pod now, of {len(found)} that the cluster has"
-    lacking = (hardware.nodes - ready) * hardware.gpus_per_node
+    nodes = _planned_nodes(settings)
+    lacking = (nodes - ready) * hardware.gpus_per_node
     counted = Counter(map(_described, found))
     listed = ", ".join(f"{count} with {node}" for node, count in sorted(counted.items())) or "none"
     which = "GPU nodes of the cluster" if settings.scheduling.node_selector is None else "nodes with these labels"
     return (
-        f"hardware: {lacking} of {hardware.gpus} GPUs are missing: {hardware.nodes} nodes with "
+        f"hardware: {lacking} of {nodes * hardware.gpus_per_node} GPUs are missing: {nodes} nodes with "
         f"{hardware.gpus_per_node} {hardware.gpu} are planned and {ready} are ready; {which}: {listed}"
     )
+
+
+def _planned_nodes(settings: StackSettings) -> int:
+    """Return the nodes of all engines."""
+    return settings.hardware.nodes * max(settings.serving.engines, 1)
 
 
 def _described(node: Node) -> str:

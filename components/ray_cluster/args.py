@@ -7,6 +7,7 @@ import pulumi
 
 from components.api_key import ApiKey
 from components.model_store.model_store import ModelStore
+from components.shared.engine_names import TakeTurn
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.settings.sections import Hardware, Network, Pods, Scheduling
@@ -35,8 +36,23 @@ class RayClusterArgs:
     counts_tokens: bool = False
     """Whether vLLM counts them by the name of the key."""
 
+    engine: int = 0
+    """Of which engine it is."""
+
+    take_turn: TakeTurn | None = None
+    """How it waits until the one before may end; None where there is one engine."""
+
     @classmethod
-    def of(cls, config: StackConfig, image: PodImage, store: ModelStore, api_key: ApiKey | None) -> Self:
+    def of(
+        cls,
+        config: StackConfig,
+        image: PodImage,
+        store: ModelStore,
+        api_key: ApiKey | None,
+        *,
+        engine: int = 0,
+        take_turn: TakeTurn | None = None,
+    ) -> Self:
         """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask."""
         settings = config.settings
         return cls(
@@ -51,4 +67,6 @@ class RayClusterArgs:
             network=settings.network,
             pods=settings.pods,
             counts_tokens=settings.endpoint.count_tokens,
+            engine=engine,
+            take_turn=take_turn,
         )

@@ -6,6 +6,7 @@ from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_pods import group
+from components.shared.engine_names import numbered
 from components.shared.labels import metadata
 from components.shared.pods import Manifest
 from components.shared.programs import programs, programs_config_map
@@ -38,7 +39,8 @@ class RayCluster(pulumi.ComponentResource):
 
     Creates: a RayCluster (KubeRay makes the pods, the head's Service and the Secret of Ray's token from it), a
     ConfigMap of the programs that run in the head (readiness probe, key check, token count), and a PodDisruptionBudget
-    that forbids evictions. Waits for: nothing; the serving Job waits for the nodes, bounded. Gives: `name`, the
+    that forbids evictions. Waits for: its turn, where it is of one of several engines; the serving Job waits for the
+    nodes, bounded. Gives: `name`, the
     RayCluster's, and `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart
     the pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
     """
@@ -52,7 +54,7 @@ class RayCluster(pulumi.ComponentResource):
         super().__init__("deepseek:index:RayCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         entry_points = (*PROGRAMS, COUNTING) if args.counts_tokens else PROGRAMS
-        config_map = programs_config_map("head", "ray", programs(*entry_points), child)
+        config_map = programs_config_map(numbered("head", args.engine), "ray", programs(*entry_points), child)
         self.resource = _custom_resource(name, args, config_map, child)
         self.name = self.resource.metadata["name"]
         # KubeRay 1.6.1, utils.GenerateHeadServiceName.
@@ -86,12 +88,14 @@ def ray_cluster_spec(name: str, args: RayClusterArgs, config_map: pulumi.Input[s
 def _custom_resource(
     name: str, args: RayClusterArgs, config_map: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> RayClusterObject:
+    spec = ray_cluster_spec(name, args, config_map)
+    turn = args.take_turn("cluster", spec, opts) if args.take_turn else None
     return RayClusterObject(
         name,
         api_version="ray.io/v1",
         kind="RayCluster",
-        metadata=metadata(name, "ray", more_labels=args.pods.labels),
-        spec=ray_cluster_spec(name, args, config_map),
+        metadata=metadata(turn.apply(lambda _: name) if turn else name, "ray", more_labels=args.pods.labels),
+        spec=spec,
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)
         ),

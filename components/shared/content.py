@@ -21,6 +21,7 @@ PROGRAM_FOLDERS = (
     "ray-vllm/programs/proof",
     "ray-vllm/programs/shared",
     "ray-vllm/programs/supervisor",
+    "ray-vllm/programs/turn",
     "shared",
 )
 """Folders of `images/` whose Python modules are mounted into pods and are in no image."""

@@ -32,6 +32,12 @@ class JobArgs:
     annotations: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """Values that the next resource reads back once the Job is complete, and Pulumi's own."""
 
+    more_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further labels of the pod."""
+
+    turn: pulumi.Input[str] | None = None
+    """Resolves when the Job may be made, and what it replaces may end."""
+
     looked_up: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """Annotations that the pod's program looks up while it runs: they change in place, and its pod goes on."""
 
@@ -69,7 +75,8 @@ def job(
 
 def job_name(name: str, args: JobArgs) -> pulumi.Output[str]:
     """Return how `job` calls it; unlike the Job's own metadata this does not wait for its work."""
-    return pulumi.Output.from_input([_spec(args), args.annotations]).apply(lambda content: f"{name}-{digest(content)}")
+    content = pulumi.Output.all([_spec(args), args.annotations], args.turn)
+    return content.apply(lambda found: f"{name}-{digest(found[0])}")
 
 
 def handed_on(done: k8s.batch.v1.Job, annotation: str) -> pulumi.Output[str]:
@@ -126,7 +133,7 @@ def _spec(args: JobArgs) -> dict[str, Any]:
     return {
         **args.spec,
         "template": {
-            "metadata": {"labels": labels(args.component)},
+            "metadata": {"labels": {**labels(args.component), **args.more_labels}},
             "spec": {"restartPolicy": "Never", "enableServiceLinks": False, **args.pod},
         },
     }

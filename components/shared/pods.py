@@ -87,12 +87,16 @@ def program_pod(
     image: PodImage,
     scheduling: Scheduling,
     config_map: pulumi.Input[str],
-    service_account: pulumi.Input[str],
+    service_account: pulumi.Input[str] | None,
     variables: list[Manifest],
 ) -> Manifest:
-    """Return the pod that runs one of our own programs: a module of the ConfigMap, sealed, with its last words kept."""
+    """Return the pod that runs one of our own programs: a module of the ConfigMap, sealed, with its last words kept.
+
+    Without a service account the program cannot ask the API server.
+    """
+    account = {"serviceAccountName": service_account} if service_account else {"automountServiceAccountToken": False}
     return {
-        "serviceAccountName": service_account,
+        **account,
         "securityContext": pod_security(scheduling.run_as_user),
         "imagePullSecrets": image.pull_secrets,
         "containers": [

@@ -10,6 +10,7 @@ from components.api_key import ApiKey
 from components.endpoint.endpoint import Endpoint
 from components.model_store.model_store import ModelStore
 from components.ray_cluster.ray_cluster import RayCluster
+from components.shared.engine_names import TakeTurn
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.plan import Plan
@@ -43,6 +44,12 @@ class VllmServerArgs:
     proxies: Mapping[str, str] | None
     """The labels of the pods that clients are sent to; None where they are sent to the head."""
 
+    engine: int = 0
+    """Of which engine it is."""
+
+    take_turn: TakeTurn | None = None
+    """How the serving Job waits until the one before may end; None where there is one engine."""
+
     door: EndpointSettings = field(default_factory=EndpointSettings)
     """How clients come to them."""
 
@@ -58,6 +65,8 @@ class VllmServerArgs:
         cluster: RayCluster | None,
         endpoint: Endpoint | None,
         api_key: ApiKey | None,
+        engine: int = 0,
+        take_turn: TakeTurn | None = None,
     ) -> Self:
         """Return the arguments for a stack. `image` is the fetch image; `api_key` is None when anybody may ask."""
         settings = config.settings
@@ -76,5 +85,7 @@ class VllmServerArgs:
             rollout=settings.rollout,
             plan=plan,
             proxies=endpoint.selector if endpoint else None,
+            engine=engine,
+            take_turn=take_turn,
             door=settings.endpoint,
         )

@@ -7,6 +7,7 @@ import pulumi
 from components.endpoint.haproxy_sections import AGENT_PORT
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
 from components.shared.content import digest
+from components.shared.engine_names import numbered
 from components.shared.labels import DRAIN_TIMEOUT, JOIN_TIMEOUT, LOAD_TIMEOUT, MINIMUM_BANDWIDTH
 from components.shared.pods import (
     Manifest,
@@ -53,7 +54,7 @@ def supervisor_pod(
         "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
         "AGENT_PORT": str(AGENT_PORT),
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
-        "NETWORK_RESULT": NETWORK_RESULT,
+        "NETWORK_RESULT": numbered(NETWORK_RESULT, args.engine),
     }
     if is_proven(args.hardware, args.network):
         variables["NETWORK_LAYOUT"] = network_layout(args)

@@ -1,5 +1,7 @@
 """VllmServer: the Job that keeps vLLM serving on the Ray cluster, and the gate that ends `up` with a real answer."""
 
+from dataclasses import replace
+
 import pulumi
 import pulumi_kubernetes as k8s
 
@@ -8,6 +10,7 @@ from components.endpoint.http_route import http_route
 from components.endpoint.ingress import ingress
 from components.ray_cluster.ray_cluster import PORT, RayCluster
 from components.shared.endless_job import endless_job
+from components.shared.engine_names import ENGINE, numbered
 from components.shared.jobs import JobArgs, handed_on, job, job_name
 from components.shared.labels import ENDPOINT, metadata
 from components.shared.programs import programs, programs_config_map
@@ -33,15 +36,6 @@ MAX_INT32 = 2**31 - 1
 SUPERVISOR = ("ray-vllm/programs/supervisor/supervisor",)
 NETWORK_PROOF = ("ray-vllm/programs/proof/network_proof", "ray-vllm/programs/proof/rank_measure")
 """The supervisor does not run it, but gives it to the Ray nodes."""
-SUPERVISOR_RULES = [
-    k8s.rbac.v1.PolicyRuleArgs(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
-    k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["events"], verbs=["create"]),
-    k8s.rbac.v1.PolicyRuleArgs(
-        api_groups=[""], resources=["configmaps"], resource_names=[NETWORK_RESULT], verbs=["patch"]
-    ),
-]
-"""The supervisor reads its own Job, to learn whether its pod only leaves the node, writes Events on that Job, and keeps
-the result of the network proof."""
 
 
 class VllmServer(pulumi.ComponentResource):
@@ -75,7 +69,7 @@ class VllmServer(pulumi.ComponentResource):
         address = self.service_name.apply(lambda host: f"http://{host}.{args.namespace}:{PORT}")
         self.serving = self.gate = None
         if args.cluster:
-            self.serving, self.gate = _served(args, args.cluster, self.service_name, address, child)
+            self.serving, self.gate = served(args, args.cluster, self.service_name, address, child)
         self.endpoint = handed_on(self.gate, ENDPOINT) if self.gate else address
         short_name = args.model.short_name
         self.served_models = pulumi.Output.from_input(args.model_path).apply(lambda path: [path, short_name])
@@ -84,24 +78,31 @@ class VllmServer(pulumi.ComponentResource):
         )
 
 
-def _served(
+def served(
     args: VllmServerArgs,
     cluster: RayCluster,
     service: pulumi.Output[str],
     address: pulumi.Output[str],
     opts: pulumi.ResourceOptions,
 ) -> tuple[k8s.batch.v1.Job, k8s.batch.v1.Job]:
-    """Create the serving Job, and the gate, which hands on the `address`."""
+    """Create an engine's serving Job, and its gate, which hands on the `address`.
+
+    The gate asks through the Service that clients know; of several engines each is asked through its own.
+    """
+
+    def own(name: str) -> str:
+        return numbered(name, args.engine)
+
     # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
-    supervising = programs_config_map("serving", "serving", programs(*SUPERVISOR, *NETWORK_PROOF), opts)
-    gating = programs_config_map("gate", "gate", programs("ray-vllm/programs/gate/gate"), opts)
+    supervising = programs_config_map(own("serving"), "serving", programs(*SUPERVISOR, *NETWORK_PROOF), opts)
+    gating = programs_config_map(own("gate"), "gate", programs("ray-vllm/programs/gate/gate"), opts)
     kept = k8s.core.v1.ConfigMap(
-        NETWORK_RESULT,
-        metadata=metadata(NETWORK_RESULT, "serving"),
+        own(NETWORK_RESULT),
+        metadata=metadata(own(NETWORK_RESULT), "serving"),
         # The supervisor writes it.
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["data"])),
     )
-    supervisor = service_account("supervisor", "serving", SUPERVISOR_RULES, opts)
+    supervisor = service_account(own("supervisor"), "serving", _supervisor_rules(own(NETWORK_RESULT)), opts)
     serve = JobArgs(
         component="serving",
         annotations={"pulumi.com/skipAwait": "true"},
@@ -109,9 +110,12 @@ def _served(
         # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
         spec={"backoffLimit": MAX_INT32},
         pod=supervisor_pod(args, cluster, config_map=supervising, service_account=supervisor),
+        more_labels={ENGINE: str(args.engine)},
     )
+    if args.take_turn:
+        serve = replace(serve, turn=args.take_turn("serve", job_name(own("serve"), serve), opts))
     serving = endless_job(
-        "serve",
+        own("serve"),
         serve,
         pulumi.ResourceOptions.merge(
             opts,
@@ -134,16 +138,17 @@ def _served(
                 cluster,
                 config_map=gating,
                 service_account=account,
-                service=service,
-                serving_job=job_name("serve", serve),
+                service=pulumi.Output.from_input(own("deepseek-engine")) if args.take_turn else service,
+                serving_job=job_name(own("serve"), serve),
             ),
             timeout_seconds=gate_seconds(args) + form_seconds(args.serving) + GATE_MARGIN_SECONDS,
         )
 
-    own_job = job_name("gate", asking("gate"))
-    account = service_account("gate", "serving", _gate_rules(cluster, job_name("serve", serve), own_job), opts)
+    own_job = job_name(own("gate"), asking(own("gate")))
+    rules = _gate_rules(cluster, job_name(own("serve"), serve), own_job)
+    account = service_account(own("gate"), "serving", rules, opts)
     gate = job(
-        "gate",
+        own("gate"),
         asking(account),
         pulumi.ResourceOptions.merge(
             opts,
@@ -152,6 +157,20 @@ def _served(
         ),
     )
     return serving, gate
+
+
+def _supervisor_rules(network_result: str) -> list[k8s.rbac.v1.PolicyRuleArgs]:
+    """Return what the supervisor does.
+
+    It reads its own Job, to learn whether its pod only leaves the node, writes Events on that Job, and keeps the result
+    of the network proof.
+    """
+    rule = k8s.rbac.v1.PolicyRuleArgs
+    return [
+        rule(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
+        rule(api_groups=[""], resources=["events"], verbs=["create"]),
+        rule(api_groups=[""], resources=["configmaps"], resource_names=[network_result], verbs=["patch"]),
+    ]
 
 
 def _gate_rules(

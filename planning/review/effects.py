@@ -3,24 +3,21 @@
 from collections.abc import Iterable, Mapping
 
 from planning.review.markdown import code
+from planning.review.parts import BUILDS, CLAIM, CLIENTS, CLUSTER, DOWNLOAD, GATE, SERVE, SERVICE, part_of
+from planning.review.patience import bounds, drain, on_nodes
 from planning.review.preview import CREATED, DELETED, REPLACED, SAME, STACK_TYPE, Step
-from planning.settings.quantities import duration_text
+from planning.review.several_engines import what_several_engines_do
 from planning.settings.sections import StackSettings
-
-CLUSTER, SERVICE, CLAIM = "RayCluster", "Service", "PersistentVolumeClaim"
-SERVE, GATE, DOWNLOAD = "serve", "gate", "download"
-CLIENTS = "deepseek"
-"""The Service that clients know; others are for proxies and for a Prometheus."""
-
-BUILDS = "build-"
-"""How the names of the Jobs begin that build images."""
 
 
 def effects(steps: Iterable[Step], settings: StackSettings | None) -> list[str]:
     """Return a sentence or two for each thing that a reviewer has to know, what serves first."""
     changed = _changed(steps)
-    parts = {part: step for step in changed if (part := part_of(step))}
-    told = [_serving(parts, settings) if changed else "**Nothing changes.**"]
+    # Where several engines change, engine 0 stands for them.
+    engine_0_last = sorted(changed, key=lambda step: step.name in {CLIENTS, SERVE, GATE})
+    parts = {part: step for step in engine_0_last if (part := part_of(step))}
+    several = settings and what_several_engines_do(parts, settings)
+    told = [several or _serving(parts, settings) if changed else "**Nothing changes.**"]
     work = _work(parts)
     if work:
         told.append(f"Before anything that serves is touched, {' and '.join(work)}.")
@@ -39,17 +36,6 @@ def _changed(steps: Iterable[Step]) -> list[Step]:
     return [step for step in steps if step.operation != SAME and step.type != STACK_TYPE]
 
 
-def part_of(step: Step) -> str:
-    """Return which part of the stack a resource is; empty for those whose change does not touch serving."""
-    if step.type.startswith("kubernetes:") and step.kind in {CLUSTER, CLAIM}:
-        return step.kind
-    if step.kind == SERVICE and step.name == CLIENTS:
-        return SERVICE
-    if step.kind == "Job" and (step.name in {SERVE, GATE, DOWNLOAD} or step.name.startswith(BUILDS)):
-        return step.name
-    return ""
-
-
 def _serving(parts: Mapping[str, Step], settings: StackSettings | None) -> str:
     operations = {part: step.operation for part, step in parts.items()}
     cluster, serve = operations.get(CLUSTER), operations.get(SERVE)
@@ -59,14 +45,14 @@ def _serving(parts: Mapping[str, Step], settings: StackSettings | None) -> str:
     if cluster == REPLACED:
         return (
             "**Serving stops.** The RayCluster is replaced: its pods end and free their GPUs, "
-            f"Ray starts anew{_nodes(settings)}, and vLLM loads the model again. {_drain(settings)}{_bounds(settings)}"
+            f"Ray starts anew{on_nodes(settings)}, and vLLM loads the model again. {drain(settings)}{bounds(settings)}"
         ).strip()
     if CREATED in {cluster, serve}:
-        return f"**Serving starts**{_nodes(settings)}; nothing serves yet. {_bounds(settings)}".strip()
+        return f"**Serving starts**{on_nodes(settings)}; nothing serves yet. {bounds(settings)}".strip()
     if serve == REPLACED:
         return (
             "**Serving stops until vLLM has started again.** Ray's nodes stay; vLLM loads the model with its new "
-            f"settings. {_drain(settings)}{_bounds(settings, joining=False)}"
+            f"settings. {drain(settings)}{bounds(settings, joining=False)}"
         ).strip()
     if operations.get(GATE) in {REPLACED, CREATED}:
         return "**Serving goes on.** Only the gate is replaced: it asks the served model again."
@@ -78,29 +64,8 @@ def _paused(settings: StackSettings) -> str:
     freed = f" and free their {settings.hardware.gpus} GPUs" if settings.hardware.on_gpus else ""
     return (
         f"**Serving is paused.** vLLM and Ray end{freed}; {clients} until `serving.engines` is 1 again. "
-        f"{_drain(settings)}Claim, keys, images and Service stay, so that nothing is built or downloaded then."
+        f"{drain(settings)}Claim, keys, images and Service stay, so that nothing is built or downloaded then."
     )
-
-
-def _nodes(settings: StackSettings | None) -> str:
-    if settings is None:
-        return ""
-    nodes = settings.hardware.nodes
-    return f" on {nodes} node{'s' if nodes > 1 else ''}"
-
-
-def _drain(settings: StackSettings | None) -> str:
-    if settings is None:
-        return ""
-    return f"Answers under way have {duration_text(settings.rollout.drain_timeout)} to end. "
-
-
-def _bounds(settings: StackSettings | None, *, joining: bool = True) -> str:
-    if settings is None:
-        return ""
-    load = f"the model {duration_text(settings.serving.load_timeout)} to load"
-    nodes = f"the nodes {duration_text(settings.scheduling.join_timeout)} to join and " if joining else ""
-    return f"`pulumi up` gives {nodes}{load}."
 
 
 def _work(parts: Mapping[str, Step]) -> list[str]:

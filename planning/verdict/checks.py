@@ -20,6 +20,7 @@ from planning.verdict.model_checks import MODEL_CHECKS
 from planning.verdict.monitoring_checks import MONITORING_CHECKS
 from planning.verdict.network_checks import NETWORK_CHECKS
 from planning.verdict.pod_checks import POD_CHECKS
+from planning.verdict.rollout_checks import ROLLOUT_CHECKS
 from planning.verdict.site_checks import SITE_CHECKS
 
 
@@ -89,7 +90,7 @@ def _claim_reaches_every_node(stack: ResolvedStack) -> Iterator[Problem]:
     storage = stack.settings.storage
     if storage.access_mode == "ReadWriteMany" or storage.existing_claim:
         return
-    nodes, pods = stack.settings.hardware.nodes, storage.download_pods
+    nodes, pods = stack.settings.hardware.nodes * max(stack.settings.serving.engines, 1), storage.download_pods
     if nodes > 1 or pods > 1:
         readers = f"{nodes} nodes" if nodes > 1 else f"{pods} download pods"
         yield fixable(
@@ -123,6 +124,7 @@ CHECKS: tuple[Callable[[ResolvedStack], Iterator[Problem]], ...] = (
     _length_is_the_models,
     *POD_CHECKS,
     *SITE_CHECKS,
+    *ROLLOUT_CHECKS,
     _claim_is_large_enough,
     _claim_reaches_every_node,
     _download_ends_in_time,

@@ -153,7 +153,7 @@ def running_door(
     run = run or Run()
     host: str = settings.pop("host", "127.0.0.1")
     rules = DoorRules(guarded=keys is not None, **settings)
-    text = haproxy_configuration(engine_server(host, "127.0.0.1"), rules, counter="127.0.0.1")
+    text = haproxy_configuration([engine_server(host, "127.0.0.1")], rules, counter="127.0.0.1")
     if keys:
         run = replace(run, environment={**run.environment, "INNER_KEY": next(iter(keys.values()))})
         (folder / KEY_MAP).write_text(key_map(keys))

@@ -1,14 +1,18 @@
 """The model behind the door: it is found anew when its address changes, and more than it takes waits or is refused."""
 
 import json
+import re
 import socket
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from components.endpoint.haproxy import DoorRules, haproxy_configuration
+from components.endpoint.haproxy_sections import engine_server
+from components.ray_cluster.ray_cluster import PORT
 from tests.endpoint.dns_server import running_name_server
-from tests.endpoint.door import CHUNKS, Door, Run, running_door, running_engine, status_of
+from tests.endpoint.door import CHUNKS, Door, Run, running_door, running_engine, running_haproxy, status_of
 from tests.endpoint.test_paths import request
 
 STREAM = b'{"stream": true}'
@@ -31,6 +35,30 @@ def test_the_models_address_is_asked_for_again_and_again(tmp_path: Path) -> None
             names.address = ""
             time.sleep(3)
             assert status_of(door.send(request("GET", "/health"))) == 200, "without DNS it stays where it was"
+
+
+def test_of_two_engines_the_one_that_is_there_answers(tmp_path: Path) -> None:
+    servers = [engine_server(host, "127.0.0.1", name) for host, name in ((NOBODYS, "vllm"), ("127.0.0.1", "vllm-1"))]
+    text = haproxy_configuration(servers, DoorRules(guarded=False), counter="127.0.0.1")
+    with running_engine() as engine, running_haproxy(tmp_path, engine, text, PORT, Run()) as door:
+        assert [status_of(door.send(request("GET", "/health"))) for _ in range(20)] == [200] * 20
+
+
+def test_an_idle_engine_gets_the_next_request(tmp_path: Path) -> None:
+    servers = [engine_server("127.0.0.1", "127.0.0.1", name) for name in ("vllm", "vllm-1")]
+    text = haproxy_configuration(servers, DoorRules(guarded=False), counter="127.0.0.1")
+    with running_engine() as engine, running_haproxy(tmp_path, engine, text, PORT, Run()) as door:
+        clients = [socket.create_connection(("127.0.0.1", door.port), timeout=20) for _ in range(4)]
+        for client in clients:
+            client.sendall(ASK)
+            time.sleep(0.05)
+        with urllib.request.urlopen(f"http://127.0.0.1:{door.probe_port}/metrics", timeout=5) as response:
+            metrics = response.read().decode()
+        engine.next_chunk.release(CHUNKS * len(clients))
+        with ThreadPoolExecutor(len(clients)) as pool:
+            list(pool.map(all_of, clients))
+    found = re.findall(r'haproxy_server_current_sessions{proxy="engine",server="([^"]+)"} (\d)', metrics)
+    assert found == [("vllm", "2"), ("vllm-1", "2")]
 
 
 def answers_become(door: Door, status: int) -> bool:

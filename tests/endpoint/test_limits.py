@@ -26,7 +26,7 @@ def running(folder: Path, limits: Mapping[str, KeyLimits]) -> Generator[tuple[Do
     """Run two proxies and the pod that counts, which comes last."""
     for name in ("counter", "one", "two"):
         (folder / name).mkdir()
-    counting = limits_configuration(engine_server("127.0.0.1", "127.0.0.1"), limits)
+    counting = limits_configuration([engine_server("127.0.0.1", "127.0.0.1")], limits)
     with (
         running_engine() as engine,
         running_haproxy(folder / "counter", engine, counting, LIMITS_PORT, Run()) as counter,

@@ -21,3 +21,15 @@ class Rollout(Section):
         ),
         json_schema_extra=BOUNDS_ONLY,
     )
+    minimum_serving: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description=(
+            "How many engines must serve before another one is replaced. Unset, all the others must. If fewer do, `up` "
+            "ends with the reason after 5 minutes, and leaves what serves as it is."
+        ),
+        json_schema_extra=BOUNDS_ONLY,
+    )
+
+    def minimum_of(self, engines: int) -> int:
+        """Return how many of so many engines serve at the least while one is replaced."""
+        return engines - 1 if self.minimum_serving is None else self.minimum_serving

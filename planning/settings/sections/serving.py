@@ -15,6 +15,8 @@ from planning.settings.sections.base import (
     changing,
 )
 
+MOST_ENGINES = 8
+
 
 class Serving(Section):
     """How vLLM serves."""
@@ -132,15 +134,17 @@ class Serving(Section):
         ),
         json_schema_extra=REPLACES_SERVING,
     )
-    engines: Annotated[int, Field(ge=0, le=1)] = Field(
+    engines: Annotated[int, Field(ge=0, le=MOST_ENGINES)] = Field(
         default=1,
         description=(
-            "0 is a pause: vLLM and Ray end and their GPUs are free, while claim, keys, images and Service stay. "
-            "Requests then find nobody, or the proxies of `endpoint.proxy` answer HTTP 503. 1 serves again."
+            "How many times the model is served, each on `hardware.nodes` of its own, behind the proxies of "
+            "`endpoint.proxy`. With several, a change replaces one after the other and the others serve on "
+            "(`rollout.minimumServing`). 0 is a pause: vLLM and Ray end and their GPUs are free, while claim, keys, "
+            "images and Service stay. Requests then find nobody, or the proxies answer HTTP 503."
         ),
         json_schema_extra=changing(
-            "0 deletes the serving Job and the RayCluster: serving stops until it is 1 again, which builds and fetches "
-            "nothing"
+            "0 deletes serving Jobs and RayClusters: serving stops until it is 1 again, which builds and fetches "
+            "nothing; more engines come up beside those that serve"
         ),
     )
     load_timeout: Duration = Field(

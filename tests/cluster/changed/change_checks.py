@@ -33,11 +33,11 @@ def overlaps(changed: Changed) -> list[str]:
 
 
 def _serves(kind: str, name: str, labels: Mapping[str, str]) -> str:
-    """Return which part that serves an object belongs to; empty for the others."""
+    """Return which part of which engine an object belongs to; empty for those that do not serve."""
     if kind == "rayclusters" or (kind == "pods" and "ray.io/cluster" in labels):
-        return "RayCluster"
+        return f"RayCluster {labels.get('ray.io/cluster', name)}"
     job = {"jobs": name, "pods": labels.get("batch.kubernetes.io/job-name", "")}.get(kind, "")
-    return "serving Job" if job.startswith("serve-") else ""
+    return f"serving Job {job.rpartition('-')[0]}" if job.startswith("serve-") else ""
 
 
 def unexplained(changed: Changed) -> dict[str, int]:

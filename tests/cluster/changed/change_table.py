@@ -20,6 +20,7 @@ CLUSTER, SERVE, GATE, DOWNLOAD = "RayCluster deepseek", "Job serve", "Job gate",
 FETCH, SERVING_IMAGE = "Job build-fetch", "Job build-ray-vllm"
 PROXIES, COUNTER = "Deployment deepseek-endpoint", "Deployment deepseek-endpoint-limits"
 CLAIM, REMOVE = "PersistentVolumeClaim weights", "Job remove"
+TURNS = ("cluster", "serve")
 METRICS = (
     "PrometheusRule deepseek",
     "PrometheusRule deepseek-serving",
@@ -74,11 +75,13 @@ SERVING = (
     act("opens the Ingress", BEGINS, "Ingress deepseek"),
     act("opens the HTTPRoute", BEGINS, "HTTPRoute deepseek"),
     act("changes the bound that the supervisor looks up", {"update"}, SERVE),
+    act("sees whether the other engines serve", BEGINS, *(f"Job turn-{what}" for what in TURNS)),
     act("ends vLLM", ENDS, SERVE),
     act("ends Ray", ENDS, CLUSTER),
     act("starts Ray", BEGINS, CLUSTER),
     act("starts vLLM", BEGINS, SERVE),
     act("asks the model", BEGINS, GATE),
+    act("starts another engine", BEGINS, "RayCluster deepseek-1"),
     act("measures how fast it answers", BEGINS, "Job benchmark"),
     act("removes the other revisions", BEGINS, REMOVE),
 )

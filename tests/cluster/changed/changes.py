@@ -266,6 +266,16 @@ OF_ENGINES = Route(
     {},
     (Change("rollout.drainTimeout", "10m"), Change("serving.engines", 0), Change("serving.engines", 1)),
 )
+OF_SEVERAL_ENGINES = Route(
+    "several engines",
+    {
+        "model.repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3",
+        "hardware.nodes": 2,
+        "endpoint.proxy": True,
+        "endpoint.image": f"{PROXY}@sha256:{64 * 'a'}",
+    },
+    (Change("serving.engines", 2), Change("rollout.minimumServing", 0)),
+)
 ROUTES = (
     OF_THE_PLAN,
     OF_WHAT_RUNS,
@@ -280,5 +290,6 @@ ROUTES = (
     OF_MONITORING,
     OF_THE_NETWORK,
     OF_ENGINES,
+    OF_SEVERAL_ENGINES,
 )
 STEPS = [step for route in ROUTES for step in route.steps()]

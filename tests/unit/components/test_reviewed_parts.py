@@ -1,6 +1,6 @@
 """A review knows what serves by the names of the program's resources: here the two meet."""
 
-from planning.review.effects import BUILDS, CLAIM, CLUSTER, DOWNLOAD, GATE, SERVE, SERVICE, part_of
+from planning.review.parts import BUILDS, CLAIM, CLUSTER, DOWNLOAD, GATE, SERVE, SERVICE, part_of
 from planning.review.preview import Step
 from tests.unit.components.registrations import run, stack_file
 

@@ -100,6 +100,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/supervisor/supervisor_metrics": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/shared/supervisor_log": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/vllm_job": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/turn/turn": set[str](),
     "ray-vllm/programs/shared/warm_load": {CLUSTER, SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/warm_up": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/benchmark/bench_tool": {BENCHMARK},

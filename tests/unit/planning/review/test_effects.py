@@ -91,6 +91,47 @@ def test_the_end_of_a_pause_starts_serving() -> None:
     assert effects(created, settings)[0].startswith("**Serving starts** on 4 nodes")
 
 
+@pytest.mark.parametrize(
+    ("engines", "changes", "said"),
+    [
+        (
+            2,
+            [("batch/v1:Job", "serve", "replace"), ("batch/v1:Job", "serve-1", "replace")],
+            "the others have 50% of the capacity; none is touched unless 1 others serve. Answers under way",
+        ),
+        (
+            3,
+            [("ray.io/v1:RayCluster", f"deepseek{number}", "replace") for number in ("", "-1", "-2")],
+            "1 of 3 engines at a time is replaced.** Until its model is loaded, the others have 67% of the capacity",
+        ),
+        (
+            2,
+            [("ray.io/v1:RayCluster", "deepseek-1", "create"), ("batch/v1:Job", "gate", "replace")],
+            "**Serving goes on, and more engines start** on 4 nodes each.",
+        ),
+        (
+            2,
+            [("ray.io/v1:RayCluster", name, "create") for name in ("deepseek", "deepseek-1")],
+            "**Serving starts** with 2 engines on 4 nodes each; nothing serves yet.",
+        ),
+        (
+            1,
+            [("ray.io/v1:RayCluster", "deepseek-1", "delete"), ("batch/v1:Job", "serve-1", "delete")],
+            "**Serving goes on, with fewer engines.** Answers under way have 2m to end.",
+        ),
+        (
+            0,
+            [("ray.io/v1:RayCluster", name, "delete") for name in ("deepseek", "deepseek-1")],
+            "**Serving is paused.**",
+        ),
+    ],
+)
+def test_what_becomes_of_several_engines(engines: int, changes: list[tuple[str, str, str]], said: str) -> None:
+    settings = PAUSED.model_copy(update={"serving": PAUSED.serving.model_copy(update={"engines": engines})})
+    [serving, *_] = effects([step(*change) for change in changes], settings)
+    assert said in serving
+
+
 def test_a_component_of_the_same_name_is_not_what_runs() -> None:
     component = Step(op="update", urn="urn:pulumi:s::deepseek::deepseek:index:RayCluster::deepseek")
     assert effects([component], None) == ["**Serving goes on.** Nothing that serves is replaced."]

@@ -1,0 +1,1 @@
+"""Rolling change: of several engines one after the other is replaced."""

@@ -1,0 +1,121 @@
+"""The engines of a stack: what serves the model once, several times, or not at all in a pause."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.api_key import ApiKey
+from components.endpoint.endpoint import Endpoint
+from components.image.image_build import ImageBuild
+from components.model_store.model_store import ModelStore
+from components.ray_cluster.args import RayClusterArgs
+from components.ray_cluster.ray_cluster import PORT, RayCluster
+from components.rollout.order import rollout_order
+from components.rollout.turns import Turns
+from components.shared.engine_names import TakeTurn, numbered
+from components.shared.jobs import after
+from components.stack_config import StackConfig
+from components.vllm_server.args import VllmServerArgs
+from components.vllm_server.vllm_server import VllmServer, served
+from planning.plan import Plan
+
+CLUSTER = "deepseek"
+"""The RayCluster of engine 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedByEngines:
+    """What all engines of a stack have in common."""
+
+    config: StackConfig
+    plan: Plan
+    serving_image: ImageBuild
+    fetch_image: ImageBuild
+    store: ModelStore
+    api_key: ApiKey | None
+    endpoint: Endpoint | None
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Engine 0, which has the Service that clients know, and all of them, so that others can wait for them."""
+
+    first: VllmServer
+    all: tuple[pulumi.Resource, ...]
+
+
+class FurtherEngine(pulumi.ComponentResource):
+    """Serves the model on nodes of its own, beside engine 0 and behind the same proxies.
+
+    Creates: a RayCluster, a serving Job and a gate, as those of engine 0, and numbered. Waits for: its turn, and its
+    gate. Gives: `gate`.
+    """
+
+    gate: k8s.batch.v1.Job
+
+    def __init__(self, number: int, shared: SharedByEngines, take_turn: TakeTurn, opts: pulumi.ResourceOptions) -> None:
+        name = numbered(CLUSTER, number)
+        super().__init__("deepseek:index:FurtherEngine", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        cluster = RayCluster(name, _cluster_args(shared, number, take_turn), child)
+        # Each engine is asked through its own Service; this is where clients come.
+        address = f"http://{CLUSTER}.{shared.config.namespace}:{PORT}"
+        args = _server_args(shared, cluster, number, take_turn)
+        outputs = pulumi.Output.from_input(CLUSTER), pulumi.Output.from_input(address)
+        _, self.gate = served(args, cluster, *outputs, after(child, cluster))
+        self.register_outputs({})
+
+
+def serve(shared: SharedByEngines, opts: pulumi.ResourceOptions) -> Engines:
+    """Create the engines, each after the gate of the one before it, those that do not serve yet first."""
+    config, fetch_image = shared.config, shared.fetch_image
+    several = config.settings.serving.engines > 1
+    found: dict[int, pulumi.Resource] = {}
+    first, gate = None, None
+    for number in rollout_order(config, CLUSTER):
+        turns = Turns.of(config, fetch_image.pod_image, number, before=gate) if several else None
+        if number and turns:
+            needed = shared.serving_image, fetch_image, shared.store, shared.endpoint
+            found[number] = further = FurtherEngine(number, shared, turns.take, after(opts, *needed))
+            gate = further.gate
+        else:
+            found[number] = first = _first(shared, turns and turns.take, opts)
+            gate = first.gate
+    first = first or _server(shared, None, None, opts)
+    return Engines(first, tuple(found.values()) or (first,))
+
+
+def _first(shared: SharedByEngines, take_turn: TakeTurn | None, opts: pulumi.ResourceOptions) -> VllmServer:
+    args = _cluster_args(shared, 0, take_turn)
+    cluster = RayCluster(CLUSTER, args, after(opts, shared.serving_image, shared.store))
+    return _server(shared, cluster, take_turn, opts)
+
+
+def _server(
+    shared: SharedByEngines, cluster: RayCluster | None, take_turn: TakeTurn | None, opts: pulumi.ResourceOptions
+) -> VllmServer:
+    args = _server_args(shared, cluster, 0, take_turn)
+    return VllmServer("deepseek", args, after(opts, shared.fetch_image, cluster, shared.endpoint))
+
+
+def _cluster_args(shared: SharedByEngines, number: int, take_turn: TakeTurn | None) -> RayClusterArgs:
+    image = shared.serving_image.pod_image
+    return RayClusterArgs.of(shared.config, image, shared.store, shared.api_key, engine=number, take_turn=take_turn)
+
+
+def _server_args(
+    shared: SharedByEngines, cluster: RayCluster | None, number: int, take_turn: TakeTurn | None
+) -> VllmServerArgs:
+    return VllmServerArgs.of(
+        shared.config,
+        shared.plan,
+        image=shared.fetch_image.pod_image,
+        store=shared.store,
+        cluster_name=CLUSTER,
+        cluster=cluster,
+        endpoint=shared.endpoint,
+        api_key=shared.api_key,
+        engine=number,
+        take_turn=take_turn,
+    )

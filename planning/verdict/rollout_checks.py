@@ -1,0 +1,28 @@
+"""What several engines need, and what of them may be out of service while one is replaced."""
+
+from collections.abc import Iterator
+
+from planning.problems import Problem, fixable
+from planning.sizing.resolved import ResolvedStack
+
+ENGINES, MINIMUM = "serving.engines", "rollout.minimumServing"
+
+
+def _several_have_the_proxies(stack: ResolvedStack) -> Iterator[Problem]:
+    """Clients come to several engines through the proxies alone."""
+    settings = stack.settings
+    if settings.serving.engines > 1 and not settings.endpoint.proxy:
+        text = f"{settings.serving.engines} engines need the proxies, which divide requests among them"
+        yield Problem(ENGINES, text, "endpoint.proxy: true, or serving.engines: 1")
+
+
+def _the_minimum_leaves_one(stack: ResolvedStack) -> Iterator[Problem]:
+    """One engine at a time is out of service."""
+    engines, minimum = stack.settings.serving.engines, stack.settings.rollout.minimum_serving
+    if minimum is not None and minimum >= max(engines, 1):
+        most = max(engines, 1) - 1
+        text = f"{minimum} of {engines} engines cannot serve while one of them is replaced"
+        yield fixable(MINIMUM, text, {MINIMUM: most})
+
+
+ROLLOUT_CHECKS = (_several_have_the_proxies, _the_minimum_leaves_one)

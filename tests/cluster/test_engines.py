@@ -1,0 +1,121 @@
+"""Two engines of two nodes each: a change replaces one after the other, and the other serves on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pulumi import automation
+
+from local.cluster.api_server import ApiServer
+from local.cluster.simulated_nodes import PLAYED
+from tests.cluster.conftest import Configure
+from tests.cluster.world.played_kubelet import CORE, Up, end_pod
+from tests.cluster.world.played_programs import IMAGES
+from tests.cluster.world.stack_objects import changed, objects, uids
+from tests.cluster.world.watched_objects import Moment, watched
+
+Config = dict[str, dict[str, Any]]
+
+PROXY = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
+TWO_NODES: Config = {
+    "model": {"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3"},
+    "hardware": {"nodes": 2},
+    "endpoint": {"proxy": True, "image": PROXY},
+    "image": IMAGES,
+}
+"""The weights in FP8 fit on two of the four simulated nodes."""
+
+
+def with_engines(configured: Configure, count: int, **more: dict[str, Any]) -> automation.Stack:
+    serving = {"engines": count, **more.pop("serving", {})}
+    return configured(**TWO_NODES, serving=serving, **more)
+
+
+def serving(api: ApiServer) -> dict[tuple[str, str], str]:
+    """Return the identities of RayClusters and serving Jobs."""
+    return {
+        (kind, name): item["metadata"]["uid"]
+        for (kind, name), item in objects(api).items()
+        if kind == "rayclusters" or (kind == "jobs" and name.startswith("serve-"))
+    }
+
+
+class Programs:
+    """Lets the programs of Jobs' pods end well at once, but for those of Jobs that are to fail; supervisors stay."""
+
+    def __init__(self, api: ApiServer, *fail: str) -> None:
+        self._api, self._fail = api, fail
+
+    def step(self) -> None:
+        for pod in self._api.request("GET", f"{CORE}/pods")["items"]:
+            job = pod["metadata"]["labels"].get("batch.kubernetes.io/job-name", "")
+            played = pod["spec"]["containers"][0]["image"].startswith(PLAYED)
+            if job and played and pod["status"]["phase"] == "Running" and not job.startswith("serve-"):
+                end_pod(self._api, pod, "no answer" if job.rpartition("-")[0] in self._fail else "")
+
+
+def order(moments: Sequence[Moment]) -> list[str]:
+    """Return in their order the ends and the arrivals of what serves, and the arrivals of gates."""
+    told: list[str] = []
+    for moment in moments:
+        name = moment.name.rpartition("-")[0] if moment.kind == "jobs" else moment.name
+        wanted = {"ADDED"} if name in ("gate", "gate-1") else {"ENDING", "ADDED"}
+        if moment.event in wanted and name in ("deepseek", "deepseek-1", "serve", "serve-1", "gate", "gate-1"):
+            told.append(f"{name} {moment.event}")
+    return told
+
+
+def up(stack: automation.Stack, api: ApiServer, *fail: str) -> str:
+    return Up(stack).play(Programs(api, *fail).step)
+
+
+def test_a_second_engine_comes_beside_the_first(configured: Configure, api: ApiServer) -> None:
+    assert up(with_engines(configured, 1), api) == ""
+    before = serving(api)
+    assert len(before) == 2
+    with watched(api) as moments:
+        assert up(with_engines(configured, 2), api) == ""
+    assert order(moments) == ["deepseek-1 ADDED", "serve-1 ADDED", "gate-1 ADDED", "gate ADDED"]
+    after = serving(api)
+    assert before.items() <= after.items(), "the first engine is as it was"
+    assert {name for kind, name in after if kind == "rayclusters"} == {"deepseek", "deepseek-1"}
+    assert len(after) == 4
+    assert changed(with_engines(configured, 2).preview(expect_no_changes=True)) == {}
+
+
+def test_a_changed_flag_is_given_to_one_after_the_other(configured: Configure, api: ApiServer) -> None:
+    clusters = uids(api, "rayclusters")
+    with watched(api) as moments:
+        assert up(with_engines(configured, 2, serving={"maxModelLen": 32768}), api) == ""
+    assert order(moments) == [
+        *("serve ENDING", "serve ADDED", "gate ADDED"),
+        *("serve-1 ENDING", "serve-1 ADDED", "gate-1 ADDED"),
+    ]
+    assert uids(api, "rayclusters") == clusters
+
+
+def test_ray_pods_are_replaced_one_engine_after_the_other(configured: Configure, api: ApiServer) -> None:
+    more: Config = {"pods": {"environment": {"NCCL_IB_GID_INDEX": "3"}}, "serving": {"maxModelLen": 32768}}
+    with watched(api) as moments:
+        assert up(with_engines(configured, 2, **more), api) == ""
+    told = order(moments)
+    assert told.index("deepseek ENDING") < told.index("deepseek ADDED") < told.index("gate ADDED")
+    assert told.index("gate ADDED") < min(told.index("serve-1 ENDING"), told.index("deepseek-1 ENDING"))
+
+
+def test_a_gate_that_fails_leaves_the_other_engine_as_it_is(configured: Configure, api: ApiServer) -> None:
+    before = serving(api)
+    second = {key: uid for key, uid in before.items() if key[1].startswith(("serve-1-", "deepseek-1"))}
+    assert len(second) == 2
+    error = up(with_engines(configured, 2, serving={"maxModelLen": 16384}), api, "gate")
+    assert "no answer" in error
+    assert second.items() <= serving(api).items()
+    assert up(with_engines(configured, 2, serving={"maxModelLen": 8192}), api) == ""
+    assert not set(serving(api).values()) & {uid for (kind, _), uid in before.items() if kind == "jobs"}
+
+
+def test_one_engine_less_ends_the_last(configured: Configure, api: ApiServer) -> None:
+    before = serving(api)
+    assert up(with_engines(configured, 1, serving={"maxModelLen": 8192}), api) == ""
+    assert serving(api).items() <= before.items()
+    assert uids(api, "rayclusters").keys() == {"deepseek"}
+    configured().destroy()

@@ -1,0 +1,129 @@
+"""A stack with `serving.engines: 2`: the second is beside the first, and each is replaced in its turn."""
+
+import json
+from functools import cache
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.unit.components.registrations import Program, Registration, run, stack_file
+
+PINNED = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
+
+
+def configured(engines: int, **sections: Any) -> dict[str, Any]:
+    config = stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": True, "image": PINNED}}
+    config["deepseek:apiKey"] = "not-made-at-random-0123"
+    config["deepseek:serving"] = config.get("deepseek:serving", {}) | {"engines": engines}
+    return config | {f"deepseek:{name}": keys for name, keys in sections.items()}
+
+
+def run_with(engines: int, **sections: Any) -> Program:
+    return run(configured(engines, **sections), ["deepseek:apiKey"])
+
+
+@cache
+def program(engines: int) -> Program:
+    return run_with(engines)
+
+
+def text_of(item: Registration) -> str:
+    return json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True)
+
+
+def by_urn(stack: Program) -> dict[str, Registration]:
+    return {item.urn: item for item in stack.kubernetes()}
+
+
+def test_what_serves_already_is_not_touched_when_another_engine_comes() -> None:
+    one, two = by_urn(program(1)), by_urn(program(2))
+    assert one.keys() <= two.keys()
+    changed = {one[urn].name for urn in one if text_of(one[urn]) != text_of(two[urn])}
+    assert changed == {
+        "deepseek-ray",  # lets the gates in
+        "deepseek-gate",
+        "deepseek-supervisor",  # selects the first supervisor
+        "deepseek-endpoint",  # asks two engines
+        "gate",
+        "gate-role",
+    }
+
+
+def test_the_second_engine_is_as_the_first_and_numbered() -> None:
+    two = program(2)
+    first, second = (two.one("RayCluster", name).inputs for name in ("deepseek", "deepseek-1"))
+    of_first = json.dumps(second["spec"]).replace("head-1-", "head-").replace("deepseek-1", "deepseek")
+    assert json.loads(of_first) == first["spec"]
+    assert second["metadata"]["name"] == "deepseek-1"
+    new = [item for urn, item in by_urn(two).items() if urn not in by_urn(program(1))]
+    names = [item.inputs["metadata"]["name"] for item in two.kubernetes()]
+    kinds = [(item.type, name) for item, name in zip(two.kubernetes(), names, strict=True)]
+    assert len(kinds) == len(set(kinds)), "no object is made twice"
+    assert all("-1" in item.name or item.name.startswith("turn-") for item in new)
+
+
+def test_each_engine_is_asked_by_itself_and_clients_come_to_all() -> None:
+    two = program(2)
+    for job, host in (("gate", "deepseek-engine"), ("gate-1", "deepseek-engine-1")):
+        [container] = two.one("Job", job).inputs["spec"]["template"]["spec"]["containers"]
+        assert {"name": "ENDPOINT", "value": f"http://{host}:8000"} in container["env"]
+    for number, name in enumerate(("deepseek-supervisor", "deepseek-supervisor-1")):
+        selector = two.one("Service", name).inputs["spec"]["selector"]
+        job = two.one("Job", "serve" if number == 0 else "serve-1")
+        assert selector.items() <= job.inputs["spec"]["template"]["metadata"]["labels"].items()
+        assert selector["deepseek-on-kubernetes/engine"] == str(number)
+    [configuration] = [
+        item.inputs["data"]["haproxy.cfg"]
+        for item in two.kubernetes()
+        if item.name == "deepseek-endpoint" and "data" in item.inputs
+    ]
+    assert "balance leastconn" in configuration
+    assert "server vllm " in configuration
+    assert "server vllm-1 " in configuration
+
+
+def test_engines_end_side_by_side() -> None:
+    """No object of the second depends on one of the first: a destroy would wait for one drain after the other."""
+    two = by_urn(program(2))
+    of_second = {urn: item for urn, item in two.items() if "FurtherEngine" in urn}
+    of_first = {urn for urn in two if urn.endswith(("::serve", "::gate", "RayCluster::deepseek"))}
+    assert len(of_first) == 3
+    for item in of_second.values():
+        assert not of_first & set(item.request.dependencies)
+
+
+def test_a_change_waits_for_its_turn_and_one_of_bounds_does_not() -> None:
+    def turns(**sections: Any) -> dict[str, str]:
+        stack = run_with(2, **sections)
+        return {
+            item.name: item.inputs["metadata"]["name"]
+            for item in stack.kubernetes()
+            if item.type.endswith(":Job") and item.name.startswith("turn-")
+        }
+
+    before = turns()
+    assert before.keys() == {"turn-cluster", "turn-serve", "turn-cluster-1", "turn-serve-1"}
+    flags = {"engines": 2, "maxModelLen": 4096}
+    changed = turns(serving=flags)
+    assert {name for name in before if before[name] != changed[name]} == {"turn-serve", "turn-serve-1"}
+    assert turns(rollout={"drainTimeout": "3m"}) == before
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"endpoint": {}}, "serving.engines: 2 engines need the proxies"),
+        ({"rollout": {"minimumServing": 2}}, "2 of 2 engines cannot serve while one of them is replaced"),
+        (
+            {
+                "storage": {"size": "3Ti", "accessMode": "ReadWriteOnce"},
+                "hardware": {"gpu": "NVIDIA-H200", "gpusPerNode": 8, "nodes": 1},
+            },
+            "ReadWriteOnce serves one node",
+        ),
+    ],
+)
+def test_what_several_engines_cannot_do_is_refused(sections: dict[str, Any], told: str) -> None:
+    with pytest.raises(pulumi.RunError, match=told):
+        run_with(2, **sections)
