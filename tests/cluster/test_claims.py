@@ -123,6 +123,7 @@ def test_a_class_that_waits_for_a_pod_and_then_has_no_volume_is_told_too(api_of_
     assert "class block, ReadWriteMany" in told
 
 
+@pytest.mark.faults
 def test_a_volume_that_fills_up_is_told_by_the_up(configured: Configure, api: ApiServer, nodes: Nodes) -> None:
     nodes.close()
     up = Up(configured(image=FINISHED))

@@ -84,12 +84,14 @@ CAPACITY = [
         causes.gpus_of_another_product,
     ),
 ]
-IMAGE = [
+SERVING_IMAGE = [
     Fault(
         "the serving image cannot be pulled",
         ("gave up after", f'ImagePullBackOff: Back-off pulling image "{ABSENT}/served:1": not found'),
         config={"image": {"reference": f"{ABSENT}/served:1"}},
     ),
+]
+IMAGES_OF_JOBS = [
     Fault(
         "BuildKit's image cannot be pulled",
         (
@@ -105,6 +107,8 @@ IMAGE = [
         config={"image": {"fetchReference": f"{ABSENT}/fetch:1"}, "storage": {"mountTimeout": "1s"}},
     ),
 ]
+"""These end with the bounds of their Jobs, two minutes after the key's."""
+
 OPERATOR = [
     Fault(
         "KubeRay's operator is down",
@@ -167,7 +171,8 @@ def programs(configured: Configure, api: ApiServer, tmp_path: Path) -> Iterator[
     "fault",
     [
         *swept(CAPACITY, sample=1),
-        *swept(IMAGE, sample=1),
+        *swept(SERVING_IMAGE, sample=1),
+        *swept(IMAGES_OF_JOBS, sample=0),
         *swept(OPERATOR, sample=1),
         *swept(STORAGE, sample=0),
         *swept(REFUSED_LATER, sample=1),
