@@ -39,8 +39,9 @@ def rule_spec(namespace: str, stack: str, settings: StackSettings) -> Manifest:
 
 
 def serving_rule_spec(namespace: str, stack: str, settings: StackSettings) -> Manifest:
-    """Return the same with the alert of a stack that has served once."""
-    return _group("deepseek-serving", [_not_served(namespace, settings)], namespace, stack, settings)
+    """Return the same with the alerts of a stack that has served once."""
+    several = [_engine_not_served(namespace, settings)] if settings.serving.engines > 1 else []
+    return _group("deepseek-serving", [_not_served(namespace, settings), *several], namespace, stack, settings)
 
 
 def speed_rule_spec(namespace: str, stack: str, settings: StackSettings, measured: Mapping[str, Any]) -> Manifest:
@@ -167,6 +168,22 @@ def _not_served(namespace: str, settings: StackSettings) -> Alert:
         lasting=str(whole),
         severity="critical",
         summary=f"no model has been served for {whole.words}.",
+    )
+
+
+def _engine_not_served(namespace: str, settings: StackSettings) -> Alert:
+    """Some serve; an engine that starts for the first time, as after a change, is let load."""
+    of, engines = f'namespace="{namespace}"', settings.serving.engines
+    whole = _Time(settings.monitoring.alert_after)
+    return Alert(
+        name="ModelEngineNotServed",
+        expression=(
+            f"count(deepseek_supervisor_serving{{{of}}} == 1) < {engines} "
+            f"unless max(deepseek_supervisor_first_start{{{of}}} == 1)"
+        ),
+        lasting=str(whole),
+        severity="warning",
+        summary=f'only {{{{ printf "%.0f" $value }}}} of {engines} engines have served for {whole.words}.',
     )
 
 

@@ -9,6 +9,7 @@ import yaml
 from components.monitoring.alerts import rule_spec, serving_rule_spec, speed_rule_spec
 from components.shared.pods import Manifest
 from planning.parse import parse
+from planning.settings.sections import StackSettings
 from tests.unit.components.registrations import stack_file
 
 NAMESPACE, STACK = "deepseek", "a100-bf16"
@@ -33,36 +34,38 @@ Series = Mapping[str, str]
 MEASURED = {"tokensPerSecond": 1000.0, "requestsAtOnce": 64}
 
 
-def rules() -> Manifest:
-    """Return the rule file of the tests' stack, with the alerts that follow the gate and a benchmark."""
+def rules(settings: StackSettings = SETTINGS) -> Manifest:
+    """Return the rule file of a stack, with the alerts that follow the gate and a benchmark."""
     specs = (
-        rule_spec(NAMESPACE, STACK, SETTINGS),
-        serving_rule_spec(NAMESPACE, STACK, SETTINGS),
-        speed_rule_spec(NAMESPACE, STACK, SETTINGS, MEASURED),
+        rule_spec(NAMESPACE, STACK, settings),
+        serving_rule_spec(NAMESPACE, STACK, settings),
+        speed_rule_spec(NAMESPACE, STACK, settings, MEASURED),
     )
     return {"groups": [group for spec in specs for group in spec["groups"]]}
 
 
-def all_rules() -> list[Manifest]:
+def all_rules(settings: StackSettings = SETTINGS) -> list[Manifest]:
     """Return the rules of all groups."""
-    return [rule for group in rules()["groups"] for rule in group["rules"]]
+    return [rule for group in rules(settings)["groups"] for rule in group["rules"]]
 
 
-def problem(folder: Path, series: Series, minute: int, firing: Mapping[str, str]) -> str:
+def problem(
+    folder: Path, series: Series, minute: int, firing: Mapping[str, str], settings: StackSettings = SETTINGS
+) -> str:
     """Return how promtool found other alerts than these, and no others, at a minute; nothing if it found them.
 
     `firing` has the summaries by name, without the name of the stack.
     """
-    (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules(settings)))
     expected = [
         {
             "eval_time": f"{minute}m",
             "alertname": rule["alert"],
             "exp_alerts": [_alert(rule, firing[rule["alert"]])] if rule["alert"] in firing else [],
         }
-        for rule in all_rules()
+        for rule in all_rules(settings)
     ]
-    assert firing.keys() <= {rule["alert"] for rule in all_rules()}
+    assert firing.keys() <= {rule["alert"] for rule in all_rules(settings)}
     test = {
         "rule_files": ["rules.yaml"],
         "evaluation_interval": f"{STEP_SECONDS}s",

@@ -81,6 +81,10 @@ SLOW = {"ModelFirstTokenSlow": "a tenth of the requests wait longer than 5 s for
 ENDING = {"ModelCertificateEnds": "the certificate of the proxies ends in 6d 23h 29m 0s, and is not renewed."}
 
 
+ONE_OF_TWO = {"ModelEngineNotServed": "only 1 of 2 engines have served for 10 minutes."}
+TWO_ENGINES = SETTINGS.model_copy(update={"serving": SETTINGS.serving.model_copy(update={"engines": 2})})
+
+
 def restarts(times: int) -> dict[str, str]:
     return {"ModelEngineRestarts": f"vLLM has ended {times} times within an hour."}
 
@@ -150,6 +154,28 @@ def test_a_stack_whose_metrics_nobody_tells_is_not_served(tmp_path: Path) -> Non
     assert problem(tmp_path, {"up": steady(1)}, 11, NOT_SERVED) == ""
 
 
+OTHER_SERVING, OTHER_FIRST_START = (series.replace("serve-x", "serve-1-x") for series in (SERVING, FIRST_START))
+
+
+@pytest.mark.parametrize(
+    ("series", "minute", "firing"),
+    [
+        ({}, 50, {}),
+        ({OTHER_SERVING: "1x60 0x300"}, 39, {}),
+        ({OTHER_SERVING: "1x60 0x300"}, 41, ONE_OF_TWO),
+        ({OTHER_SERVING: "1x60 0x60 1x300"}, 65, {}),
+        ({OTHER_SERVING: "1x60 0x300", OTHER_FIRST_START: "0x60 1x300"}, 60, {}),
+        ({SERVING: "1x60 0x300", OTHER_SERVING: "1x60 0x300"}, 41, NOT_SERVED),
+    ],
+    ids=["both", "one for minutes", "one", "both again", "one that starts after a change", "none"],
+)
+def test_of_two_engines_one_that_does_not_serve_is_told(
+    tmp_path: Path, series: Series, minute: int, firing: dict[str, str]
+) -> None:
+    both = {**HEALTHY, OTHER_SERVING: steady(1), OTHER_FIRST_START: steady(0), **series}
+    assert problem(tmp_path, both, minute, firing, TWO_ENGINES) == ""
+
+
 @pytest.mark.parametrize("seconds", [20, 600, 7200])
 def test_every_time_follows_the_bound_of_the_stack_file(seconds: int) -> None:
     bound = SETTINGS.monitoring.model_copy(update={"alert_after": seconds})
@@ -186,7 +212,7 @@ def test_promtool_finds_no_fault_in_the_rules(tmp_path: Path) -> None:
 def test_every_alert_links_to_a_heading_of_its_own() -> None:
     text = (Path(__file__).resolve().parents[2] / PAGE).read_text(encoding="utf-8")
     headings = {re.sub(r"[^a-z0-9 -]", "", heading.lower()) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    for rule in all_rules():
+    for rule in all_rules(TWO_ENGINES):
         page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
         assert page == PAGE
         assert anchor in headings, rule["alert"]
