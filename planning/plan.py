@@ -103,6 +103,7 @@ class Plan:
     def summary(self) -> dict[str, str | int | float]:
         """The stack output `plan`: flat, in serving terms, and stable, so that its diff reads well in a preview."""
         lines: dict[str, str | int | float] = {
+            **({"engines": f"{self.engines}, of {self.gpus} GPUs each"} if self.engines > 1 else {}),
             "GPUs": self.gpus * self.engines,
             "parallelism": str(self.sizes),
         }

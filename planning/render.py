@@ -150,7 +150,8 @@ def layouts_as_text(plan: Plan) -> str:
     columns = [*heading, *(f"at {requests:,}" for requests in (FEW, SOME, MANY)), "cost a million"]
     rates = f"with predicted tokens/s at so many requests of {lengths}"
     caution = "None of these speeds was measured on such hardware: docs/layouts.md tells what was."
-    return f"Layouts that fit, best first for {purpose} ({count}), {rates}:\n{table(columns, rows)}\n{caution}"
+    of_one = " of one engine" if plan.engines > 1 else ""
+    return f"Layouts{of_one} that fit, best first for {purpose} ({count}), {rates}:\n{table(columns, rows)}\n{caution}"
 
 
 def _shown(number: float | None, digits: int = 0) -> str:

@@ -14,6 +14,8 @@ class Layout(Sizes):
     """The sizes by which vLLM divides model, requests and KV cache, on nodes."""
 
     gpus_per_node: int
+    engines: int = 1
+    """How many times there are such ranks."""
 
     @property
     def nodes(self) -> int:

@@ -24,15 +24,17 @@ def prediction_of(
         return None
     engine = deployment.engine
     load, is_cut = load_of(capacity, prompt_tokens, answer_tokens)
-    price = hardware.price_per_gpu_hour
+    price, engines = hardware.price_per_gpu_hour, max(stack.settings.serving.engines, 1)
     found = predict(
         deployment,
         _layout(stack),
         load,
         network_gbit=stack.settings.network.bandwidth,
-        cost_per_hour=None if price is None else price * hardware.gpus,
+        cost_per_hour=None if price is None else price * hardware.gpus * engines,
         node_bytes=hardware.gpus_per_node * max(rank.weights_bytes for rank in capacity.ranks),
     )
+    if found and engines > 1:
+        found.assumed.append(f"{engines} engines share the requests evenly")
     if found and is_cut:
         found.assumed.append(f"requests of {engine.max_model_len:,} tokens, because serving.maxModelLen allows no more")
     serving = stack.settings.serving
@@ -66,7 +68,9 @@ def load_of(capacity: Capacity, prompt_tokens: int, answer_tokens: int) -> tuple
 
 
 def _layout(stack: ResolvedStack) -> Layout:
-    return Layout(**asdict(stack.sizes), gpus_per_node=stack.settings.hardware.gpus_per_node)
+    settings = stack.settings
+    engines = max(settings.serving.engines, 1)
+    return Layout(**asdict(stack.sizes), gpus_per_node=settings.hardware.gpus_per_node, engines=engines)
 
 
 def _unmeasured(architecture: Architecture | None, precision: Precision) -> str:

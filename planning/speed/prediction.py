@@ -1,5 +1,6 @@
 """What is predicted of a deployment, and what is assumed for that."""
 
+import math
 from dataclasses import dataclass, replace
 
 from planning.release import VLLM
@@ -95,7 +96,7 @@ def predict(
     cost_per_hour: float | None = None,
     node_bytes: int,
 ) -> Prediction | None:
-    """Predict the speed of a deployment; None where the rates of its GPU are not known.
+    """Predict the speed of a deployment, once for each engine; None where the rates of its GPU are not known.
 
     `network_gbit` is what a node has to other nodes, None where that is not known; `node_bytes` are the weights that
     one node reads at a start.
@@ -119,13 +120,29 @@ def predict(
     return Prediction(
         prompt_tokens=load.prompt_tokens,
         answer_tokens=load.answer_tokens,
-        speeds={requests: speed(machine, load, requests) for requests in REQUESTS},
-        limits={requests: limit(perfect, load, requests) for requests in REQUESTS},
+        speeds={requests: _speed_of_engines(machine, load, requests, layout.engines) for requests in REQUESTS},
+        limits={
+            requests: busy * limit(perfect, load, each)
+            for requests in REQUESTS
+            for busy, each in [_divided(requests, layout.engines)]
+        },
         first_start_seconds=first,
         later_start_seconds=later,
         assumed=_assumed(deployment, layout, load, machine.rates, network_known=network_gbit is not None),
         cost_per_hour=cost_per_hour,
     )
+
+
+def _speed_of_engines(machine: Machine, load: Load, requests: int, engines: int) -> Speed:
+    busy, each = _divided(requests, engines)
+    of_one = speed(machine, load, each)
+    return replace(of_one, output_tokens_per_second=busy * of_one.output_tokens_per_second)
+
+
+def _divided(requests: int, engines: int) -> tuple[int, int]:
+    """Return how many engines have requests, and how many each of them has at most."""
+    busy = min(requests, engines)
+    return busy, math.ceil(requests / busy)
 
 
 def machine_of(deployment: Deployment, layout: Layout, network_gbit: float | None) -> Machine | None:

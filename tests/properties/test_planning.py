@@ -56,24 +56,28 @@ def tokens(deployment: Deployment, **engine: int) -> int:
     return Capacity(replace(deployment, engine=replace(deployment.engine, **engine))).kv_cache_tokens
 
 
+@settings(deadline=None)
 @given(deployments(), st.floats(0, 100))
 def test_more_memory_never_holds_less(deployment: Deployment, more: float) -> None:
     larger = replace(deployment, gpu=replace(deployment.gpu, memory_gib=deployment.gpu.memory_gib + more))
     assert Capacity(larger).kv_cache_tokens >= tokens(deployment)
 
 
+@settings(deadline=None)
 @given(deployments(), st.floats(0, 0.05))
 def test_more_utilization_never_holds_less(deployment: Deployment, more: float) -> None:
     larger = replace(deployment, utilization=deployment.utilization + more)
     assert Capacity(larger).kv_cache_tokens >= tokens(deployment)
 
 
+@settings(deadline=None)
 @given(deployments(), st.integers(1, 4))
 def test_more_nodes_never_hold_less(deployment: Deployment, more: int) -> None:
     stages = deployment.engine.pipeline_parallel_size + more
     assert tokens(deployment, pipeline_parallel_size=stages) >= tokens(deployment)
 
 
+@settings(deadline=None)
 @given(deployments())
 def test_wider_tensor_parallelism_never_holds_less(deployment: Deployment) -> None:
     wider = 2 * deployment.engine.tensor_parallel_size
@@ -81,6 +85,7 @@ def test_wider_tensor_parallelism_never_holds_less(deployment: Deployment) -> No
         assert tokens(deployment, tensor_parallel_size=wider) >= tokens(deployment)
 
 
+@settings(deadline=None)
 @given(deployments(), st.integers(0, 163840))
 def test_longer_requests_and_larger_batches_never_leave_more(deployment: Deployment, more: int) -> None:
     engine = deployment.engine

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planning.problems import Problem, Refused
@@ -46,6 +46,7 @@ def test_a_comment_stays_below_the_limit_of_github() -> None:
 TEXTS = st.lists(st.builds("{}{}".format, st.integers(0, 99), st.integers(0, 1200).map("*".__mul__)), max_size=99)
 
 
+@settings(deadline=None)
 @given(texts=TEXTS)
 def test_as_many_warnings_are_shown_as_are_told(texts: list[str]) -> None:
     """Those that do not fit are told by their number, and one that is said twice is one."""
@@ -55,6 +56,7 @@ def test_as_many_warnings_are_shown_as_are_told(texts: list[str]) -> None:
     assert listed + (int(left_out[1]) if left_out else 0) == len(set(texts))
 
 
+@settings(deadline=None)
 @given(lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=99))
 def test_as_many_lines_of_a_refusal_are_shown_as_are_told(lengths: list[int]) -> None:
     """Its heading has the number of problems."""
