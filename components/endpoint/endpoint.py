@@ -15,7 +15,7 @@ from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.limits import LIMITS_PORT, limits_configuration
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
-from components.shared.engine_names import ENGINE, numbered
+from components.shared.engine_names import labels_of_engine, numbered
 from components.shared.jobs import after
 from components.shared.labels import metadata, selector
 from components.stack_config import StackConfig
@@ -129,7 +129,7 @@ def _engine(
         numbered(f"{name}-supervisor", number),
         metadata=metadata(numbered(f"{name}-supervisor", number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
-            selector={**selector("serving"), **({ENGINE: str(number)} if several else {})},
+            selector={**selector("serving"), **(labels_of_engine(number) if several else {})},
             ports=[k8s.core.v1.ServicePortArgs(name="agent", port=AGENT_PORT, target_port=AGENT_PORT)],
             # A pod that ends has something to say.
             publish_not_ready_addresses=True,

@@ -5,8 +5,10 @@ from typing import Any, TypeAlias
 
 import pulumi
 
+from components.shared.labels import PART_OF
+
 ENGINE = "deepseek-on-kubernetes/engine"
-"""Label of a serving Job's pods: the number of their engine."""
+"""Annotation of a Job that waits for a turn: the number of its engine."""
 
 TakeTurn: TypeAlias = Callable[[str, pulumi.Input[Any], pulumi.ResourceOptions], pulumi.Output[str]]
 """`Turns.take`: for what is to be replaced, called by a word, with its new content."""
@@ -15,3 +17,11 @@ TakeTurn: TypeAlias = Callable[[str, pulumi.Input[Any], pulumi.ResourceOptions],
 def numbered(name: str, engine: int) -> str:
     """Return the name of an object of one engine; those of engine 0 are called as in a stack with one."""
     return f"{name}-{engine}" if engine else name
+
+
+def labels_of_engine(engine: int) -> dict[str, str]:
+    """Return the label by which an engine's supervisor is told from those of the others.
+
+    Every pod of a stack has it with the name of the project, so the pods of engine 0 are the same with one and several.
+    """
+    return {PART_OF: numbered(pulumi.get_project(), engine)}

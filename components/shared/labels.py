@@ -36,6 +36,7 @@ DRAIN_TIMEOUT = "deepseek-on-kubernetes/drain-timeout-seconds"
 NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
+PART_OF = "app.kubernetes.io/part-of"
 
 
 def labels(component: str) -> dict[str, str]:
@@ -48,7 +49,7 @@ def labels(component: str) -> dict[str, str]:
         NAME: pulumi.get_project(),
         INSTANCE: pulumi.get_stack(),
         COMPONENT: component,
-        "app.kubernetes.io/part-of": pulumi.get_project(),
+        PART_OF: pulumi.get_project(),
         "app.kubernetes.io/managed-by": "pulumi",
     }
 

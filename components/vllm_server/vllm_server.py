@@ -10,7 +10,7 @@ from components.endpoint.http_route import http_route
 from components.endpoint.ingress import ingress
 from components.ray_cluster.ray_cluster import PORT, RayCluster
 from components.shared.endless_job import endless_job
-from components.shared.engine_names import ENGINE, numbered
+from components.shared.engine_names import labels_of_engine, numbered
 from components.shared.jobs import JobArgs, handed_on, job, job_name
 from components.shared.labels import ENDPOINT, metadata
 from components.shared.programs import programs, programs_config_map
@@ -110,7 +110,7 @@ def served(
         # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
         spec={"backoffLimit": MAX_INT32},
         pod=supervisor_pod(args, cluster, config_map=supervising, service_account=supervisor),
-        more_labels={ENGINE: str(args.engine)},
+        more_labels=labels_of_engine(args.engine),
     )
     if args.take_turn:
         serve = replace(serve, turn=args.take_turn("serve", job_name(own("serve"), serve), opts))

@@ -50,6 +50,20 @@ def test_what_serves_already_is_not_touched_when_another_engine_comes() -> None:
     }
 
 
+def test_one_engine_has_the_names_and_labels_of_a_stack_that_knew_no_others() -> None:
+    one = program(1)
+    for item in one.kubernetes():
+        assert not item.name.endswith("-1")
+        assert "deepseek-on-kubernetes/engine" not in text_of(item)
+    described = one.one("Job", "serve").inputs
+    assert described["spec"]["template"]["metadata"]["labels"] == described["metadata"]["labels"]
+    unset = configured(1)
+    del unset["deepseek:serving"]["engines"]
+    assert {urn: text_of(item) for urn, item in by_urn(run(unset, ["deepseek:apiKey"])).items()} == {
+        urn: text_of(item) for urn, item in by_urn(one).items()
+    }
+
+
 def test_the_second_engine_is_as_the_first_and_numbered() -> None:
     two = program(2)
     first, second = (two.one("RayCluster", name).inputs for name in ("deepseek", "deepseek-1"))
@@ -72,7 +86,8 @@ def test_each_engine_is_asked_by_itself_and_clients_come_to_all() -> None:
         selector = two.one("Service", name).inputs["spec"]["selector"]
         job = two.one("Job", "serve" if number == 0 else "serve-1")
         assert selector.items() <= job.inputs["spec"]["template"]["metadata"]["labels"].items()
-        assert selector["deepseek-on-kubernetes/engine"] == str(number)
+        other = two.one("Job", "serve-1" if number == 0 else "serve")
+        assert not selector.items() <= other.inputs["spec"]["template"]["metadata"]["labels"].items()
     [configuration] = [
         item.inputs["data"]["haproxy.cfg"]
         for item in two.kubernetes()
