@@ -88,7 +88,7 @@ def serve(shared: SharedByEngines, opts: pulumi.ResourceOptions) -> Engines:
 
 def _first(shared: SharedByEngines, take_turn: TakeTurn | None, opts: pulumi.ResourceOptions) -> VllmServer:
     args = _cluster_args(shared, 0, take_turn)
-    cluster = RayCluster(CLUSTER, args, after(opts, shared.serving_image, shared.store))
+    cluster = RayCluster(CLUSTER, args, after(opts, shared.serving_image, shared.store, shared.endpoint))
     return _server(shared, cluster, take_turn, opts)
 
 
