@@ -31,6 +31,9 @@ RETRY_AFTER_A_PAUSE_SECONDS = 60
 """OpenAI's clients wait as long as they are told, up to a minute."""
 
 
+REQUEST_ID = "X-Request-Id"
+"""The header by which a client finds its request again. A proxy makes an id where the client sent no plain one."""
+
 TOKEN_LIMIT = "X-Key-Tokens-Per-Minute"  # noqa: S105  tokens of a text
 """The header in which a proxy tells vLLM the limit of a key (images/ray-vllm/programs/head/count_tokens.py)."""
 
@@ -77,7 +80,7 @@ def _door(tls: str, rules: str, limited: str) -> str:
     bind "${{LISTEN}}:{PORT}"
 {tls}    no log
     filter lua.bounded-body {MOST_BODY_BYTES}
-    acl plain url_beg /
+{_REQUEST_ID}    acl plain url_beg /
     acl generates path -m str /v1/chat/completions /v1/completions /v1/responses
     acl lists path -m str /v1/models
     acl health path -m str /health
@@ -135,6 +138,16 @@ def _refusal(status: int, text: str) -> str:
 _TLS = f"""\
     bind "${{LISTEN}}:{TLS_PORT}" ssl crt {TLS_FOLDER}/{CERTIFICATE} ssl-min-ver TLSv1.2 alpn http/1.1
 """
+
+_REQUEST_ID = f"""\
+    acl one_id req.fhdr_cnt({REQUEST_ID}) eq 1
+    acl plain_id req.fhdr({REQUEST_ID}) -m reg '^[A-Za-z0-9._-]{{1,64}}$'
+    http-request set-var(txn.id) req.fhdr({REQUEST_ID}) if one_id plain_id
+    http-request set-var(txn.id) uuid unless one_id plain_id
+    http-request set-header {REQUEST_ID} %[var(txn.id)]
+    http-after-response set-header {REQUEST_ID} %[var(txn.id)] if {{ var(txn.id) -m found }}
+"""
+"""It stands before every refusal, so that these have the id too. vLLM takes the header into its own id of a request."""
 
 _PAUSED = f"""\
     http-request return status 503 {
