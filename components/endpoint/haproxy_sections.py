@@ -87,10 +87,13 @@ def engine_server(engine: str, supervisor: str, name: str = "vllm") -> str:
 def backend_engine(engines: Sequence[str]) -> str:
     """Return the backend of vLLM: its engines, servers as `engine_server` returns them.
 
-    Of several the one with the fewest requests is asked, and another one where it refuses the connection.
+    Of several the one with the fewest requests is asked, and another one where it takes no connection. It gets no more
+    requests then, until it does: not every network refuses connections to a Service without pods, and one that drops
+    them would let each request wait.
     """
     several = "\n    balance leastconn\n    option redispatch 1" if len(engines) > 1 else ""
-    servers = "\n    ".join(engines)
+    checked = " check inter 1s fall 2 rise 1" if len(engines) > 1 else ""
+    servers = "\n    ".join(f"{engine}{checked}" for engine in engines)
     return f"""backend engine
     retries {CONNECTS}{several}
     {servers}"""

@@ -42,6 +42,11 @@ def test_of_two_engines_the_one_that_is_there_answers(tmp_path: Path) -> None:
     text = haproxy_configuration(servers, DoorRules(guarded=False), counter="127.0.0.1")
     with running_engine() as engine, running_haproxy(tmp_path, engine, text, PORT, Run()) as door:
         assert [status_of(door.send(request("GET", "/health"))) for _ in range(20)] == [200] * 20
+        time.sleep(3)
+        with urllib.request.urlopen(f"http://127.0.0.1:{door.probe_port}/metrics", timeout=5) as response:
+            metrics = response.read().decode()
+    down = re.findall(r'haproxy_server_status{proxy="engine",server="([^"]+)",state="DOWN"} 1', metrics)
+    assert down == ["vllm"]
 
 
 def test_an_idle_engine_gets_the_next_request(tmp_path: Path) -> None:
