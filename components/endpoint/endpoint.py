@@ -84,6 +84,7 @@ class Endpoint(pulumi.ComponentResource):
             paused=args.settings.serving.engines == 0,
             limited=[*limits],
             counts_tokens=door.count_tokens,
+            access_log=door.access_log,
             token_limits=door.token_limits,
         )
         configuration = pulumi.Output.all(servers, counter).apply(

@@ -54,6 +54,9 @@ class DoorRules:
     limited: Sequence[str] = ()
     """Names of keys whose requests pass the pod that counts them (limits.py)."""
 
+    access_log: bool = False
+    """A line of JSON for each request goes to the standard output."""
+
     counts_tokens: bool = False
     """vLLM counts tokens by the names that the door tells it."""
 
@@ -70,21 +73,22 @@ def haproxy_configuration(engines: Sequence[str], rules: DoorRules, *, counter: 
     first = (_GUARD if rules.guarded else "") + (_PAUSED if rules.paused else "")
     told = _told(rules.token_limits) if rules.counts_tokens else ""
     limited = _limited(rules.limited) if rules.limited else ""
-    door = _door(_TLS if rules.tls else "", first, told + limited)
+    logged = _ACCESS_LOG if rules.access_log else "    no log\n"
+    door = _door((_TLS if rules.tls else "") + logged, first, told + limited)
     counting = [_counter(counter, engines)] if rules.limited else []
     return configuration(door, backend_engine(engines), *counting, tls=rules.tls)
 
 
-def _door(tls: str, rules: str, limited: str) -> str:
+def _door(binds: str, rules: str, limited: str) -> str:
     return f"""frontend door
     bind "${{LISTEN}}:{PORT}"
-{tls}    no log
-    filter lua.bounded-body {MOST_BODY_BYTES}
+{binds}    filter lua.bounded-body {MOST_BODY_BYTES}
 {_REQUEST_ID}    acl plain url_beg /
     acl generates path -m str /v1/chat/completions /v1/completions /v1/responses
     acl lists path -m str /v1/models
     acl health path -m str /health
     acl reads method -m str GET
+    http-request set-var(txn.path) path if plain generates or plain lists or plain health
     http-request return {_refusal(404, "There is nothing at this path.")} unless plain generates or plain lists or \
 plain health
     http-request return status 204 hdr Access-Control-Allow-Origin * hdr Access-Control-Allow-Methods "GET, POST" \
@@ -148,6 +152,14 @@ _REQUEST_ID = f"""\
     http-after-response set-header {REQUEST_ID} %[var(txn.id)] if {{ var(txn.id) -m found }}
 """
 """It stands before every refusal, so that these have the id too. vLLM takes the header into its own id of a request."""
+
+_ACCESS_LOG = """\
+    log stdout format raw local0 info
+    log-format '{"at":%Ts.%ms,"id":"%[var(txn.id)]","key":"%[var(txn.key)]","method":"%HM","path":"%[var(txn.path)]",\
+"status":%ST,"sentBytes":%B,"queuedMs":%Tw,"firstByteMs":%Tr,"totalMs":%Ta,"engine":"%s","ended":"%tsc"}'
+"""
+"""Only what cannot carry a client's text: the id is plain, `path` is one of the API's, `key` is a name, `-` is none.
+Times are milliseconds, -1 where it did not come so far; `ended` is HAProxy's termination state (its section 8.5)."""
 
 _PAUSED = f"""\
     http-request return status 503 {

@@ -23,6 +23,8 @@ def _the_proxies_image_is_pinned(stack: ResolvedStack) -> Iterator[Problem]:
 def _limits_limit(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem for limits of keys that nobody would hold, or that are none."""
     endpoint = stack.settings.endpoint
+    if endpoint.access_log and not endpoint.proxy:
+        yield Problem("endpoint.accessLog", "needs the proxies, which write it", "endpoint.proxy: true")
     if endpoint.keys and not endpoint.proxy:
         yield Problem("endpoint.keys", "needs the proxies, which know whose request it is", "endpoint.proxy: true")
     for name, limits in endpoint.keys.items():

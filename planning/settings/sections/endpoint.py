@@ -79,6 +79,14 @@ class Endpoint(Section):
         ),
         json_schema_extra=REPLACES_CLUSTER,
     )
+    access_log: bool = Field(
+        default=False,
+        description=(
+            "Whether the proxies write a line of JSON for each request to their pods' logs: when, its id, the name of "
+            "its key, path, status, bytes and times. Never a prompt, an answer or a key."
+        ),
+        json_schema_extra=changing("replaces the proxies one after the other; answers under way are finished first"),
+    )
     host: Annotated[str, Field(pattern=HOST_NAME, max_length=253)] | None = Field(
         default=None,
         description=(

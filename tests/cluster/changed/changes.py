@@ -233,6 +233,7 @@ OF_THE_DOOR = Route(
         Change("endpoint.ingressClass", INGRESS_CLASS, along={"endpoint.serviceType": "ClusterIP"}),
         Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
         Change("endpoint.countTokens", value=True),
+        Change("endpoint.accessLog", value=True),
     ),
 )
 OF_A_GATEWAY = Route(
