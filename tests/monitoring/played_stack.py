@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from components.endpoint.haproxy_sections import CERTIFICATE_END_PATH
 from tests.monitoring.operator_config import sanitized
 from tests.unit.components.registrations import Program
 from tests.unit.components.test_network_policies import pod_templates
@@ -44,7 +45,7 @@ class _Metrics(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, Exporter)
         content = self.server.text().encode()
-        self.send_response(200 if self.path == "/metrics" else 404)
+        self.send_response(200 if self.path in ("/metrics", CERTIFICATE_END_PATH) else 404)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
