@@ -93,15 +93,21 @@ def gate_pod(
     service: pulumi.Output[str],
     serving_job: pulumi.Input[str],
 ) -> Manifest:
-    """Return the gate Job's pod; programs/gate/gate.py tells what it does, and its environment."""
+    """Return the gate Job's pod; programs/gate/gate.py tells what it does, and its environment.
+
+    It asks at `service`; of several engines each at its own, and then there.
+    """
+    clients_come = service.apply(lambda host: f"http://{host}:{PORT}")
     variables: dict[str, pulumi.Input[str]] = {
-        "ENDPOINT": service.apply(lambda host: f"http://{host}:{PORT}"),
+        "ENDPOINT": f"http://{numbered('deepseek-engine', args.engine)}:{PORT}" if args.take_turn else clients_come,
         "SERVING_JOB": serving_job,
         "RAY_CLUSTER": cluster.name,
         "TIMEOUT_SECONDS": str(gate_seconds(args)),
         "JOIN_TIMEOUT_SECONDS": str(args.scheduling.join_timeout),
         **dict.fromkeys(_checked_forms(args.serving), "true"),
     }
+    if args.take_turn:
+        variables["DOOR"] = clients_come
     pod = program_pod(
         "gate",
         image=args.image,

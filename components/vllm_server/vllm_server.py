@@ -138,7 +138,7 @@ def served(
                 cluster,
                 config_map=gating,
                 service_account=account,
-                service=pulumi.Output.from_input(own("deepseek-engine")) if args.take_turn else service,
+                service=service,
                 serving_job=job_name(own("serve"), serve),
             ),
             timeout_seconds=gate_seconds(args) + form_seconds(args.serving) + GATE_MARGIN_SECONDS,

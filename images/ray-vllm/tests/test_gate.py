@@ -100,6 +100,19 @@ def test_an_answer_is_success(wait: Wait, api: Api, capsys: pytest.CaptureFixtur
     assert api.server.requests == [], "the cluster is not looked at where it works"
 
 
+@pytest.mark.usefixtures("api")
+def test_of_several_engines_each_is_asked_and_then_the_door(model: StubModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "DOOR_SECONDS", 0.1)
+    door = StubModel()
+    environment = ENVIRONMENT | {"ENDPOINT": model.url, "DOOR": door.url}
+    assert gate.run(environment) == ""
+    assert door.requests == [("POST", "/v1/chat/completions")]
+    door.status = 503
+    reason = gate.run(environment)
+    door.close()
+    assert reason.startswith(f"m answers at {model.url}, and not where clients come, {door.url}: HTTP 503")
+
+
 def test_an_empty_answer_is_not(wait: Wait, model: StubModel) -> None:
     model.answer = ""
     assert "the completion has no text in it" in wait()

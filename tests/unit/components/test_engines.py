@@ -82,6 +82,7 @@ def test_each_engine_is_asked_by_itself_and_clients_come_to_all() -> None:
     for job, host in (("gate", "deepseek-engine"), ("gate-1", "deepseek-engine-1")):
         [container] = two.one("Job", job).inputs["spec"]["template"]["spec"]["containers"]
         assert {"name": "ENDPOINT", "value": f"http://{host}:8000"} in container["env"]
+        assert {"name": "DOOR", "value": "http://deepseek:8000"} in container["env"]
     for number, name in enumerate(("deepseek-supervisor", "deepseek-supervisor-1")):
         selector = two.one("Service", name).inputs["spec"]["selector"]
         job = two.one("Job", "serve" if number == 0 else "serve-1")

@@ -8,6 +8,8 @@ TIMEOUT_SECONDS, and after JOIN_TIMEOUT_SECONDS when the Ray nodes have not join
 - an image cannot be pulled for 5 minutes, pods cannot be created, or nothing reacts to the RayCluster;
 - the network is below the minimum, or the pods have devices for RDMA and do not use them.
 
+With several engines it asks one through the Service of its own, and then once more where clients come.
+
 After the answer it fails where tool calls or reasoning are asked for and do not come back in their fields.
 
 The reason goes to the termination message, the most telling part first.
@@ -17,9 +19,10 @@ says by whom, no time counts, and it moves the bound of its own Job.
 
 Environment: ENDPOINT (the Service), SERVED_MODEL, API_KEY_FILE (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
 GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional), GATE_JOB (optional: the name of its own
-Job), TOOL_CALLS and REASONING (optional, `true`: chat_form.py checks the form of such answers). Its service account
-lists pods and events in its namespace and creates events, gets pods/log, SERVING_JOB and RAY_CLUSTER, gets and patches
-GATE_JOB. Exit code 0, 1 after a failure, 143 after SIGTERM.
+Job), DOOR (optional: where clients come, if ENDPOINT is another Service), TOOL_CALLS and REASONING (optional, `true`:
+chat_form.py checks the form of such answers). Its service account lists pods and events in its namespace and creates
+events, gets pods/log, SERVING_JOB and RAY_CLUSTER, gets and patches GATE_JOB. Exit code 0, 1 after a failure, 143 after
+SIGTERM.
 """
 
 import os
@@ -27,6 +30,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -49,6 +53,7 @@ ASK_SECONDS = 5.0
 LOOK_SECONDS = 15.0
 REPEAT_SECONDS = 60.0  # after which a line that has not changed is said again
 ANSWER_SECONDS = 60.0
+DOOR_SECONDS = 60.0  # the proxies look each second whether an engine takes connections
 USELESS_REPETITIONS = 2
 USELESS_KINDS = ("empty", "load", "network", "refused")
 
@@ -195,10 +200,25 @@ def _model(env: Mapping[str, str]) -> Model:
     return Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", ""))
 
 
+def _closed_door(env: Mapping[str, str]) -> str:
+    """Return why there is no answer where clients come, nothing if there is one within DOOR_SECONDS."""
+    if "DOOR" not in env:
+        return ""
+    door, end = replace(_model(env), endpoint=env["DOOR"].rstrip("/")), time.monotonic() + DOOR_SECONDS
+    while True:
+        answer = door.ask(QUESTION, QUESTION_TOKENS, ANSWER_SECONDS)
+        if answer.text:
+            return ""
+        if time.monotonic() >= end:
+            where = f"{env['ENDPOINT']}, and not where clients come, {door.endpoint}"
+            return f"{door.name} answers at {where}: {answer.problem}"
+        time.sleep(ASK_SECONDS)
+
+
 def run(env: Mapping[str, str]) -> str:
     """Wait for the answer, then check forms; return why it is not served as the stack file says, or nothing."""
-    reason = from_environment(env).wait() or chat_form.broken_promises(_model(env), chat_form.asked_for(env))
-    return clip(reason, TERMINATION_BYTES)
+    reason = from_environment(env).wait() or _closed_door(env)
+    return clip(reason or chat_form.broken_promises(_model(env), chat_form.asked_for(env)), TERMINATION_BYTES)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
