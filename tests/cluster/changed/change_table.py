@@ -110,6 +110,10 @@ vLLM lives with the pod of the serving Job, Ray with the pods of the RayCluster.
 size and its storage: minutes to an hour. A change of several keys does what each of them does, the long work first.
 Another `kubernetes:namespace` moves the stack: the weights are downloaded onto a claim there before Ray leaves the old
 namespace, where the old claim stays.
+
+This is a stack with one engine. With several ([engines.md](engines.md)) each change below that stops serving is made to
+one engine after the other, and serving stops at no time. A pause stops all of them. Another `apiKey` or model is
+refused or unknown at an engine until its turn.
 """
 
 
