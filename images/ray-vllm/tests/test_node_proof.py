@@ -37,7 +37,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     (folder / "rank_measure.py").write_text(textwrap.dedent(RANK))
     monkeypatch.setattr(node_proof, "PROGRAMS", folder)
-    monkeypatch.setattr(node_proof, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(node_proof, "GRACE_SECONDS", 2.0)
 
 
 def run(tmp_path: Path, seconds: float = 20, devices: str = "", **behaviour: str) -> dict[str, Any]:
