@@ -73,7 +73,7 @@ class Endpoint(pulumi.ComponentResource):
         # In a pause there is the Service of the engine that comes again.
         engines = [
             _engine(name, args.cluster_name, number, child, several=several)
-            for number in range(max(args.settings.serving.engines, 1))
+            for number in range(args.settings.serving.planned_engines)
         ]
         servers = pulumi.Output.all(*engines)
         counter = _counter(f"{name}-endpoint-limits", servers, args.settings, child) if limits else None

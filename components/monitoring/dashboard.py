@@ -33,7 +33,7 @@ def rows(namespace: str, settings: StackSettings) -> Iterator[tuple[str, list[Pa
     if settings.endpoint.proxy:
         yield "Who comes to the door?", [*_door(of), *([_users(of)] if settings.endpoint.count_tokens else [])]
     if hardware.price_per_gpu_hour is not None:
-        gpus = hardware.gpus * max(settings.serving.engines, 1)
+        gpus = hardware.gpus * settings.serving.planned_engines
         yield "What does it cost?", [_cost(of, gpus * hardware.price_per_gpu_hour)]
     yield "Is it downloading?", _download(of)
 

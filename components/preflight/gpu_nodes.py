@@ -114,7 +114,7 @@ def _missing(found: list[Node], ready: int, settings: StackSettings) -> str:
 
 def _planned_nodes(settings: StackSettings) -> int:
     """Return the nodes of all engines."""
-    return settings.hardware.nodes * max(settings.serving.engines, 1)
+    return settings.hardware.nodes * settings.serving.planned_engines
 
 
 def _described(node: Node) -> str:

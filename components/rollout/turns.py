@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
-from components.shared.engine_names import ENGINE, numbered
+from components.shared.engine_names import ENGINE, ENGINE_SERVICE, numbered
 from components.shared.jobs import ONCE, JobArgs, handed_on, job
 from components.shared.labels import ENDPOINT
 from components.shared.pods import PodImage, environment, program_pod
@@ -49,7 +49,7 @@ class Turns:
         count = settings.serving.engines
         return cls(
             engine=engine,
-            services=tuple(numbered("deepseek-engine", number) for number in range(count)),
+            services=tuple(numbered(ENGINE_SERVICE, number) for number in range(count)),
             minimum_serving=settings.rollout.minimum_of(count),
             image=image,
             scheduling=settings.scheduling,

@@ -7,6 +7,9 @@ import pulumi
 
 from components.shared.labels import PART_OF
 
+ENGINE_SERVICE = "deepseek-engine"
+"""The Service of engine 0 by itself; those of the others are numbered."""
+
 ENGINE = "deepseek-on-kubernetes/engine"
 """Annotation of a Job that waits for a turn: the number of its engine."""
 

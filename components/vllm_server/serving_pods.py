@@ -7,7 +7,7 @@ import pulumi
 from components.endpoint.haproxy_sections import AGENT_PORT
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
 from components.shared.content import digest
-from components.shared.engine_names import numbered
+from components.shared.engine_names import ENGINE_SERVICE, numbered
 from components.shared.labels import DRAIN_TIMEOUT, JOIN_TIMEOUT, LOAD_TIMEOUT, MINIMUM_BANDWIDTH
 from components.shared.pods import (
     Manifest,
@@ -99,7 +99,7 @@ def gate_pod(
     """
     clients_come = service.apply(lambda host: f"http://{host}:{PORT}")
     variables: dict[str, pulumi.Input[str]] = {
-        "ENDPOINT": f"http://{numbered('deepseek-engine', args.engine)}:{PORT}" if args.take_turn else clients_come,
+        "ENDPOINT": f"http://{numbered(ENGINE_SERVICE, args.engine)}:{PORT}" if args.take_turn else clients_come,
         "SERVING_JOB": serving_job,
         "RAY_CLUSTER": cluster.name,
         "TIMEOUT_SECONDS": str(gate_seconds(args)),

@@ -24,7 +24,7 @@ def prediction_of(
         return None
     engine = deployment.engine
     load, is_cut = load_of(capacity, prompt_tokens, answer_tokens)
-    price, engines = hardware.price_per_gpu_hour, max(stack.settings.serving.engines, 1)
+    price, engines = hardware.price_per_gpu_hour, stack.settings.serving.planned_engines
     found = predict(
         deployment,
         _layout(stack),
@@ -69,8 +69,11 @@ def load_of(capacity: Capacity, prompt_tokens: int, answer_tokens: int) -> tuple
 
 def _layout(stack: ResolvedStack) -> Layout:
     settings = stack.settings
-    engines = max(settings.serving.engines, 1)
-    return Layout(**asdict(stack.sizes), gpus_per_node=settings.hardware.gpus_per_node, engines=engines)
+    return Layout(
+        **asdict(stack.sizes),
+        gpus_per_node=settings.hardware.gpus_per_node,
+        engines=settings.serving.planned_engines,
+    )
 
 
 def _unmeasured(architecture: Architecture | None, precision: Precision) -> str:

@@ -20,11 +20,16 @@ def _the_proxies_image_is_pinned(stack: ResolvedStack) -> Iterator[Problem]:
         yield Problem("endpoint.image", text, f"{example}; or image.mirror, a registry of your own")
 
 
-def _limits_limit(stack: ResolvedStack) -> Iterator[Problem]:
-    """Yield a problem for limits of keys that nobody would hold, or that are none."""
+def _the_log_is_written(stack: ResolvedStack) -> Iterator[Problem]:
+    """Yield a problem where nobody would write the log of requests."""
     endpoint = stack.settings.endpoint
     if endpoint.access_log and not endpoint.proxy:
         yield Problem("endpoint.accessLog", "needs the proxies, which write it", "endpoint.proxy: true")
+
+
+def _limits_limit(stack: ResolvedStack) -> Iterator[Problem]:
+    """Yield a problem for limits of keys that nobody would hold, or that are none."""
+    endpoint = stack.settings.endpoint
     if endpoint.keys and not endpoint.proxy:
         yield Problem("endpoint.keys", "needs the proxies, which know whose request it is", "endpoint.proxy: true")
     for name, limits in endpoint.keys.items():
@@ -89,6 +94,7 @@ def _the_gateway_takes_tls_alone(stack: ResolvedStack) -> Iterator[Problem]:
 
 ENDPOINT_CHECKS = (
     _the_proxies_image_is_pinned,
+    _the_log_is_written,
     _limits_limit,
     _tls_has_its_parts,
     _the_way_out_has_its_parts,

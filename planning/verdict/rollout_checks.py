@@ -18,11 +18,10 @@ def _several_have_the_proxies(stack: ResolvedStack) -> Iterator[Problem]:
 
 def _the_minimum_leaves_one(stack: ResolvedStack) -> Iterator[Problem]:
     """One engine at a time is out of service."""
-    engines, minimum = stack.settings.serving.engines, stack.settings.rollout.minimum_serving
-    if minimum is not None and minimum >= max(engines, 1):
-        most = max(engines, 1) - 1
-        text = f"{minimum} of {engines} engines cannot serve while one of them is replaced"
-        yield fixable(MINIMUM, text, {MINIMUM: most})
+    serving, minimum = stack.settings.serving, stack.settings.rollout.minimum_serving
+    if minimum is not None and minimum >= serving.planned_engines:
+        text = f"{minimum} of {serving.engines} engines cannot serve while one of them is replaced"
+        yield fixable(MINIMUM, text, {MINIMUM: serving.planned_engines - 1})
 
 
 ROLLOUT_CHECKS = (_several_have_the_proxies, _the_minimum_leaves_one)

@@ -152,3 +152,8 @@ class Serving(Section):
         description="Bound from the submission to the first answer.",
         json_schema_extra=LATER_STARTS,
     )
+
+    @property
+    def planned_engines(self) -> int:
+        """The engines for which there must be room; in a pause the one that comes again."""
+        return max(self.engines, 1)
