@@ -70,13 +70,22 @@ def measured_rows() -> list[Row]:
 
 
 def fitted_rows() -> list[Row]:
-    """Return the rows that `FITTED` is fitted to: those whose tokens choose experts evenly."""
-    return [row for row in measured_rows() if row.get("routing")]
+    """Return the row that `FITTED` is fitted to: the first one whose tokens choose experts evenly.
+
+    What was measured after it is kept aside, so that it tells whether the prediction holds.
+    """
+    return [row for row in measured_rows() if row.get("routing")][:1]
+
+
+def divided_rows() -> list[Row]:
+    """Return the rows that `Efficiency.divided_request` alone is fitted to: their ranks divide the KV cache."""
+    return [row for row in measured_rows() if row["serving"].get("decodeContextParallelSize", 1) > 1]
 
 
 def kept_aside() -> list[Row]:
-    """Return the other ones: another number of layers, another GPU, a router that sends all tokens to 8 experts."""
-    return [row for row in measured_rows() if not row.get("routing")]
+    """Return the other ones: a pipeline, more layers, another GPU, a router that sends all tokens to 8 experts."""
+    fitted = [*fitted_rows(), *divided_rows()]
+    return [row for row in measured_rows() if row not in fitted]
 
 
 def elsewhere() -> list[Row]:

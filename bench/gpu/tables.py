@@ -1,10 +1,22 @@
 """The tables of docs/speed.md, from rows.json; `python -m tests.recorders.record_speed` writes them into the page."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bench.gpu.predicted import FIRST, FURTHER, RATE, Compared, Row, compared, elsewhere, fitted_rows, kept_aside
+from bench.gpu.predicted import (
+    FIRST,
+    FURTHER,
+    RATE,
+    Compared,
+    Row,
+    compared,
+    divided_rows,
+    elsewhere,
+    fitted_rows,
+    kept_aside,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
 BLOCK = re.compile(r"(<!-- recorded: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -40,7 +52,7 @@ def _rates(rows: Sequence[Row]) -> str:
         (_machine(item), f"{item.load['at_once']:,}", _prompt(item), f"{item.measured:,.0f}", *_off(item))
         for item in found
     ]
-    return table(("GPUs, layers", "requests", "prompt", "tokens/s measured", "predicted", "off"), lines)
+    return table(("GPUs, layout, layers", "requests", "prompt", "tokens/s measured", "predicted", "off"), lines)
 
 
 def _elsewhere(rows: Sequence[Row]) -> str:
@@ -57,12 +69,17 @@ def _times(rows: Sequence[Row]) -> str:
     lines = [
         (_machine(item), _prompt(item), KINDS[item.what], f"{1000 * item.measured:.3g}", *_off(item)) for item in found
     ]
-    return table(("GPUs, layers", "prompt", "token", "ms measured", "predicted", "off"), lines)
+    return table(("GPUs, layout, layers", "prompt", "token", "ms measured", "predicted", "off"), lines)
 
 
 def _machine(found: Compared) -> str:
-    name = found.row["gpu"]["name"].split()[1]
-    return f"{found.row['serving'].get('tensorParallelSize', 1)} × {name}, {found.row['layers']}"
+    name, serving = found.row["gpu"]["name"].split()[1], found.row["serving"]
+    sizes = {"TP": serving.get("tensorParallelSize", 1), "PP": serving.get("pipelineParallelSize", 1)}
+    sizes |= {"DP": serving.get("dataParallelSize", 1)}
+    gpus = math.prod(sizes.values())
+    sizes |= {"DCP": serving.get("decodeContextParallelSize", 1)}
+    layout = "".join(f", {size} {count}" for size, count in sizes.items() if count > 1)
+    return f"{gpus} × {name}{layout}, {found.row['layers']}"
 
 
 def _prompt(found: Compared) -> str:
@@ -82,6 +99,8 @@ def _off(found: Compared) -> tuple[str, str]:
 TABLES: dict[str, Callable[[], str]] = {
     "fitted-rates": lambda: _rates(fitted_rows()),
     "fitted-times": lambda: _times(fitted_rows()),
+    "divided-rates": lambda: _rates(divided_rows()),
+    "divided-times": lambda: _times(divided_rows()),
     "aside-rates": lambda: _rates(kept_aside()),
     "elsewhere": lambda: _elsewhere(elsewhere()),
     "aside-times": lambda: _times(kept_aside()),

@@ -20,10 +20,18 @@ UNDER_LOAD = 2.3 * GiB
 
 Measured twice on 2 × H200 with vLLM 0.32: `needed_gib` in bench/gpu/rows.json is 4.24 and 4.30 GiB more than the terms
 add up to, of which START_TENSOR is 2.01. Assumed for other GPUs and for more ranks."""
+UNDER_LOAD_WHOLE_HEADS = 3.9 * GiB
+"""The same where a rank has all heads (tensor parallel 1): what attention holds of a batch is larger.
+
+Measured on the first of 2 stages on 2 × H200, of a load that was not heavy."""
 HEADROOM = 1 * GiB
 """Assumed: for loads heavier than the measured ones."""
 UNMEASURED = 2 * GiB
 """Assumed: kept free where no row of a layout was measured under heavy load with vLLM 0.32 (`Engine.unmeasured`)."""
+DIVIDED_CACHE = 4 * GiB
+"""The same where ranks divide the KV cache: each gathers what the others have of it, and has more buffers of NCCL.
+
+Measured on 2 × H200, DCP 2: 3.8 GiB more than without, of a load that was not heavy."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,8 @@ class Capacity:
     @property
     def usable_bytes(self) -> int:
         """The most that the terms of the plan may add up to, at any utilization. The rest is needed under load."""
-        return int(self.free_at_start - UNDER_LOAD - HEADROOM)
+        whole = self.deployment.engine.tensor_parallel_size == 1
+        return int(self.free_at_start - (UNDER_LOAD_WHOLE_HEADS if whole else UNDER_LOAD) - HEADROOM)
 
     @property
     def budget_bytes(self) -> int:
@@ -99,8 +108,11 @@ class Capacity:
 
     @property
     def margin_bytes(self) -> int:
-        """What is kept free of the budget, because the layout was not measured."""
-        return UNMEASURED if self.deployment.engine.unmeasured else 0
+        """What is kept free of the budget, because the layout was not measured under heavy load."""
+        engine = self.deployment.engine
+        if engine.decode_context_parallel_size > 1:
+            return DIVIDED_CACHE
+        return UNMEASURED if engine.unmeasured else 0
 
     @property
     def kv_cache_memory_bytes(self) -> int:

@@ -29,6 +29,8 @@ class Efficiency:
     """Seconds of one step in addition: scheduler, sampling, messages to ranks."""
     request: float
     """Seconds of one step for each request in it."""
+    divided_request: float
+    """Seconds of one layer for each request in a step, where ranks divide the KV cache: each has the queries of all."""
 
 
 FITTED = Efficiency(
@@ -43,12 +45,14 @@ FITTED = Efficiency(
     eager_layer=2.5e-3,
     step=0.69e-3,
     request=8e-6,
+    divided_request=1.9e-6,
 )
-"""`experts_memory`, `math`, `prompt_layer` and `step` are fitted to one row of bench/gpu/rows.json by bench/gpu/fit.py;
-the others are estimates. docs/speed.md compares the prediction with that row and with those kept aside."""
+"""`experts_memory`, `math`, `prompt_layer` and `step` are fitted to one row of bench/gpu/rows.json by bench/gpu/fit.py,
+`divided_request` to another one; the others are estimates. docs/speed.md compares the prediction with these rows and
+with those kept aside."""
 
 FITTED_TO = "7 layers in BF16 on 2 H200"
-OFF_BY = -0.23, 0.13
+OFF_BY = -0.23, 0.18
 """The least and the most by which predicted tokens/s were off on rows of bench/gpu/rows.json; a test compares it."""
 
 PERFECT = Efficiency(
@@ -63,5 +67,6 @@ PERFECT = Efficiency(
     eager_layer=0,
     step=0,
     request=0,
+    divided_request=0,
 )
 """What physics allows: every rate reached, nothing in addition."""

@@ -95,9 +95,11 @@ class Machine:
 
     def _layer_latency(self, batch: Batch) -> float:
         e = self.efficiency
+        divided = self.layout.decode_context_parallel_size > 1
+        of_requests = e.divided_request * batch.decoding if divided else 0
         if self.eager:
-            return e.eager_layer
-        return e.prompt_layer if batch.prefill else e.layer
+            return e.eager_layer + of_requests
+        return (e.prompt_layer if batch.prefill else e.layer) + of_requests
 
     def _layer(self, work: Work, latency: float) -> Seconds:
         return self._work(work, quantized=True) + Seconds(added=latency)

@@ -13,6 +13,7 @@ from planning.parse import parse
 from planning.plan import Plan, make_plan
 from planning.release import VLLM
 from planning.settings.quantities import GiB
+from planning.sizing.capacity import Capacity
 from tests.unit.planning.stacks import V3_BF16, V3_FP8, raw
 
 CHECKOUT = Path(__file__).parents[4]
@@ -76,9 +77,11 @@ def test_weights_are_within_half_a_percent(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", PINNED, ids=named)
 def test_vllm_has_the_tokens_that_the_plan_gave_it(row: dict[str, Any]) -> None:
     plan, tokens = planned(row), row["kv_tokens"]
-    for_these_bytes = row["kv_cache_memory_bytes"] // plan.ranks[0].kv_bytes_per_token
+    largest = max(plan.ranks, key=lambda rank: rank.block_bytes)
+    for_these_bytes = row["kv_cache_memory_bytes"] // largest.block_bytes * largest.block_tokens
     assert 0.99 * tokens <= for_these_bytes <= 1.01 * tokens
-    assert 0.99 * tokens <= plan.kv_cache_tokens <= 1.01 * tokens
+    if "decodeContextParallelSize" not in row["serving"]:  # the plan has learnt from that row to leave it more
+        assert 0.99 * tokens <= plan.kv_cache_tokens <= 1.01 * tokens
 
 
 @pytest.mark.parametrize("row", [row for row in OF_THE_LOCK if "kv_cache_gib" in row], ids=named)
@@ -88,17 +91,20 @@ def test_a_token_takes_the_planned_bytes_of_the_cache(row: dict[str, Any]) -> No
     assert row["kv_cache_gib"] * GiB / row["kv_tokens"] == pytest.approx(rank.kv_bytes_per_token, rel=0.002)
 
 
-LAYOUTS = [row for row in OF_THE_LOCK if {"speculative", "dataParallelSize"} & set(row["serving"])]
+def tells_of_memory(row: dict[str, Any]) -> bool:
+    return "memory" in row and bool(row.get("rates") or "dataParallelSize" in row["serving"])
 
 
-@pytest.mark.parametrize("row", LAYOUTS, ids=named)
-def test_the_plan_leaves_a_layout_what_it_was_seen_to_need(row: dict[str, Any]) -> None:
-    plan = planned(row)
+@pytest.mark.parametrize("row", list(filter(tells_of_memory, OF_THE_LOCK)), ids=named)
+def test_at_any_utilization_the_plan_leaves_a_layout_what_it_was_seen_to_need(row: dict[str, Any]) -> None:
+    """Of the first stage, whose memory a row has."""
+    plan = planned({**row, "serving": {**row["serving"], "gpuMemoryUtilization": 0.98}})
     assert plan.deployment
-    [rank] = plan.ranks
-    beside = row["memory"]["needed_gib"] - row["kv_cache_gib"]
-    left = plan.deployment.gpu.memory_gib - rank.kv_cache_bytes / GiB
-    assert beside < left < beside + 12
+    capacity = Capacity(plan.deployment)
+    given = row.get("kv_cache_memory_bytes") or row["kv_cache_gib"] * GiB
+    beside = row["memory"]["needed_gib"] - given / GiB
+    left = plan.deployment.gpu.memory_gib - capacity.ranks[0].kv_cache_bytes / GiB
+    assert beside < left < beside + 8
 
 
 @pytest.mark.parametrize("row", [row for row in OF_THE_LOCK if row.get("heavy_requests")], ids=named)

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from bench.gpu.fit import NUMBERS, distance
+from bench.gpu.fit import FITS, distance
 from bench.gpu.model import FIRST_TOKEN, tokenizer_of
-from bench.gpu.predicted import RATE, Compared, compared, fitted_rows, kept_aside
+from bench.gpu.predicted import RATE, Compared, Row, compared, divided_rows, fitted_rows, kept_aside
 from bench.gpu.tables import PAGE, TABLES, page
 from planning.speed.efficiency import FITTED, OFF_BY
 
 RATES, TIMES = 0.25, 0.4
 """What docs/speed.md promises: by how much the prediction may be off."""
-FOUND = [found for row in (*fitted_rows(), *kept_aside()) for found in compared(row)]
+FOUND = [found for row in (*fitted_rows(), *divided_rows(), *kept_aside()) for found in compared(row)]
 
 
 def named(found: Compared) -> str:
@@ -26,17 +26,18 @@ def test_the_prediction_is_as_near_to_a_row_as_the_page_promises(found: Compared
 
 
 def test_rows_were_kept_aside_that_differ_from_those_fitted_to() -> None:
-    fitted_to = {(row["gpu"]["name"], row["layers"]) for row in fitted_rows()}
-    aside = {(row["gpu"]["name"], row["layers"]) for row in kept_aside()}
-    assert len(aside) >= 2
-    assert not fitted_to & aside
+    def differing(row: Row) -> tuple[object, ...]:
+        return row["gpu"]["name"], row["layers"], row["serving"].get("pipelineParallelSize", 1)
+
+    fitted_to = set(map(differing, fitted_rows()))
+    assert len(set(map(differing, kept_aside())) - fitted_to) >= 3
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", FITS)
 @pytest.mark.parametrize("by", [0.9, 1.1])
 def test_no_other_number_is_nearer_to_the_row(number: str, by: float) -> None:
-    changed = replace(FITTED, **{number: getattr(FITTED, number) * by})
-    assert distance(changed, fitted_rows()) > 0.99 * distance(FITTED, fitted_rows())
+    rows, changed = FITS[number](), replace(FITTED, **{number: getattr(FITTED, number) * by})
+    assert distance(changed, rows) > 0.99 * distance(FITTED, rows)
 
 
 def test_what_reviewers_are_told_of_its_errors_is_what_the_rows_show() -> None:
