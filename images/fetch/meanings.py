@@ -104,6 +104,10 @@ def _forbidden(asked: Question, line: str) -> Failed:
     return failure.forbidden(asked.volume, line)
 
 
+def _read_only(asked: Question, line: str) -> Failed:
+    return failure.read_only(asked.volume, line)
+
+
 def _unsupported(asked: Question, line: str) -> Failed:
     return failure.unsupported(asked.volume, line)
 
@@ -161,6 +165,7 @@ PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
         (
             r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]",
             r"(?:Authentication required|Authorization error|HTTP 40[13])[^\n]*/objects/batch",
+            r"HTTP 401 in answer to \d+ requests",
         ),
     ),
     (
@@ -181,7 +186,8 @@ PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
             "[Ff]ile name too long",
         ),
     ),
-    (_forbidden, ("[Pp]ermission denied|[Rr]ead-only file system",)),
+    (_read_only, ("[Rr]ead-only file system",)),
+    (_forbidden, ("[Pp]ermission denied",)),
     (
         _other_content,
         (
@@ -193,8 +199,8 @@ PATTERNS: tuple[tuple[Explanation, tuple[str, ...]], ...] = (
     (
         _other_status,
         (
-            r"(?:returned error:|HTTP) 4(?!08|25)\d\d",
-            "Client error|Authorization error|object not found",
+            r"(?:returned error:|HTTP) (?:4(?!08|25)\d\d|50[15])",
+            r"Client error(?![^\n]*HTTP 4(?:08|25))|Authorization error|object not found|: Not Implemented: ",
         ),
     ),
 )

@@ -76,7 +76,9 @@ def tried(volume: Path, name: str, operation: Callable[[], Result]) -> Result:
 
 def refused(operation: str, error: OSError, volume: Path) -> Failed:
     """Return the failure of a volume on which one operation does not work."""
-    if operation == MAKE_FOLDER and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno == errno.EROFS:
+        return failure.read_only(volume, f"{operation}: {error}")
+    if operation == MAKE_FOLDER and error.errno in (errno.EACCES, errno.EPERM):
         return failure.forbidden(volume, f"{operation}: {error}")
     mount = mounted_at(volume)
     return Failed(

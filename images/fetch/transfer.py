@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
 from download_settings import DownloadSettings
@@ -13,6 +13,7 @@ from failure import Failed, Interrupted, binary
 from git_repository import GitRepository
 from inventory import ModelFile
 from lease import Lease
+from lfs_output import TRACE, LfsOutput
 from object_store import ObjectStore
 from patience import Patience
 from verification import Verifier
@@ -65,10 +66,10 @@ class Transfer:
     def _attempt(self, missing: Sequence[ModelFile], files: Sequence[ModelFile], lease: Lease) -> None:
         """Run git-lfs once; what arrives is verified meanwhile. Raises Failed or Interrupted with the reason."""
         self._check_space(missing)
-        words: deque[str] = deque(maxlen=500)
+        output = LfsOutput()
         with subprocess.Popen(
             ["git-lfs", "fetch", "origin", self.repository.commit_of(missing)],
-            env=self.repository.environment,
+            env={**self.repository.environment, **TRACE},
             cwd=self.download.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -76,17 +77,17 @@ class Transfer:
             text=True,
             errors="replace",
         ) as process:
-            reader = threading.Thread(target=words.extend, args=(process.stdout,), daemon=True)
+            reader = threading.Thread(target=output.read, args=(process.stdout,), daemon=True)
             reader.start()
             try:
-                while is_running(process):
+                while is_running(process) and not output.endless:
                     lease.check()
                     self.verifier.start(files)
             finally:
                 process.terminate()
                 reader.join()
         if missing := self.store.missing(missing):
-            raise self._explain("".join(words), missing)
+            raise self._explain(output.words, missing)
 
     def _explain(self, words: str, missing: Sequence[ModelFile]) -> Failed | Interrupted:
         absent = set(ABSENT.findall(words))

@@ -22,7 +22,7 @@ PANIC_AT_429 = re.compile(
 def readable(words: str) -> str:
     """Return the words without what a log must not have (signatures, passwords) and without Go's structures."""
     if PANIC_AT_429.search(words):
-        words = PANIC_AT_429.sub("HTTP 429 without Retry-After; git-lfs ended with a panic: ", words)
+        words = PANIC_AT_429.sub("HTTP 429 without Retry-After, at which git-lfs 3.3 panics\n", words)
     words = UNFORMATTED.sub(r"\1://\2\3", words)
     words = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1", words)
     return re.sub(r"(\w+://)[^\s/@'\"]+@", r"\1", words)

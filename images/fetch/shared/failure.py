@@ -33,7 +33,9 @@ def of_the_volume(error: OSError, volume: Path) -> Failed:
     """Return the failure behind an operation on the volume that the system refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return full(volume)
-    if error.errno in (errno.EACCES, errno.EROFS):
+    if error.errno == errno.EROFS:
+        return read_only(volume, str(error))
+    if error.errno == errno.EACCES:
         return forbidden(volume, str(error))
     if error.errno in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
         return unsupported(volume, str(error))
@@ -57,6 +59,15 @@ def forbidden(volume: Path, words: str) -> Failed:
     return Failed(
         f"The volume at {volume} refuses uid {os.geteuid()}, gid {os.getegid()} ({words}): its folder must be writable "
         f"for that user or group. It is {mounted_at(volume)}: {mounted_at(volume).advice}."
+    )
+
+
+def read_only(volume: Path, words: str) -> Failed:
+    """Return the failure of a volume that nobody may write to."""
+    return Failed(
+        f"The volume at {volume} is read-only ({words}): make it writable. Look at readOnly and mountOptions of its "
+        "PersistentVolume or StorageClass, and at the events of its node: a disk with errors is mounted anew without "
+        f"writing. It is {mounted_at(volume)}."
     )
 
 

@@ -36,8 +36,9 @@ class Patience:
         if now + pause - self._since > limit:
             if is_lasting:
                 raise Failed(f"{why} It was so {self._attempts + 1} times within {duration(now - self._since)}.")
+            last = str(why).removesuffix(".")
             raise MayPass(
-                f"Nothing new came for {limit:.0f} s, at last because of: {why}. The next run goes on from here."
+                f"Nothing new came for {limit:.0f} s, at last because of: {last}. The next run goes on from here."
             )
         tell(self.download, f"Interrupted ({why}): next attempt in {pause:.0f} s")
         METRICS.interrupted(lasting=why.lasting)

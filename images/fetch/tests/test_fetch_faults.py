@@ -251,6 +251,7 @@ def test_a_volume_that_is_read_only_is_named(small_volume: Volume) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small_volume.path], check=True)
     ended = small_volume.download()
     assert ended.code == 1
+    assert "is read-only" in ended.reason
     assert "Read-only file system" in ended.reason
 
 

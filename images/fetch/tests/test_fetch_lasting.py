@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from download_program import LASTING, MAY_PASS
-from faulty_server import FaultyServer, Refusal
-from fetch_pods import Ended, Repository, Volume
+from faulty_server import FaultyHandler, FaultyServer, Refusal
+from fetch_pods import TOKEN, Ended, Repository, Volume
 from wrong_servers import answering, objects_elsewhere, self_signed
 
 
@@ -166,3 +166,82 @@ def test_the_status_is_told_and_not_the_lines_after_it(server: FaultyServer, vol
     assert "HTTP 503" in ended.reason
     for noise in ("failed to fetch some objects", "git lfs logs", "MISSING"):
         assert noise not in ended.reason
+
+
+CHALLENGE = {"WWW-Authenticate": "Basic realm=models"}
+
+
+def refuse_batches(server: FaultyServer, refusal: Refusal) -> None:
+    """Answer every question for the addresses of objects so. A redirect leads back to the same address."""
+
+    class RefusingHandler(FaultyHandler):
+        def do_POST(self) -> None:  # noqa: N802 - the base class finds it by this name
+            if not self.path.endswith("/objects/batch"):
+                super().do_POST()
+                return
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            location = {"Location": self.path} if refusal.status // 100 == 3 else {}
+            self.send_head(refusal.status, 0, {**location, **refusal.headers})
+
+    server.RequestHandlerClass = RefusingHandler
+
+
+@pytest.mark.parametrize("where", ["batch", "object"])
+def test_a_token_that_large_files_refuse_again_and_again_is_told(
+    download: Callable[..., Ended], server: FaultyServer, where: str
+) -> None:
+    """git-lfs would ask without end."""
+    refusal = Refusal(401, CHALLENGE)
+    if where == "batch":
+        refuse_batches(server, refusal)
+    else:
+        server.faults.answers.extend([refusal] * 100_000)
+    ended = download(server.url(), MODEL_TOKEN=TOKEN)
+    assert ended.code == LASTING, ended.log
+    assert "refused the token of deepseek:modelToken" in ended.reason
+    assert f"{server.url()}/info/lfs/objects" in ended.reason
+    assert TOKEN not in ended.log + ended.reason
+
+
+def test_large_files_that_want_a_token_are_told(download: Callable[..., Ended], server: FaultyServer) -> None:
+    server.faults.answers.extend([Refusal(401, CHALLENGE)] * 100_000)
+    ended = download(server.url())
+    assert ended.code == LASTING, ended.log
+    assert "asks for a token, and none is configured" in ended.reason
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_an_address_that_leads_back_to_itself_is_told(
+    download: Callable[..., Ended], server: FaultyServer, status: int
+) -> None:
+    refuse_batches(server, Refusal(status))
+    ended = download(server.url())
+    assert ended.code == LASTING, ended.log
+    assert "answered with something other than Git's data" in ended.reason
+    assert "redirects" in ended.reason
+
+
+@pytest.mark.parametrize("status", [408, 425, 502, 507])
+@pytest.mark.parametrize("where", ["batch", "object"])
+def test_a_status_that_passes_has_the_patience_of_an_outage(
+    server: FaultyServer, volume: Volume, status: int, where: str
+) -> None:
+    if where == "batch":
+        refuse_batches(server, Refusal(status))
+    else:
+        server.faults.answers.extend([Refusal(status)] * 1000)
+    ended = volume.download(PATIENCE_SECONDS="2")
+    assert ended.code == MAY_PASS, ended.log
+
+
+@pytest.mark.parametrize("where", ["batch", "object"])
+def test_what_a_server_does_not_implement_lasts(
+    download: Callable[..., Ended], server: FaultyServer, where: str
+) -> None:
+    if where == "batch":
+        refuse_batches(server, Refusal(501))
+    else:
+        server.faults.answers.extend([Refusal(501)] * 1000)
+    ended = download(server.url())
+    assert ended.code == LASTING, ended.log
+    assert "Not Implemented" in ended.reason

@@ -158,7 +158,7 @@ def test_a_full_volume_may_hold_the_weights(
     assert not list(volume.iterdir())
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM], ids=os.strerror)
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM], ids=os.strerror)
 def test_a_volume_that_refuses_even_a_folder_is_a_matter_of_write_rights(
     number: int, message: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,3 +166,14 @@ def test_a_volume_that_refuses_even_a_folder_is_a_matter_of_write_rights(
     assert mount.main() == 1
     assert f"refuses uid {os.geteuid()}" in message.read_text()
     assert "mkdir" in message.read_text()
+
+
+@pytest.mark.parametrize("function", ["mkdir", "pwrite"])
+def test_a_read_only_volume_is_no_matter_of_write_rights(
+    function: str, message: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, function, errno.EROFS)
+    assert mount.main() == 1
+    assert "is read-only" in message.read_text()
+    assert "mountOptions" in message.read_text()
+    assert "refuses uid" not in message.read_text()
