@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
-from components.shared.kubeconfig import is_text
+from components.shared.kubeconfig import for_provider, is_text
 from components.shared.refusal import refuse
 from planning.parse import parse
 from planning.problems import Problem, Refused
@@ -104,9 +104,10 @@ def cluster_provider(config: StackConfig) -> k8s.Provider:
     last destroy kept. Providers since 4.29 refuse that unless they are told; the namespace belongs to one stack.
     A Secret is updated in place: replaced, it would take down first what only refers to it by name.
     """
+    kubeconfig = config.kubeconfig or os.environ.get("KUBECONFIG")
     return k8s.Provider(
         "cluster",
-        kubeconfig=_for_the_state("kubeconfig", config.kubeconfig or os.environ.get("KUBECONFIG")),
+        kubeconfig=_for_the_state("kubeconfig", kubeconfig and for_provider(kubeconfig)),
         context=_for_the_state("context", config.context),
         namespace=config.namespace,
         upsert_existing_objects=True,

@@ -1,5 +1,6 @@
 """Where the program looks for the cluster: where the provider does."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -31,6 +32,8 @@ TEXTS = {
     "after both": f"# made by hand\n---\n# again\n{YAML}",
     "with another first key": yaml.safe_dump({"current-context": "x", **CONTENT}, sort_keys=False),
     "after empty lines": f"\n\n{YAML}",
+    "before another document": f"{YAML}---\napiVersion: v1\n",
+    "before a document marker": f"{YAML}---\n",
 }
 
 
@@ -62,6 +65,37 @@ def test_anything_else_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert address(None) == ADDRESS
     with pytest.raises(ConfigException, match="there is no kubeconfig /absent"):
         address("/absent")
+
+
+def test_several_paths_are_merged_for_the_provider_as_kubectl_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clusters = {**CONTENT, "clusters": [{"name": "c", "cluster": {"server": ADDRESS, "certificate-authority": "ca"}}]}
+    for name, content in (("one", {**clusters, "users": None}), ("two", {**CONTENT, "current-context": "other"})):
+        (tmp_path / name).write_text(yaml.safe_dump(content))
+    paths = f"{tmp_path}/absent:{tmp_path}/one:{tmp_path}/two"
+    told = yaml.safe_load(kubeconfig.for_provider(paths))
+    assert told == {
+        **clusters,
+        "clusters": [{"name": "c", "cluster": {"server": ADDRESS, "certificate-authority": f"{tmp_path}/ca"}}],
+    }
+    (tmp_path / "ca").write_text("")
+    assert address(paths) == ADDRESS
+    assert kubeconfig.for_provider(f"{tmp_path}/absent:{tmp_path}/two") == f"{tmp_path}/two"
+    for given in (YAML, "/home/me/.kube/config", f"{tmp_path}/absent:{tmp_path}/neither"):
+        assert kubeconfig.for_provider(given) == given
+    monkeypatch.setenv("KUBECONFIG", paths)
+    assert address(None) == ADDRESS
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_an_encoded_kubeconfig_is_told_without_a_word_of_it(*, lines: bool) -> None:
+    encode = base64.encodebytes if lines else base64.b64encode
+    encoded = encode(YAML.encode()).decode()
+    with pytest.raises(UnreachableError, match="base64") as refused, connected(encoded, None):
+        pass
+    assert encoded[:20] not in str(refused.value)
+    assert kubeconfig.is_text(encoded), "so it reaches the state encrypted"
 
 
 def test_kubectls_file_comes_before_the_pods_own_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
