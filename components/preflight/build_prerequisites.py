@@ -4,10 +4,10 @@
 # The Kubernetes client's list methods have no full types.
 
 from collections.abc import Iterator
-from functools import partial
 
 from kubernetes import client
 
+from components.preflight.secrets import PIP_SETTINGS, REGISTRY_LOGINS, faults_of_secret
 from components.shared.cluster_api import TIMEOUT_SECONDS, exists, read
 from planning.problems import Problem
 from planning.settings.sections import Image
@@ -26,8 +26,8 @@ def of_images(core: client.CoreV1Api, namespace: str, image: Image) -> Iterator[
         if image.build_user_namespace:
             yield from _of_user_namespaces(core)
     for key, secret, place in sorted((key, secret, place) for key, secret, place in wanted if secret):
-        if not exists(partial(core.read_namespaced_secret, secret, place, _request_timeout=TIMEOUT_SECONDS)):
-            yield Problem(f"image.{key}", f"there is no Secret '{secret}' in namespace '{place}'")
+        content = PIP_SETTINGS if key == "pipSecret" else REGISTRY_LOGINS
+        yield from faults_of_secret(core, f"image.{key}", secret, place, (content,))
 
 
 def _of_user_namespaces(core: client.CoreV1Api) -> Iterator[Problem]:

@@ -178,13 +178,16 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
     yield "the pods of its Jobs", _pod("download", fetch, "download")
     if settings.serving.engines == 0:
         return
-    ray: Manifest = group(ray_arguments(settings), "deepseek", "programs", head=False)["template"]["spec"]
+    template: Manifest = group(ray_arguments(settings), "deepseek", "programs", head=False)["template"]
+    ray: Manifest = template["spec"]
     [container] = without_environment(ray)
     container["resources"] = {
         kind: {name: str(amount) for name, amount in amounts.items()}
         for kind, amounts in container["resources"].items()
     }
-    yield "the Ray pods", _pod("ray", ray, "ray")
+    pod = _pod("ray", ray, "ray")
+    pod["metadata"] |= template["metadata"]
+    yield "the Ray pods", pod
 
 
 def ray_arguments(settings: StackSettings) -> RayClusterArgs:

@@ -83,6 +83,8 @@ def _of_claim(api: client.CoreV1Api, name: str, namespace: str, settings: StackS
         yield Problem("storage.existingClaim", f"there is no claim '{name}' in namespace '{namespace}'")
     if not isinstance(found, client.V1PersistentVolumeClaim) or not found.spec:
         return
+    if why := _unusable(found):
+        yield Problem("storage.existingClaim", f"claim '{name}' {why}")
     modes, nodes = found.spec.access_modes or [], settings.hardware.nodes
     gives = f"claim '{name}' gives {', '.join(modes)}"
     if SHARED in modes:
@@ -95,6 +97,17 @@ def _of_claim(api: client.CoreV1Api, name: str, namespace: str, settings: StackS
     elif settings.storage.access_mode == SHARED:
         text = f"{gives}; Jobs then have to go to the node that holds it"
         yield fixable("storage.accessMode", text, {"storage.accessMode": "ReadWriteOnce"})
+
+
+def _unusable(claim: client.V1PersistentVolumeClaim) -> str:
+    """Return why no pod can mount a claim, whatever it asks for."""
+    if claim.metadata and claim.metadata.deletion_timestamp:
+        return "is being deleted, and is gone once no pod mounts it"
+    if claim.status and claim.status.phase == "Lost":
+        return "is Lost: its PersistentVolume is gone"
+    if claim.spec and claim.spec.volume_mode == "Block":
+        return "is a raw device (volumeMode Block), which has no folders"
+    return ""
 
 
 def _is_bound(api: client.CoreV1Api, namespace: str, storage: Storage) -> bool:

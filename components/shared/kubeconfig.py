@@ -109,18 +109,20 @@ def _merged(files: Sequence[str]) -> dict[str, Any]:
         if current := content.get("current-context"):
             merged.setdefault("current-context", current)
         for kind in ("clusters", "users", "contexts"):
-            entries = merged.setdefault(kind, [])
+            entries: list[dict[str, Any]] = merged.setdefault(kind, [])
             taken = {entry["name"] for entry in entries}
-            new = [entry for entry in content.get(kind) or [] if entry["name"] not in taken]
+            found: list[dict[str, Any]] = content.get(kind) or []
+            new = [entry for entry in found if entry["name"] not in taken]
             entries += [_with_absolute_paths(entry, Path(file).parent) for entry in new]
     return merged
 
 
 def _with_absolute_paths(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a cluster or user whose files are named from the root: in a kubeconfig they are relative to it."""
-    return {
-        kind: {name: str(folder / value) if name in FILES_OF_AN_ENTRY else value for name, value in content.items()}
-        if isinstance(content, dict)
-        else content
-        for kind, content in entry.items()
-    }
+    absolute = dict(entry)
+    for kind in {"cluster", "user"} & entry.keys():
+        content: dict[str, Any] = entry[kind] or {}
+        absolute[kind] = {
+            name: str(folder / value) if name in FILES_OF_AN_ENTRY else value for name, value in content.items()
+        }
+    return absolute

@@ -1,5 +1,6 @@
 """GPUs by the node label nvidia.com/gpu.product, as NVIDIA's feature discovery writes it."""
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -139,9 +140,10 @@ TABLE = {
 
 
 def nearest_products(product: str) -> list[str]:
-    """The labels of the table that look like this one: what it begins first, then what is spelled alike."""
+    """The labels of the table that look like this one: what has all its parts first, then what is spelled alike."""
     wanted = product.upper()
-    begun = [name for name in TABLE if name.upper().startswith(wanted)]
+    parts = [part for part in re.split(r"[-_ ]", wanted) if part]
+    begun = [name for name in TABLE if parts and all(part in name.upper() for part in parts)]
     upper = {name.upper(): name for name in TABLE}
     alike = [upper[name] for name in get_close_matches(wanted, upper, n=3, cutoff=0.5)]
     return list(dict.fromkeys(begun + alike))[:3]

@@ -71,7 +71,8 @@ def not_trusted(asked: Question, line: str) -> Interrupted:
     else:
         advice = (
             "the certificate authority (CA) that signed it is not among those that the fetch image trusts. A proxy or "
-            "mirror of a company has a CA of its own: add its certificate to the Secret of deepseek:network.caSecret"
+            "mirror of a company has a CA of its own: add its certificate to the Secret of deepseek:network.caSecret. "
+            "If it is among them, look whether the certificate has expired, which GnuTLS does not say"
         )
     return lasting(f"The certificate of {server} is not trusted: {advice}.", line)
 

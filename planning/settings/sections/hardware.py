@@ -59,16 +59,19 @@ class Hardware(Section):
     cpu: Annotated[str, Field(pattern=f"^({CPU})$")] | None = Field(
         default=None,
         description="CPU request of a Ray pod; chosen from the number of GPUs if unset.",
+        examples=["96"],
         json_schema_extra=REPLACES_CLUSTER,
     )
     memory: Quantity | None = Field(
         default=None,
         description="Memory request and limit of a Ray pod; chosen from the number of GPUs if unset.",
+        examples=["768Gi"],
         json_schema_extra=REPLACES_CLUSTER,
     )
     shared_memory: Quantity | None = Field(
         default=None,
         description="Size limit of /dev/shm in a Ray pod; chosen from the number of GPUs if unset.",
+        examples=["64Gi"],
         json_schema_extra=REPLACES_CLUSTER,
     )
 

@@ -94,6 +94,20 @@ def test_a_claim_is_used_as_what_it_is(modes: tuple[str, ...], told: str) -> Non
     assert problem.startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"metadata": {"name": "theirs", "deletionTimestamp": "2026-01-01T00:00:00Z"}}, "is being deleted"),
+        ({"status": {"phase": "Lost"}}, "is Lost"),
+        ({"spec": {"accessModes": ["ReadWriteMany"], "volumeMode": "Block"}}, "is a raw device"),
+    ],
+)
+def test_a_claim_that_no_pod_can_mount_is_refused(changes: dict[str, Any], told: str) -> None:
+    answers = {f"{CLAIMS}/theirs": {**claim("ReadWriteMany"), **changes}}
+    [problem] = problems(answers, storage={"existingClaim": "theirs"})
+    assert problem.startswith(f"storage.existingClaim: claim 'theirs' {told}")
+
+
 def test_a_named_class_that_makes_disks_or_is_absent_is_refused() -> None:
     [disks] = problems({f"{CLASSES}/gp3": EBS}, storage={"storageClass": "gp3"})
     assert "'gp3' makes disks (ebs.csi.aws.com)" in disks

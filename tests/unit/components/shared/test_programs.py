@@ -24,6 +24,7 @@ RESTARTED_BY = {
     "fetch/earlier": {DOWNLOAD},
     "fetch/fetch": {DOWNLOAD},
     "fetch/git_repository": {DOWNLOAD},
+    "fetch/lfs_output": {DOWNLOAD},
     "fetch/meanings": {DOWNLOAD},
     "fetch/mount": {CLAIM, MOUNT},
     "fetch/object_store": {DOWNLOAD},

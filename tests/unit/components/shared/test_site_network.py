@@ -1,7 +1,9 @@
 """A site's proxy and certificate authorities: which pods get them, how, and what is refused."""
 
+import base64
 from typing import Any, cast
 
+import certifi
 import pytest
 from kubernetes import client
 
@@ -95,7 +97,7 @@ def test_what_is_no_proxy_is_refused_by_its_key(network: dict[str, Any], key: st
 
 
 class Secrets:
-    """The API server's Secrets by name and namespace, each with its keys."""
+    """The API server's Secrets by name and namespace, each with its keys"""
 
     def __init__(self, keys: dict[tuple[str, str], set[str]]) -> None:
         self._keys = keys
@@ -103,7 +105,9 @@ class Secrets:
     def read_namespaced_secret(self, name: str, namespace: str, **_: Any) -> client.V1Secret:
         if (name, namespace) not in self._keys:
             raise client.ApiException(status=404)
-        return client.V1Secret(data=dict.fromkeys(self._keys[name, namespace], ""))
+        content = {"ca.crt": certifi.contents(), "username": "me", "password": "word"}
+        told = self._keys[name, namespace]
+        return client.V1Secret(data={key: base64.b64encode(content[key].encode()).decode() for key in told})
 
 
 def test_secrets_are_looked_for_with_their_keys_where_they_are_used() -> None:

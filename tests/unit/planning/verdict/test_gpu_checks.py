@@ -127,6 +127,8 @@ def test_a_products_name_tells_its_compute_capability(product: str, capability: 
         ({"memory": "32Gi", "sharedMemory": "64Gi"}, "hardware.memory", "hardware.memory: 66Gi"),
         ({"memory": "32Gi"}, "hardware.memory", "hardware.memory: 66Gi"),
         ({"sharedMemory": "2Ti"}, "hardware.sharedMemory", "without hardware.sharedMemory"),
+        ({"sharedMemory": "0"}, "hardware.sharedMemory", "without hardware.sharedMemory"),
+        ({"cpu": "0m"}, "hardware.cpu", "without hardware.cpu"),
     ],
 )
 def test_memory_that_does_not_hold_the_shared_memory_is_refused(
@@ -153,3 +155,12 @@ def test_newer_gpus_are_known(product: str, memory: float, capability: float) ->
     found = TABLE[product]
     assert (found.memory_gib, found.compute_capability) == (memory, capability)
     assert compute_capability_of(product) == capability, "a partitioned one is known by its name"
+
+
+@pytest.mark.parametrize(
+    ("named", "label"),
+    [("H100", "NVIDIA-H100-80GB-HBM3"), ("a100-80gb", "NVIDIA-A100-SXM4-80GB"), ("NVIDIA H200", "NVIDIA-H200")],
+)
+def test_a_gpu_by_its_everyday_name_is_told_its_label(named: str, label: str) -> None:
+    [problem] = plan(hardware={"gpu": named}).problems
+    assert f"hardware.gpu: {label}" in problem.suggestion
