@@ -64,6 +64,7 @@ def answer_of(endpoint: str) -> tuple[http.client.HTTPResponse, str]:
         connection.close()
 
 
+@pytest.mark.faults
 def test_a_pause_lets_answers_end_and_the_model_serves_again_without_a_build_or_a_download(model: Model) -> None:
     work = jobs_that_work()
     under_way = [LongRequest(model, stream=stream) for stream in (True, True, False)]

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 from faulty_server import FaultyServer
 from fetch_pods import Repository, content_of
 
@@ -12,6 +13,7 @@ from tests.serving.weights.weights_stack import Namespace, make_folder
 MOUNT_TIMEOUT_SECONDS = 30
 
 
+@pytest.mark.faults
 def test_a_claim_without_a_volume_ends_the_up_with_the_reason_and_the_next_one_goes_on(
     namespace: Namespace, server: FaultyServer, repository: Repository, tmp_path: Path
 ) -> None:
