@@ -16,9 +16,11 @@ SNAPSHOT_EVERY = 40
 """A look at the pools walks all segments, so it is rare."""
 
 
-def _pools(torch: Any) -> dict[str, list[int]]:
+def _pools(torch: Any, device: int) -> dict[str, list[int]]:
     pools: dict[str, list[int]] = {}
     for segment in torch.cuda.memory_snapshot():
+        if segment["device"] != device:
+            continue
         held = pools.setdefault(str(tuple(segment["segment_pool_id"])), [0, 0])
         held[0] += segment["total_size"]
         held[1] += segment["active_size"]
@@ -35,11 +37,13 @@ def _watch(folder: str) -> None:
             if torch is None or cuda is None or not hasattr(cuda, "is_initialized") or not cuda.is_initialized():
                 continue
             try:
-                free, total = cuda.mem_get_info()
-                stats = cuda.memory_stats()
+                # A thread's own device is the first one, whatever the process works on.
+                device = max(range(cuda.device_count()), key=cuda.memory_reserved)
+                free, total = cuda.mem_get_info(device)
+                stats = cuda.memory_stats(device)
                 line: dict[str, Any] = {
                     "time": time.time(),
-                    "device": cuda.current_device(),
+                    "device": device,
                     "used": total - free,
                     "allocated": stats.get("allocated_bytes.all.current", 0),
                     "allocated_peak": stats.get("allocated_bytes.all.peak", 0),
@@ -48,7 +52,7 @@ def _watch(folder: str) -> None:
                     "retries": stats.get("num_alloc_retries", 0),
                 }
                 if count % SNAPSHOT_EVERY == 0:
-                    line["pools"] = _pools(torch)
+                    line["pools"] = _pools(torch, device)
             except Exception as error:  # noqa: BLE001  a look that fails must not disturb what is looked at
                 line = {"time": time.time(), "error": str(error)[:200]}
             count += 1

@@ -29,7 +29,7 @@ LOGINS = '{"auths": {"registry.example.com": {"auth": "bWU6d29yZA=="}}}'
     ("found", "wanted"),
     [
         (secret(".dockerconfigjson", LOGINS), ".dockerconfigjson"),
-        (secret("pip.conf", "[global]\nindex-url = https://me:Zebra9@mirror.example.com/simple?a=%20b"), "pip.conf"),
+        (secret("pip.conf", "[global]\nindex-url = https://mirror.example.com/Zebra9?a=%20b"), "pip.conf"),
         (secret("ca.crt", certifi.contents()), "ca.crt"),
         (secret("password", "Zebra9"), "password"),
         (403, ".dockerconfigjson"),
@@ -49,7 +49,7 @@ def test_what_works_is_not_refused(found: Any, wanted: str) -> None:
         (secret(".dockerconfigjson", "[]"), ".dockerconfigjson", "is not what `docker login` writes"),
         (secret(".dockerconfigjson", '{"auths": {}}'), ".dockerconfigjson", "has no login"),
         (
-            secret("pip.conf", "index-url = https://me:Zebra9@mirror.example.com"),
+            secret("pip.conf", "index-url = https://mirror.example.com/Zebra9"),
             "pip.conf",
             "is no configuration of pip",
         ),
