@@ -11,7 +11,7 @@ from components.preflight.pod_refusals import has_ray_cluster, refusals
 from components.preflight.prerequisites import missing
 from components.preflight.ray_cluster_refusals import ray_cluster_refusals
 from components.preflight.stack_name import unusable_name
-from components.preflight.volume_place import held_elsewhere, volume_warnings
+from components.preflight.volume_place import capacity_warnings, held_elsewhere, volume_warnings
 from components.shared.cluster_api import UnreachableError, connected
 from components.shared.refusal import refuse
 from components.stack_config import StackConfig
@@ -41,9 +41,8 @@ def preflight(config: StackConfig) -> Plan:
             problems += held_elsewhere(api, config.namespace, config.settings)
             if config.settings.serving.engines:
                 problems += ray_cluster_refusals(api, config.namespace, config.settings)
-                for warnings in (node_warnings, volume_warnings):
-                    for warning in warnings(api, config.namespace, config.settings):
-                        pulumi.warn(warning)
+                for warning in _warnings(api, config, plan):
+                    pulumi.warn(warning)
     except UnreachableError as reason:
         if not pulumi.runtime.is_dry_run():
             refuse(f"the cluster cannot be reached: {reason}")
@@ -51,6 +50,12 @@ def preflight(config: StackConfig) -> Plan:
     if problems:
         refuse(str(Refused(problems)))
     return plan
+
+
+def _warnings(api: client.ApiClient, config: StackConfig, plan: Plan) -> Iterator[str]:
+    yield from node_warnings(api, config.namespace, config.settings)
+    yield from volume_warnings(api, config.namespace, config.settings)
+    yield from capacity_warnings(api, config.namespace, config.settings, plan.disk_bytes)
 
 
 def _refused_pods(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ Most disks are in one zone or on one node. Other GPUs, by `hardware.gpu` or `sch
 from collections.abc import Iterator
 
 from kubernetes import client
+from kubernetes.utils.quantity import parse_quantity
 
 from components.model_store.claim import claim_name
 from components.network_policies import RAY
@@ -17,6 +18,7 @@ from components.shared.cluster_api import TIMEOUT_SECONDS, read
 from components.shared.labels import selector
 from components.shared.placement import ray_nodes
 from planning.problems import Problem
+from planning.settings.quantities import size_text
 from planning.settings.sections import StackSettings
 
 LATEST = "0"
@@ -68,6 +70,27 @@ def volume_warnings(api: client.ApiClient, namespace: str, settings: StackSettin
             f"{_key(settings)}: the volume of claim '{name}' can be used on nodes with {described(required)} only, and "
             f"of the {len(nodes)} nodes{f' with {wanted}' if wanted else ''} none is there: add one there, or set "
             "storage.storageClass or storage.existingClaim to another claim, onto which the weights are downloaded anew"
+        )
+
+
+def capacity_warnings(api: client.ApiClient, namespace: str, settings: StackSettings, needed: int) -> Iterator[str]:
+    """Return that an existing claim says to be smaller than `needed` bytes.
+
+    It is a warning, because what NFS claims say is often no bound, and the weights may be there already.
+    """
+    name = settings.storage.existing_claim
+    if not name or not needed:
+        return
+    core = client.CoreV1Api(api)
+    claim = read(
+        lambda: core.read_namespaced_persistent_volume_claim(name, namespace, _request_timeout=TIMEOUT_SECONDS)
+    )
+    capacity = isinstance(claim, client.V1PersistentVolumeClaim) and claim.status and claim.status.capacity
+    size = (capacity or {}).get("storage")
+    if size and parse_quantity(size) < needed:
+        yield (
+            f"storage.existingClaim: claim '{name}' has a capacity of {size}, and weights and compile caches need "
+            f"{size_text(needed)}: enlarge it, unless its file system has more room than it says"
         )
 
 

@@ -9,9 +9,10 @@ import pytest
 from kubernetes import client
 
 from components.preflight import preflight
-from components.preflight.volume_place import held_elsewhere, volume_warnings
+from components.preflight.volume_place import capacity_warnings, held_elsewhere, volume_warnings
 from components.shared.labels import labels
 from planning.parse import parse
+from planning.settings.quantities import GiB
 from tests.unit.components.stub_api import Answers, stub_api
 from tests.unit.planning.stacks import raw
 
@@ -156,3 +157,14 @@ def test_both_are_told_before_anything_is_created(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(pulumi.RunError, match=r"hardware\.gpu: the Ray pod runs on node gpu-a"):
             preflight.preflight(cast("Any", config))
     assert [text for text in said if text.startswith("hardware.gpu: the volume of claim")]
+
+
+@pytest.mark.parametrize(("capacity", "is_told"), [("500Gi", True), ("652Gi", False), ("1Ti", False), (None, False)])
+def test_an_existing_claim_that_says_to_be_too_small_is_told(capacity: str | None, *, is_told: bool) -> None:
+    status = {"capacity": {"storage": capacity}} if capacity else {}
+    found: Answers = {f"{OURS}/persistentvolumeclaims/theirs": {"spec": {}, "status": status}}
+    settings = parse(raw(storage={"existingClaim": "theirs"}))
+    with stub_api(found) as (api, _):
+        warnings = list(capacity_warnings(api, "deepseek", settings, needed=652 * GiB))
+    assert len(warnings) == is_told
+    assert all("'theirs' has a capacity of 500Gi" in warning and "need 652Gi" in warning for warning in warnings)
