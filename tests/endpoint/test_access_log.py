@@ -1,6 +1,7 @@
 """With `endpoint.accessLog` each request is a line of JSON, in which nothing of a prompt or a key is."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,18 @@ from tests.endpoint.test_paths import request
 
 KEY, OTHER_KEY = "sk-the-first-key-of-all-0123", "sk-the-second-key-4567-8901"
 MARKER = "a-marker-that-is-nowhere"
+LINES_WITHIN_SECONDS = 10
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log").read_text().splitlines() if line.startswith("{")]
+
+
+def wait_for_lines(folder: Path, count: int) -> None:
+    """HAProxy logs a request after its answer, and what ends meanwhile is not logged."""
+    end = time.monotonic() + LINES_WITHIN_SECONDS
+    while len(lines(folder)) < count and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def ask(door: Door, path: str, *headers: str, body: bytes = b"") -> int:
@@ -25,6 +34,7 @@ def test_a_request_is_a_line_with_its_id_and_the_name_of_its_key(tmp_path: Path)
     with running_engine() as engine, running_door(tmp_path, engine, keys, access_log=True) as door:
         asked = ask(door, "/v1/completions", f"Authorization: Bearer {OTHER_KEY}", "X-Request-Id: mine-1", body=b"{}")
         refused = ask(door, "/v1/completions", "X-Request-Id: mine-2", body=b"{}")
+        wait_for_lines(tmp_path, 2)
     assert (asked, refused) == (200, 401)
     first, second = lines(tmp_path)
     assert first.keys() == second.keys()
@@ -49,6 +59,7 @@ def test_no_prompt_no_key_and_no_other_text_of_a_client_is_in_it(tmp_path: Path)
         for path, header in hostile:
             ask(door, path, header, body=b'{"prompt": "' + MARKER.encode() + b'"}')
         door.send(f"GET /{MARKER} HTTP/9\r\n\r\n".encode())
+        wait_for_lines(tmp_path, len(hostile))
     text = (tmp_path / "log").read_text()
     assert len(lines(tmp_path)) >= len(hostile)
     for secret in (KEY, OTHER_KEY, MARKER):
