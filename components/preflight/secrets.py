@@ -35,13 +35,14 @@ def faults_of_secret(
     if not isinstance(found, client.V1Secret):
         return
     data = found.data or {}
-    named, advice = f"Secret '{secret}' in namespace '{namespace}'", f"a Secret with {' and '.join(wanted)}"
+    named = f"Secret '{secret}' in namespace '{namespace}'"
     if lacking := [name for name in wanted if name not in data]:
+        advice = f"a Secret with {' and '.join(wanted)}"
         yield Problem(key, f"{named} has no key {' and no key '.join(lacking)}", advice)
         return
     for name in wanted:
         if fault := CONTENTS[name](base64.b64decode(data[name])):
-            yield Problem(key, f"{named}: {name} {fault}", advice)
+            yield Problem(key, f"{named}: {name} {fault}")
 
 
 def _registry_logins(content: bytes) -> str:

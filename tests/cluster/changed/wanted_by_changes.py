@@ -42,6 +42,7 @@ from tests.endpoint.certificates import make_certificate
 MERGE = "application/merge-patch+json"
 OPERATOR_KINDS = ("PodMonitor", "PrometheusRule")
 RUNTIMES = [{"name": "", "features": {"userNamespaces": True}}]
+LOGINS = json.dumps({"auths": {"registry.example.com": {}}})
 OTHER_NODES = [
     *(gpu_node(f"h100-{n}", product=H100, gpus=8) for n in range(4)),
     gpu_node("h200-0", product=H200, gpus=8),
@@ -102,10 +103,10 @@ def _objects() -> Mapping[str, dict[str, Any]]:
         }
         for core in (CORE, f"/api/v1/namespaces/{BUILD_NAMESPACE}")
         for name, kind, data in (
-            (REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
-            (OTHER_REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "{}"}),
+            (REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": LOGINS}),
+            (OTHER_REGISTRY_SECRET, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": LOGINS}),
             (PIP_SECRET, "Opaque", {"pip.conf": ""}),
-            (CA_SECRET, "Opaque", {"ca.crt": ""}),
+            (CA_SECRET, "Opaque", {"ca.crt": _certificate()["tls.crt"]}),
             (PROXY_SECRET, "kubernetes.io/basic-auth", {"username": "site", "password": "example"}),
         )
     }
