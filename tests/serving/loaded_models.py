@@ -21,6 +21,11 @@ from pathlib import Path
 from typing import Any
 
 KV_BYTES = 16 * 1024**2
+BACKENDS = {"int4": "CPU_MLA", "grouped": "CPU_ATTN"}
+"""Of attention, by folder: on processors with AMX vLLM would pack what GPUs keep, and take larger blocks."""
+
+KEPT = ("W_UV", "W_UK_T")
+"""What latent attention keeps beside a quantized `kv_b_proj`. What kernels for CPUs make is in no GPU's memory."""
 ANSWER_TOKENS = 4
 
 
@@ -31,10 +36,10 @@ def count_loaded() -> list[int]:
     process, counts = base_loader.process_weights_after_loading, list[int]()
 
     def counted(model: Any, *others: Any) -> None:
-        loaded = {name: tensor.nbytes for name, tensor in model.named_parameters()}
+        loaded = [tensor.nbytes for _, tensor in model.named_parameters()]
         process(model, *others)
-        made = {name: tensor.nbytes for name, tensor in model.named_parameters() if name not in loaded}
-        counts.append(sum(loaded.values()) + sum(made.values()))
+        kept = [tensor.nbytes for name, tensor in model.named_parameters() if name.rpartition(".")[2] in KEPT]
+        counts.append(sum(loaded) + sum(kept))
 
     base_loader.process_weights_after_loading = counted
     return counts
@@ -45,7 +50,14 @@ def served(folder: Path, counts: list[int]) -> dict[str, int]:
     from vllm import LLM, SamplingParams
     from vllm.distributed import cleanup_dist_env_and_memory
 
-    model = LLM(str(folder), enforce_eager=True, max_model_len=256, max_num_seqs=2, kv_cache_memory_bytes=KV_BYTES)
+    model = LLM(
+        str(folder),
+        attention_backend=BACKENDS[folder.name],
+        enforce_eager=True,
+        max_model_len=256,
+        max_num_seqs=2,
+        kv_cache_memory_bytes=KV_BYTES,
+    )
     cache = model.llm_engine.vllm_config.cache_config
     asked = SamplingParams(max_tokens=ANSWER_TOKENS, ignore_eos=True)
     (answer,) = model.generate("a word", asked, use_tqdm=False)
