@@ -1,7 +1,7 @@
 """Loads models with vLLM on CPUs and prints what each takes, as a line of JSON: runs in a pod that has vLLM.
 
 The models come as a ZIP archive of folders on standard input. By folder it tells `weights`, the bytes of the parameters
-as they were loaded, with those that vLLM makes of them; `kv_tokens`, what a cache of KV_BYTES holds; and
+as they were loaded, with what latent attention keeps beside them; `kv_tokens`, what a cache of KV_BYTES holds; and
 `answer_tokens`, how many it answered. Bytes are counted before vLLM packs parameters for CPUs, where they are no longer
 parameters of the model.
 """
@@ -26,6 +26,7 @@ BACKENDS = {"int4": "CPU_MLA", "grouped": "CPU_ATTN"}
 
 KEPT = ("W_UV", "W_UK_T")
 """What latent attention keeps beside a quantized `kv_b_proj`. What kernels for CPUs make is in no GPU's memory."""
+
 ANSWER_TOKENS = 4
 
 

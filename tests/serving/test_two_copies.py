@@ -33,9 +33,6 @@ COPIES = {
 }
 PROMPTS = ("The meaning of life is", "Say in one short sentence that you are ready.", "a b c d e f g", "zzz")
 TOKENS = 32
-TRIES = 5
-"""An answer that is computed beside another question, such as a probe's, may round otherwise, on AMX above all."""
-
 API_SERVERS = 2
 REFERENCE_SECONDS = 600
 
@@ -64,11 +61,7 @@ def test_greedy_tokens_are_those_of_one_rank_alone(model: Model) -> None:
         reference, input=asked, check=True, stdout=subprocess.PIPE, text=True, timeout=REFERENCE_SECONDS
     )
     of_one_rank: list[list[int]] = json.loads(run.stdout.splitlines()[-1])
-    for prompt, tokens in zip(PROMPTS, of_one_rank, strict=True):
-        answers: list[list[int]] = []
-        while tokens not in answers and len(answers) < TRIES:
-            answers.append(completed(model, prompt))
-        assert tokens in answers, prompt
+    assert [completed(model, prompt) for prompt in PROMPTS] == of_one_rank
 
 
 def test_both_copies_answer_behind_one_service(two_copies: Served, model: Model) -> None:
