@@ -46,6 +46,9 @@ def select(
     `kubeconfig` says which cluster; without it Pulumi looks where kubectl does. `overrides` replace keys of the file.
     `folder` holds state, passphrase and what Pulumi writes. `program` runs in place of the checkout's. Raises
     FileNotFoundError when there is no such stack file.
+
+    The state has no files of metadata beside its own: those are not written at once, and an empty one, left by a kill,
+    makes the state unreadable (fileblob/attrs.go of gocloud.dev 0.37, with Pulumi 3.215).
     """
     stack_file = _stack_file(stack)
     stack_file["config"] |= overrides or {}
@@ -62,6 +65,7 @@ def select(
     }
     if kubeconfig is not None:
         environment["KUBECONFIG"] = str(kubeconfig)
+    state = automation.ProjectBackend(url=f"{backend.as_uri()}?metadata=skip")
     os.environ |= environment  # the program and the engine see the same
     return automation.create_or_select_stack(
         stack,
@@ -70,9 +74,7 @@ def select(
         opts=automation.LocalWorkspaceOptions(
             work_dir=str(work_dir),
             env_vars=environment,
-            project_settings=automation.ProjectSettings(
-                name=PROJECT, runtime="python", backend=automation.ProjectBackend(url=backend.as_uri())
-            ),
+            project_settings=automation.ProjectSettings(name=PROJECT, runtime="python", backend=state),
         ),
     )
 
