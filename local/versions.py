@@ -24,7 +24,6 @@ FITTING_COREDNS = ("1.11", "2")
 
 PYTHON = "3.11"
 RAY = "2.60.0"
-HAPROXY = "2.6"
 
 # Debian 12 has the versions in the comments; security updates of them are welcome.
 DEBIAN_RELEASE = "bookworm"

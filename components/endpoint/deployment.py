@@ -11,8 +11,9 @@ from components.endpoint.proxy_pod import CONFIGURATION, mount_certificate, moun
 from components.shared.content import digest
 from components.shared.labels import labels, metadata, selector
 from components.shared.pods import Manifest
+from planning.settings.references import DOCKER_HUB
 from planning.settings.sections import StackSettings
-from planning.settings.sections.endpoint import PROXY
+from planning.settings.sections.endpoint import PROXY, PROXY_DIGEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def _spec(pods: Pods, settings: StackSettings, config_map: pulumi.Input[str]) ->
     pod = proxy_pod(
         settings.image,
         settings.scheduling,
-        proxy_image=settings.endpoint.image or f"{settings.image.mirror}/{PROXY}",
+        proxy_image=_image(settings),
         config_map=config_map,
         labels=own,
         port=pods.port,
@@ -72,3 +73,9 @@ def _spec(pods: Pods, settings: StackSettings, config_map: pulumi.Input[str]) ->
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "template": {"metadata": {"labels": labels(pods.component)}, "spec": pod},
     }
+
+
+def _image(settings: StackSettings) -> str:
+    """Return the proxies' image; Docker Hub's by digest, for tags there move."""
+    pinned = f"@{PROXY_DIGEST}" if settings.image.mirror == DOCKER_HUB else ""
+    return settings.endpoint.image or f"{settings.image.mirror}/{PROXY}{pinned}"

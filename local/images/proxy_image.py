@@ -6,8 +6,10 @@ from pathlib import Path
 from local import paths, versions
 from local.images import debian_root, oci
 from local.steps import StepLog
+from planning.settings.sections.endpoint import PROXY
 
-HAPROXY = ("library/haproxy", f"{versions.HAPROXY}-{versions.DEBIAN_RELEASE}")
+NAME, TAG = PROXY.split(":")
+HAPROXY = (NAME, TAG)
 PACKAGES = ("haproxy",)
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -35,7 +35,7 @@ def problems_of_named_keys(
     if not isinstance(keys, dict):
         yield Problem(NAMED_KEYS, "must be an object of names and keys", _command(f"{NAMED_KEYS}.NAME"))
         return
-    if not _has(endpoint, "proxy", wanted=True):
+    if _has(endpoint, "proxy", wanted=False):
         yield Problem(NAMED_KEYS, "needs the proxies, which know several keys; vLLM knows one", "endpoint.proxy: true")
     if _has(serving, "authentication", wanted="none"):
         yield Problem(NAMED_KEYS, "is set, and serving.authentication is none", "serving.authentication: key")

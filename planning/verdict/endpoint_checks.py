@@ -3,21 +3,16 @@
 from collections.abc import Iterator
 
 from planning.problems import Problem
-from planning.settings.references import DOCKER_HUB, faults_of_reference, split
-from planning.settings.sections.endpoint import PROXY
+from planning.settings.references import faults_of_reference, split
 from planning.sizing.resolved import ResolvedStack
 
 
 def _the_proxies_image_is_pinned(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem where another program could come under the image's name: the proxies see every key and prompt."""
-    settings = stack.settings
-    written, mirror = settings.endpoint.image, settings.image.mirror
-    example = f"endpoint.image: {mirror}/{PROXY}@sha256:…, with the digest that the registry shows"
+    written = stack.settings.endpoint.image
     if written and not faults_of_reference(written)[0] and not split(written)[2]:
+        example = f"endpoint.image: {written}@sha256:…, with the digest that the registry shows"
         yield Problem("endpoint.image", f"'{written}' has no digest, and its tag may move", example)
-    elif settings.endpoint.proxy and not written and mirror == DOCKER_HUB:
-        text = f"needed, with a digest: the proxies see every key and prompt, and tags of {DOCKER_HUB} move"
-        yield Problem("endpoint.image", text, f"{example}; or image.mirror, a registry of your own")
 
 
 def _the_log_is_written(stack: ResolvedStack) -> Iterator[Problem]:

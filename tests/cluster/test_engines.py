@@ -15,11 +15,9 @@ from tests.cluster.world.watched_objects import Moment, watched
 
 Config = dict[str, dict[str, Any]]
 
-PROXY = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
 TWO_NODES: Config = {
     "model": {"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3"},
     "hardware": {"nodes": 2},
-    "endpoint": {"proxy": True, "image": PROXY},
     "image": IMAGES,
 }
 """The weights in FP8 fit on two of the four simulated nodes."""

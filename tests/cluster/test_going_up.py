@@ -295,7 +295,7 @@ def test_what_would_be_refused_is_told_before_anything_is_created(
 def test_a_quota_that_others_fill_is_a_warning_in_a_preview_and_refused_by_an_up(
     configured: Configure, api: ApiServer
 ) -> None:
-    told = "quota 'compute' of 'deepseek' allows 10 pods, 5 of them in use; the stack needs 6"
+    told = "quota 'compute' of 'deepseek' allows 10 pods, 5 of them in use; the stack needs 9"
     with causes.a_full_quota(api):
         assert told in configured(**SOON).preview().stdout
         assert told in error_of(configured(**SOON).up)
@@ -323,4 +323,4 @@ def assert_nothing_is_left_of_a_failure(api: ApiServer) -> None:
     assert set(mounted.values()) == {1}, "of a ConfigMap whose content changed, the old one is gone"
     pods = [item for (kind, _), item in found.items() if kind == "pods"]
     assert {pod["status"]["phase"] for pod in pods} == {"Running", "Succeeded"}
-    assert len(pods) == len(jobs) + 4, "one of each Job, and four Ray pods"
+    assert len(pods) == len(jobs) + 4 + 2, "one of each Job, four Ray pods, and two proxies"

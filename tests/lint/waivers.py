@@ -47,6 +47,9 @@ WAIVED: dict[tuple[str, str, str], str] = {
     ("pod-probes", "pod of ray", "Container is missing a livenessProbe"): (
         "KubeRay adds one, which watches Ray; the pods that the API server has pass."
     ),
+    ("pod-probes", "Deployment of endpoint", "Container is missing a livenessProbe"): (
+        "A proxy that fails ends by itself. A probe that restarts one which is slow would cut answers of an hour."
+    ),
     ("container-security-context-privileged", BUILD, "The container is privileged"): (
         "BuildKit mounts file systems to run the steps of a Dockerfile; components/image/build_pod.py tells more."
     ),

@@ -17,7 +17,6 @@ from tests.serving.observer import LONG_ANSWER_SECONDS, LongRequest
 ANSWER_SECONDS = 60.0
 GENERATING_SECONDS = 120.0
 ONE_POD: dict[str, dict[str, Any]] = {
-    "endpoint": {"proxy": True},
     "hardware": {"nodes": 1, "memory": "5Gi"},
     "rollout": {"drainTimeout": "10m"},
 }

@@ -26,7 +26,9 @@ def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_every_pod_that_tells_something_is_read_once(prometheus: Prometheus) -> None:
     read = sorted((target["labels"]["job"], target["labels"]["pod"]) for target in prometheus.targets())
     head, worker, supervisor = (live.pod_name(label) for label in (live.HEAD, live.WORKER, live.SUPERVISOR))
-    wanted = [("ray", head), ("ray", worker), ("supervisor", supervisor), ("vllm", head)]
+    proxies = sorted(("endpoint", pod["metadata"]["name"]) for pod in live.pods(live.PROXY))
+    assert len(proxies) == 2
+    wanted = [*proxies, ("ray", head), ("ray", worker), ("supervisor", supervisor), ("vllm", head)]
     assert read == [(f"{dev.NAMESPACE}/deepseek-{name}", pod) for name, pod in wanted]
     assert {target["health"] for target in prometheus.targets()} == {"up"}
 

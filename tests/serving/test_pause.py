@@ -24,15 +24,15 @@ ENDING_SECONDS = 300.0
 
 
 def with_engines(engines: int) -> automation.Stack:
-    """Return the dev stack behind proxies, with so many engines and time for answers to end."""
-    keys = {"endpoint": {"proxy": True}, "rollout": {"drainTimeout": DRAIN_TIMEOUT}, "serving": {"engines": engines}}
+    """Return the dev stack with so many engines and time for answers to end."""
+    keys = {"rollout": {"drainTimeout": DRAIN_TIMEOUT}, "serving": {"engines": engines}}
     configured = stack.configuration(dev.STACK)
     return changed({f"deepseek:{name}": configured.get(f"deepseek:{name}", {}) | of for name, of in keys.items()})
 
 
 @pytest.fixture
 def model(served: Served) -> Iterator[Model]:
-    """The model behind proxies; then the stack is as its file says."""
+    """The model, whose answers have time to end; then the stack is as its file says."""
     with_engines(1).up(on_output=stack.show)
     yield Model(live.service_url(served.outputs["service"]), served.outputs["servedModels"][0])
     changed().up(on_output=stack.show)

@@ -1,14 +1,16 @@
-"""With `authentication: key` the cluster is replaced, and no path that generates is open without the key."""
+"""With `authentication: key` no path of vLLM that generates is open without the key, whoever comes past the proxies."""
 
 import contextlib
 import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
 
-from local import dev, stack
+from local import conversation, dev, stack
+from local.cluster import cluster
 from tests.serving import live
 from tests.serving.conftest import Served
 from tests.serving.dev_stack import changed
@@ -30,7 +32,15 @@ def closed(served: Served) -> None:
     changed({"deepseek:serving": serving}).up(on_output=stack.show)
 
 
-@pytest.mark.usefixtures("closed")
+@pytest.fixture
+def url(served: Served, closed: None) -> Iterator[str]:
+    """Where vLLM itself answers."""
+    del closed
+    service = live.engine_service(served.outputs["service"])
+    with conversation.forwarded(cluster.KUBECONFIG, dev.NAMESPACE, service) as base:
+        yield base
+
+
 def test_every_path_but_health_and_metrics_wants_the_key(url: str) -> None:
     paths = json.loads(_get(f"{url}/openapi.json", live.api_key()))["paths"]
     assert "/v1/chat/completions" in paths
@@ -40,7 +50,6 @@ def test_every_path_but_health_and_metrics_wants_the_key(url: str) -> None:
     assert _status(f"{url}/invocations", "post") == HTTP_UNAUTHORIZED
 
 
-@pytest.mark.usefixtures("closed")
 def test_a_bearer_without_a_key_and_two_headers_with_it_are_refused(url: str) -> None:
     right = f"Bearer {live.api_key()}"
     assert _status_with(url, right) == http.HTTPStatus.OK

@@ -7,6 +7,7 @@ import json
 import subprocess
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -67,22 +68,24 @@ def test_greedy_tokens_are_those_of_one_rank_alone(model: Model) -> None:
 def test_both_copies_answer_behind_one_service(two_copies: Served, model: Model) -> None:
     for _ in range(4):
         assert model.ask("Say yes.", 1, 60).completed
-    metrics = get(f"{model.endpoint}/metrics")
+    of_vllm = replace(model, endpoint=live.service_url(live.engine_service(two_copies.outputs["service"])))
+    metrics = get(f"{of_vllm.endpoint}/metrics")
     of_each = [line for line in metrics.splitlines() if line.startswith(f"{GENERATED_TOKENS}{{")]
     assert len(of_each) == 2
     assert all(float(line.split()[-1]) > 0 for line in of_each), "one of the copies has had no request"
-    assert sum_of(metrics, GENERATED_TOKENS) == model.metrics(10).tokens
-    assert live.ready_endpoints(two_copies.outputs["service"]) == 1
+    assert sum_of(metrics, GENERATED_TOKENS) == of_vllm.metrics(10).tokens
+    assert live.ready_endpoints(live.engine_service(two_copies.outputs["service"])) == 1
     assert all(map(live.is_ready, live.pods(live.HEAD)))
     assert two_copies.outputs["plan"]["parallelism"] == "data 2 × tensor 1 × pipeline 1"
     assert is_one_vllm(live.COPY, copies=2)
 
 
-def test_each_api_server_wants_the_key(model: Model) -> None:
+def test_each_api_server_wants_the_key(two_copies: Served) -> None:
+    vllm = live.service_url(live.engine_service(two_copies.outputs["service"]))
     assert live.count("VLLM::APIServer_") == API_SERVERS
     for _ in range(5 * API_SERVERS):  # a connection of its own goes to the one or the other
         with pytest.raises(urllib.error.HTTPError) as refused:
-            get(f"{model.endpoint}/v1/models")
+            get(f"{vllm}/v1/models")
         assert refused.value.code == HTTPStatus.UNAUTHORIZED
 
 

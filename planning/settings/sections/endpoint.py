@@ -7,8 +7,14 @@ from typing_extensions import TypedDict
 
 from planning.settings.sections.base import REPLACES_CLUSTER, Count, Name, Section, Text, changing
 
-PROXY = "library/haproxy:2.6-bookworm"
+PROXY = "library/haproxy:2.6-trixie"
 """The image of the proxies, below `image.mirror`, where `endpoint.image` names no other."""
+
+PROXY_DIGEST = "sha256:27d5ea8c22a63b2f072974b3d15e34816ee7f19fa68d13e37ec1d69e2a5df8d1"
+"""What Docker Hub has under that name with HAProxy 2.6.34: the index of all platforms.
+
+Source: docker-library/repo-info, repos/haproxy/remote/2.6-trixie.md at 0ed0a0e. A mirror's own may be another one.
+"""
 
 HOST_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$"
 
@@ -35,25 +41,26 @@ class Endpoint(Section):
     """The door through which clients reach the model: a proxy before vLLM."""
 
     proxy: bool = Field(
-        default=False,
+        default=True,
         description=(
-            "Two pods of HAProxy stand between clients and vLLM. They pass the OpenAI paths, `/v1/models` and "
+            "Whether two pods of HAProxy stand between clients and vLLM. They pass the OpenAI paths, `/v1/models` and "
             "`/health`, and answer everything else themselves. Only they and the supervisor reach vLLM's port, so "
             "vLLM's `/metrics` are read with `deepseek:monitoring` only. The Service keeps its name; the Service "
             "of vLLM is then called `deepseek-engine`."
         ),
         json_schema_extra=changing(
             "starts or ends the proxies and points the Service at the other pods; nothing that serves is replaced. "
-            "Answers that come by the old way may be cut"
+            "Until it is done new requests may fail, and answers that come by the old way be cut"
         ),
     )
     image: Text | None = Field(
         default=None,
         description=(
             "HAProxy image of the proxies, with its digest: they see every key and prompt. If unset it is the official "
-            "one from `image.mirror`, which then has to be a registry of your own."
+            "one of HAProxy 2.6 from `image.mirror`: from Docker Hub by its digest, from a registry of your own by its "
+            "tag."
         ),
-        examples=["docker.io/library/haproxy:2.6-bookworm@sha256:…"],
+        examples=["docker.io/library/haproxy:2.6-trixie@sha256:…"],
         json_schema_extra=changing("replaces the proxies one after the other; answers under way are finished first"),
     )
     keys: dict[str, KeyLimits] = Field(

@@ -69,7 +69,7 @@ FETCH_BASE = "registry.example.com/base/python:3.11-bookworm"
 BUILDKIT = "registry.example.com/base/buildkit:v0.34.2"
 BUILD_NAMESPACE = "deepseek-builds"
 FINISHED = "registry.example.com/finished"
-PROXY = "registry.example.com/base/haproxy:2.6-bookworm"
+PROXY = "registry.example.com/base/haproxy:2.6-trixie"
 
 OF_THE_PLAN = Route(
     "plan",
@@ -222,7 +222,6 @@ OF_THE_DOOR = Route(
     "door",
     {},
     (
-        Change("endpoint.proxy", value=True, along={"endpoint.image": f"{PROXY}@sha256:{64 * 'a'}"}),
         Change("apiKeys", {"team-a": "the-key-of-team-a"}),
         Change("apiKeys", {"team-a": "the-key-of-team-a", "team-b": "the-key-of-team-b"}),
         Change("endpoint.keys", {"team-a": {"requestsPerMinute": 600, "concurrency": 32}}),
@@ -231,14 +230,15 @@ OF_THE_DOOR = Route(
         Change("endpoint.serviceType", "LoadBalancer"),
         Change("endpoint.annotations", {"example.com/internal": "true"}),
         Change("endpoint.ingressClass", INGRESS_CLASS, along={"endpoint.serviceType": "ClusterIP"}),
-        Change("endpoint.image", f"{PROXY}@sha256:{64 * 'b'}"),
+        Change("endpoint.image", f"{PROXY}@sha256:{64 * 'a'}"),
         Change("endpoint.countTokens", value=True),
         Change("endpoint.accessLog", value=True),
     ),
 )
+WITHOUT_A_DOOR = Route("no door", {}, (Change("endpoint.proxy", value=False), Change("endpoint.proxy", value=True)))
 OF_A_GATEWAY = Route(
     "gateway",
-    {"endpoint.proxy": True, "endpoint.image": f"{PROXY}@sha256:{64 * 'a'}"},
+    {},
     (Change("endpoint.gateway", GATEWAY, along={"endpoint.host": HOST}),),
 )
 OF_MONITORING = Route(
@@ -272,8 +272,6 @@ OF_SEVERAL_ENGINES = Route(
     {
         "model.repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3",
         "hardware.nodes": 2,
-        "endpoint.proxy": True,
-        "endpoint.image": f"{PROXY}@sha256:{64 * 'a'}",
     },
     (Change("serving.engines", 2), Change("rollout.minimumServing", 0)),
 )
@@ -287,6 +285,7 @@ ROUTES = (
     OF_LAYOUTS,
     OF_THE_BENCHMARK,
     OF_THE_DOOR,
+    WITHOUT_A_DOOR,
     OF_A_GATEWAY,
     OF_MONITORING,
     OF_THE_NETWORK,

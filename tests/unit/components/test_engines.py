@@ -129,7 +129,7 @@ def test_a_change_waits_for_its_turn_and_one_of_bounds_does_not() -> None:
 @pytest.mark.parametrize(
     ("sections", "told"),
     [
-        ({"endpoint": {}}, "serving.engines: 2 engines need the proxies"),
+        ({"endpoint": {"proxy": False}}, "serving.engines: 2 engines need the proxies"),
         ({"rollout": {"minimumServing": 2}}, "2 of 2 engines cannot serve while one of them is replaced"),
         (
             {

@@ -30,7 +30,7 @@ def configured(**sections: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def article() -> Program:
-    return run(configured())
+    return run(configured(endpoint={"proxy": False}))
 
 
 def pod_templates(stack: Program) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -90,7 +90,7 @@ def test_every_pod_has_exactly_one_policy_and_it_holds_in_and_out(stack: str) ->
     templates = list(pod_templates(program))
     names = {name for name, _ in templates}
     jobs = {"build-fetch", "build-ray-vllm", "mount", "claim", "download", "serve", "gate", "benchmark", "remove"}
-    assert jobs | {"deepseek"} == names
+    assert jobs | {"deepseek", "deepseek-endpoint"} == names
     for name, template in templates:
         [spec] = policies_of(program, template["metadata"]["labels"])
         assert sorted(spec["policyTypes"]) == ["Egress", "Ingress"], name
@@ -154,7 +154,7 @@ def test_who_asks_the_api_server_reaches_it_where_it_usually_is(component: str) 
 def test_no_pod_reaches_a_clouds_metadata() -> None:
     program = run(configured(network={"builds": [{"address": "0.0.0.0/0"}, {"address": "::/0"}]}))
     specs = [item.inputs["spec"] for item in program.kubernetes() if item.type.endswith(":NetworkPolicy")]
-    assert len(specs) == 8
+    assert len(specs) == 9
     for spec, address in itertools.product(specs, METADATA):
         assert not any(reaches(spec, address, port) for port in (53, 80, 443, 988, 6443, 8000, 8080)), address
 

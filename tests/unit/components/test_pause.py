@@ -9,6 +9,7 @@ import pytest
 from tests.unit.components.registrations import Program, run, stack_file
 
 STACKS = ("dev", "a100-bf16", "h200-fp8")
+KEY = {"deepseek:apiKey": "not-made-at-random-0123"}
 PINNED = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
 
 
@@ -20,21 +21,23 @@ def configured(stack: str, engines: int | None, **sections: Any) -> dict[str, An
 
 @cache
 def program(stack: str, engines: int | None) -> Program:
-    return run(configured(stack, engines))
+    return run(configured(stack, engines) | KEY, [*KEY])
 
 
 def objects(stack: Program) -> dict[str, str]:
     return {
-        item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True)
-        for item in stack.kubernetes()
-        if item.name != "api-key"  # made at random in each run
+        item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True) for item in stack.kubernetes()
     }
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_pause_takes_away_what_serves_and_changes_nothing_else(stack: str) -> None:
     before, after = objects(program(stack, None)), objects(program(stack, 0))
-    assert after.items() <= before.items()
+    assert after.keys() <= before.keys()
+    assert {urn.rpartition("$")[2] for urn in after if after[urn] != before[urn]} == {
+        "kubernetes:core/v1:ConfigMap::deepseek-endpoint",  # tells clients of the pause
+        "kubernetes:apps/v1:Deployment::deepseek-endpoint",
+    }
     assert {urn.rpartition("$")[2] for urn in before.keys() - after.keys()} == {
         "kubernetes:ray.io/v1:RayCluster::deepseek",
         "kubernetes:policy/v1:PodDisruptionBudget::deepseek",

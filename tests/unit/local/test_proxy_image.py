@@ -5,7 +5,6 @@ import pytest
 
 from local.images import debian_root, oci, proxy_image
 from local.steps import StepLog
-from planning.settings.sections.endpoint import PROXY
 
 
 class Registry(oci.Registry):
@@ -19,10 +18,6 @@ class Registry(oci.Registry):
 
     def push(self, name: str, tag: str, image: oci.Image) -> None:
         self.images[name, tag] = image
-
-
-def test_the_image_has_the_name_that_proxies_are_started_by() -> None:
-    assert ":".join(proxy_image.HAPROXY) == PROXY
 
 
 def test_it_is_made_of_debians_package_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

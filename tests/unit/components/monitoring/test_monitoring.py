@@ -12,12 +12,13 @@ from components.monitoring.targets import PROGRAM_PORT
 from tests.unit.components.registrations import CHECKOUT, Program, run, stack_file
 from tests.unit.components.test_network_policies import pod_templates, policy
 
-READ = ("ray", "serving", "download")
+READ = ("ray", "serving", "download", "endpoint")
 TARGETS = (
     ("vllm", "ray", 8000),
     ("ray", "ray", 8080),
     ("supervisor", "serving", 8001),
     ("download", "download", 8001),
+    ("endpoint", "endpoint", 8404),
 )
 IMAGE = f"example.com/haproxy@sha256:{64 * 'a'}"
 STACKS = ("dev", "a100-bf16", "h200-fp8")
@@ -31,17 +32,20 @@ def configured(**keys: Any) -> dict[str, Any]:
     return stack_file("a100-bf16") | {"deepseek:monitoring": {"prometheusNamespace": "monitoring"} | keys}
 
 
+def with_a_key(config: dict[str, Any]) -> Program:
+    """Run a stack whose key is not made at random, as the proxies' Secret is named by it."""
+    return run(config | {"deepseek:apiKey": "not-made-at-random-0123"}, ["deepseek:apiKey"])
+
+
 @cache
 def monitored() -> Program:
     return run(configured())
 
 
 def objects(program: Program) -> dict[str, str]:
-    """Return the Kubernetes objects as text, without what is made at random in each run."""
+    """Return the Kubernetes objects as text."""
     return {
-        item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True)
-        for item in program.kubernetes()
-        if item.name != "api-key"
+        item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True) for item in program.kubernetes()
     }
 
 
@@ -61,7 +65,7 @@ def test_without_the_section_nothing_is_there_to_be_read_and_nobody_is_let_in(st
 
 
 def test_monitoring_adds_objects_and_changes_only_policies() -> None:
-    before, after = objects(run(stack_file("a100-bf16"))), objects(monitored())
+    before, after = objects(with_a_key(stack_file("a100-bf16"))), objects(with_a_key(configured()))
     assert not before.keys() - after.keys()
     changed = {urn.rpartition("$")[2] for urn in before if before[urn] != after[urn]}
     policies = {f"kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-{name}" for name in READ}
