@@ -70,5 +70,5 @@ if server.gate and settings.benchmark.enabled:
     alert_when_slow(config, benchmark, opts)
 
 builds = {"fetch": fetch_image, "serving": serving_image}
-for name, output in outputs(config, builds, store, server, api_key, benchmark).items():
+for name, output in outputs(shared, builds, server, benchmark).items():
     pulumi.export(name, output)

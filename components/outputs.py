@@ -7,35 +7,38 @@ from typing import Any
 
 import pulumi
 
-from components.api_key import ApiKey
 from components.benchmark.benchmark import Benchmark
 from components.endpoint.haproxy_sections import TLS_PORT
+from components.endpoint.self_signed import CERTIFICATE
 from components.image.image_build import ImageBuild
-from components.model_store.model_store import ModelStore
 from components.network_result import network_result
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.pods import KEY
-from components.stack_config import StackConfig
+from components.vllm_server.engines import SharedByEngines
 from components.vllm_server.vllm_server import VllmServer
+
+SAVED_CERTIFICATE = "deepseek.crt"
 
 
 def outputs(
-    config: StackConfig,
-    builds: Mapping[str, ImageBuild],
-    store: ModelStore,
-    server: VllmServer,
-    api_key: ApiKey | None,
-    benchmark: Benchmark | None,
+    shared: SharedByEngines, builds: Mapping[str, ImageBuild], server: VllmServer, benchmark: Benchmark | None
 ) -> dict[str, pulumi.Output[Any]]:
     """Return what the stack exports beside its plan, by name."""
-    host = config.settings.endpoint.host if config.settings.endpoint.takes_tls else None
+    config, api_key, store = shared.config, shared.api_key, shared.store
+    door = config.settings.endpoint
+    host = door.host if door.takes_tls else None
+    certificate = shared.endpoint.self_signed if shared.endpoint else None
     found: dict[str, pulumi.Output[Any]] = {
         "endpoint": server.endpoint,
         "service": server.service_name,
         "servedModels": server.served_models,
         "portForward": _forward_port(config.namespace, server.service_name, tls=host is not None),
-        "ask": _ask(server.served_models, with_key=api_key is not None, host=host),
+        "ask": _ask(
+            server.served_models, with_key=api_key is not None, host=host, with_certificate=certificate is not None
+        ),
     }
+    if certificate is not None:
+        found["saveCertificate"] = _save_certificate(config.namespace, certificate)
     if resolved := {name: build.resolved for name, build in builds.items() if build.resolved}:
         found["images"] = pulumi.Output.all(**resolved)
     if (network := network_result(config, server)) is not None:
@@ -56,9 +59,12 @@ def _forward_port(namespace: str, service: pulumi.Input[str], *, tls: bool) -> p
     return pulumi.Output.format("kubectl -n {0} port-forward service/{1} {2}", namespace, service, ports)
 
 
-def _ask(served_models: pulumi.Output[list[str]], *, with_key: bool, host: str | None) -> pulumi.Output[str]:
+def _ask(
+    served_models: pulumi.Output[list[str]], *, with_key: bool, host: str | None, with_certificate: bool
+) -> pulumi.Output[str]:
     """Return the article's question as a curl command, for use beside `_forward_port`; with TLS for `host`."""
-    return served_models.apply(lambda names: _curl(names[0], with_key=with_key, host=host))
+    trusted = f"--cacert {SAVED_CERTIFICATE} " if with_certificate else ""
+    return served_models.apply(lambda names: _curl(names[0], with_key=with_key, host=host, trusted=trusted))
 
 
 def _show_key(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
@@ -68,12 +74,24 @@ def _show_key(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
     )
 
 
+def _save_certificate(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the command that writes the certificate which clients trust, where `_ask` looks for it."""
+    name = CERTIFICATE.replace(".", "\\.")
+    return pulumi.Output.format(
+        "kubectl -n {0} get secret {1} -o jsonpath='{{.data.{2}}}' | base64 -d > {3}",
+        namespace,
+        secret,
+        name,
+        SAVED_CERTIFICATE,
+    )
+
+
 def _give_up_weights(namespace: str, claim: pulumi.Input[str]) -> pulumi.Output[str]:
     """Return the command that removes the claim which a destroy keeps."""
     return pulumi.Output.format("kubectl -n {0} delete persistentvolumeclaim {1}", namespace, claim)
 
 
-def _curl(model: str, *, with_key: bool, host: str | None) -> str:
+def _curl(model: str, *, with_key: bool, host: str | None, trusted: str) -> str:
     body = {
         "model": model,
         "messages": [
@@ -84,5 +102,5 @@ def _curl(model: str, *, with_key: bool, host: str | None) -> str:
     key = ' -H "Authorization: Bearer $API_KEY"' if with_key else ""
     path = "/v1/chat/completions"
     plain = f'"http://localhost:{PORT}{path}"'
-    tls = f'--resolve {host}:{TLS_PORT}:127.0.0.1 "https://{host}:{TLS_PORT}{path}"'
+    tls = f'{trusted}--resolve {host}:{TLS_PORT}:127.0.0.1 "https://{host}:{TLS_PORT}{path}"'
     return f'curl {tls if host else plain} -H "Content-Type: application/json"{key} -d {shlex.quote(json.dumps(body))}'

@@ -29,7 +29,7 @@ class Pods:
     keys: pulumi.Input[str] | None = None
     """The Secret of the keys that they know."""
 
-    certificate: str | None = None
+    certificate: pulumi.Input[str] | None = None
     """The Secret of the certificate with which they take TLS."""
 
 
@@ -37,7 +37,7 @@ def haproxy_deployment(
     name: str, pods: Pods, settings: StackSettings, opts: pulumi.ResourceOptions
 ) -> k8s.apps.v1.Deployment:
     """Create the ConfigMap of the configuration and the Deployment `name`; it waits for its pods to be ready."""
-    programs = [BOUNDED_BODY, *([CERTIFICATE_END] if pods.certificate else [])]
+    programs = [BOUNDED_BODY, *([CERTIFICATE_END] if pods.certificate is not None else [])]
     files = pods.configuration.apply(
         lambda text: {CONFIGURATION: text, **{file.name: file.read_text(encoding="utf-8") for file in programs}}
     )
@@ -62,9 +62,9 @@ def _spec(pods: Pods, settings: StackSettings, config_map: pulumi.Input[str]) ->
         labels=own,
         port=pods.port,
     )
-    if pods.keys:
+    if pods.keys is not None:
         mount_keys(pod, pods.keys)
-    if pods.certificate:
+    if pods.certificate is not None:
         mount_certificate(pod, pods.certificate)
     return {
         "replicas": pods.replicas,

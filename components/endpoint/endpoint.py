@@ -13,6 +13,7 @@ from components.endpoint.haproxy import DoorRules, haproxy_configuration
 from components.endpoint.haproxy_sections import AGENT_PORT, engine_server
 from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.limits import LIMITS_PORT, limits_configuration
+from components.endpoint.self_signed import SelfSigned
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
 from components.shared.engine_names import labels_of_engine, numbered
@@ -57,11 +58,14 @@ class Endpoint(pulumi.ComponentResource):
     `NAME-supervisor`, where the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two
     HAProxy pods, the ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget
     that keeps one of them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service.
-    Waits for: the pods to be ready. Gives: `selector`, the labels of the proxies' pods. Leaves alone: the Service that
+    Waits for: the pods to be ready. Gives: `selector`, the labels of the proxies'
+    pods, and `self_signed`. Leaves alone: the Service that
     clients know, which VllmServer has with and without proxies, so that it is never deleted.
     """
 
     selector: Mapping[str, str]
+    self_signed: pulumi.Output[str] | None
+    """The Secret of the certificate that was made here."""
 
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:Endpoint", name, None, opts)
@@ -77,7 +81,9 @@ class Endpoint(pulumi.ComponentResource):
         ]
         servers = pulumi.Output.all(*engines)
         counter = _counter(f"{name}-endpoint-limits", servers, args.settings, child) if limits else None
-        certificate = door.tls_secret if door.takes_tls else None
+        self_signed = SelfSigned(f"{name}-endpoint", door.host, child) if door.self_signed and door.host else None
+        self.self_signed = self_signed.secret_name if self_signed else None
+        certificate = (self.self_signed or door.tls_secret) if door.takes_tls else None
         rules = DoorRules(
             guarded=args.api_key is not None,
             tls=certificate is not None,

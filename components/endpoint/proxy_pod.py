@@ -122,7 +122,7 @@ def mount_keys(pod: Manifest, secret: pulumi.Input[str]) -> None:
     pod["volumes"].append({"name": "keys", "secret": {"secretName": secret, "items": items}})
 
 
-def mount_certificate(pod: Manifest, secret: str) -> None:
+def mount_certificate(pod: Manifest, secret: pulumi.Input[str]) -> None:
     """Let a proxy take TLS with the certificate of a Secret of type kubernetes.io/tls, and with its renewals."""
     container = only_container(pod)
     container["command"] = ["sh", "-c", START_WITH_TLS]

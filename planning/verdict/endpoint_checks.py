@@ -42,14 +42,21 @@ def _limits_limit(stack: ResolvedStack) -> Iterator[Problem]:
 def _tls_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
     """Yield a problem where TLS lacks the proxies or the name, and for a name that nothing is done with."""
     endpoint = stack.settings.endpoint
-    if endpoint.tls_secret and not endpoint.proxy:
-        yield Problem("endpoint.tlsSecret", "needs the proxies, which take TLS", "endpoint.proxy: true")
-    if endpoint.tls_secret and not endpoint.host:
-        yield Problem(
-            "endpoint.tlsSecret", "needs the name that its certificate is for", "endpoint.host: llm.example.com"
-        )
-    if endpoint.host and not (endpoint.tls_secret or endpoint.gateway):
-        yield Problem("endpoint.host", "needs the certificate for it", "endpoint.tlsSecret: NAME, or endpoint.gateway")
+    certificates = {"endpoint.tlsSecret": endpoint.tls_secret, "endpoint.selfSigned": endpoint.self_signed}
+    for key in (key for key, is_set in certificates.items() if is_set):
+        if not endpoint.proxy:
+            yield Problem(key, "needs the proxies, which take TLS", "endpoint.proxy: true")
+        if not endpoint.host:
+            yield Problem(key, "needs the name that its certificate is for", "endpoint.host: llm.example.com")
+    if endpoint.host and not (any(certificates.values()) or endpoint.gateway):
+        advice = "endpoint.tlsSecret: NAME, endpoint.selfSigned: true, or endpoint.gateway"
+        yield Problem("endpoint.host", "needs the certificate for it", advice)
+    if endpoint.self_signed and endpoint.tls_secret:
+        text = "is a second certificate beside endpoint.tlsSecret"
+        yield Problem("endpoint.selfSigned", text, "endpoint.selfSigned: false, or no endpoint.tlsSecret")
+    if endpoint.self_signed and endpoint.ingress_class:
+        text = "is for the proxies, and with endpoint.ingressClass the Ingress takes TLS"
+        yield Problem("endpoint.selfSigned", text, "endpoint.tlsSecret: NAME, or no endpoint.ingressClass")
 
 
 def _the_way_out_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
@@ -59,8 +66,9 @@ def _the_way_out_has_its_parts(stack: ResolvedStack) -> Iterator[Problem]:
     if outside and endpoint.ingress_class:
         text = "is a second way in beside endpoint.ingressClass"
         yield Problem("endpoint.serviceType", text, "endpoint.serviceType: ClusterIP, or no endpoint.ingressClass")
+    has_tls = bool(endpoint.tls_secret or endpoint.self_signed)
     for key, is_set in (("endpoint.serviceType", outside), ("endpoint.ingressClass", endpoint.ingress_class)):
-        if is_set and not endpoint.tls_secret:
+        if is_set and not has_tls:
             text = "leads out of the cluster, where keys and prompts need TLS"
             yield Problem(key, text, "endpoint.tlsSecret: NAME, and endpoint.host: llm.example.com")
     if endpoint.annotations and not (outside or endpoint.ingress_class or endpoint.gateway):
@@ -79,6 +87,7 @@ def _the_gateway_takes_tls_alone(stack: ResolvedStack) -> Iterator[Problem]:
         yield Problem("endpoint.gateway", "needs the name that it leads from", "endpoint.host: llm.example.com")
     others = {
         "endpoint.tlsSecret": endpoint.tls_secret,
+        "endpoint.selfSigned": endpoint.self_signed,
         "endpoint.ingressClass": endpoint.ingress_class,
         "endpoint.serviceType": endpoint.service_type == "LoadBalancer",
     }

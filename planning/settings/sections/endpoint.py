@@ -97,8 +97,8 @@ class Endpoint(Section):
     host: Annotated[str, Field(pattern=HOST_NAME, max_length=253)] | None = Field(
         default=None,
         description=(
-            "Name by which clients reach the proxies, for which the certificate of `tlsSecret`, or of the listener of "
-            "`gateway`, has to be."
+            "Name by which clients reach the proxies. The certificate of `tlsSecret`, of `selfSigned` or of the "
+            "listener of `gateway` is for it."
         ),
         examples=["llm.example.com"],
         json_schema_extra=changing("changes the outputs, and updates an Ingress or HTTPRoute in place"),
@@ -115,10 +115,22 @@ class Endpoint(Section):
             "URL. Another Secret replaces the proxies only"
         ),
     )
+    self_signed: bool = Field(
+        default=False,
+        description=(
+            "Whether the program makes a certificate for `host`, in place of `tlsSecret`: for a closed network. It is "
+            "kept in a Secret and holds 825 days. The output `saveCertificate` is the command by which clients get "
+            "it, to trust it."
+        ),
+        json_schema_extra=changing(
+            "replaces the proxies one after the other and opens or shuts the Service's port 443; clients change their "
+            "URL"
+        ),
+    )
     service_type: Literal["ClusterIP", "LoadBalancer"] = Field(
         default="ClusterIP",
         description=(
-            "Type of the Service that clients know. LoadBalancer needs `tlsSecret`: keys and prompts leave the cluster."
+            "Type of the Service that clients know. LoadBalancer needs TLS: keys and prompts leave the cluster."
         ),
         json_schema_extra=changing("updates the Service in place; nothing that serves is touched"),
     )
@@ -162,7 +174,7 @@ class Endpoint(Section):
     @property
     def takes_tls(self) -> bool:
         """Whether the proxies do, and no Ingress before them."""
-        return self.tls_secret is not None and self.ingress_class is None
+        return self.self_signed or (self.tls_secret is not None and self.ingress_class is None)
 
     @property
     def service_annotations(self) -> dict[str, str]:

@@ -235,6 +235,7 @@ OF_THE_DOOR = Route(
         Change("endpoint.accessLog", value=True),
     ),
 )
+OF_A_CERTIFICATE = Route("certificate", {}, (Change("endpoint.selfSigned", value=True, along={"endpoint.host": HOST}),))
 WITHOUT_A_DOOR = Route("no door", {}, (Change("endpoint.proxy", value=False), Change("endpoint.proxy", value=True)))
 OF_A_GATEWAY = Route(
     "gateway",
@@ -285,6 +286,7 @@ ROUTES = (
     OF_LAYOUTS,
     OF_THE_BENCHMARK,
     OF_THE_DOOR,
+    OF_A_CERTIFICATE,
     WITHOUT_A_DOOR,
     OF_A_GATEWAY,
     OF_MONITORING,
