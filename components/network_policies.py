@@ -16,7 +16,7 @@ from components.shared.content import digest
 from components.shared.labels import FOR_NAMESPACE, metadata, selector
 from components.shared.pods import Manifest
 from components.stack_config import StackConfig
-from planning.egress import build_peers, download_peers
+from planning.egress import build_peers, download_peers, traces_peers
 from planning.settings.sections import Image, Model, Monitoring, Network
 from planning.settings.sections.network import EVERYWHERE, Peer
 
@@ -155,7 +155,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
                 {**clients, "ports": _ports(PORT)},
                 *_read_by(scraper, METRICS_PORT, PORT),
             ],
-            egress=[{"to": [_pods(RAY)]}, *dns],
+            egress=[{"to": [_pods(RAY)]}, *dns, *rules_to(traces_peers(args.monitoring))],
         ),
         "serving": Traffic(
             ingress=[*asking, *_read_by(scraper, PROGRAM_PORT)],

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from planning.settings.sections import Image, Model, Network
+from planning.settings.sections import Image, Model, Monitoring, Network
 from planning.settings.sections.network import EVERYWHERE, Peer
 
 HTTPS, HTTP = 443, 80
@@ -34,6 +34,20 @@ def build_peers(network: Network, image: Image) -> list[Peer]:
     references = [*(f"{registry}/image" for registry in (image.push, image.mirror) if registry)]
     references += [reference for reference in (image.base, image.fetch_base, image.buildkit) if reference]
     return _with_proxy(_everywhere({port_of_reference(reference) for reference in references} | {HTTPS, HTTP}), network)
+
+
+def traces_peers(monitoring: Monitoring) -> list[Peer]:
+    """Where vLLM sends spans. A policy takes no names; HOST, HOST.NAMESPACE and what begins so may be Services."""
+    if monitoring.traces_endpoint is None:
+        return []
+    parts = urlsplit(monitoring.traces_endpoint)
+    host, port = parts.hostname or "", parts.port or 0
+    try:
+        return [Peer(address=str(ip_network(host)), port=port)]
+    except ValueError:
+        _, *domain = host.split(".")
+    pods = Peer(namespace=domain[0], port=port) if domain else Peer(labels={}, port=port)
+    return [pods, *_everywhere({port})]
 
 
 def port_of_address(address: str) -> int:

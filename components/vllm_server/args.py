@@ -53,6 +53,9 @@ class VllmServerArgs:
     door: EndpointSettings = field(default_factory=EndpointSettings)
     """How clients come to them."""
 
+    traces_endpoint: str | None = None
+    """Where vLLM sends spans of requests."""
+
     @classmethod
     def of(  # noqa: PLR0913  it takes from most of the components before it
         cls,
@@ -88,4 +91,5 @@ class VllmServerArgs:
             engine=engine,
             take_turn=take_turn,
             door=settings.endpoint,
+            traces_endpoint=settings.monitoring.traces_endpoint,
         )

@@ -19,7 +19,7 @@ from components.shared.pods import (
     secret_variable,
 )
 from components.vllm_server.args import VllmServerArgs
-from components.vllm_server.vllm_arguments import middleware_of, vllm_arguments
+from components.vllm_server.vllm_arguments import middleware_of, traces_arguments, vllm_arguments
 from planning import flags
 from planning.settings.sections import Hardware, Network, Serving
 from planning.settings.sections.rollout import LONGEST_DRAIN_SECONDS
@@ -45,6 +45,7 @@ def supervisor_pod(
     arguments = pulumi.Output.from_input(args.model_path).apply(
         lambda path: json.dumps(
             vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, middleware=middleware)
+            + traces_arguments(args.traces_endpoint)
         )
     )
     variables: dict[str, pulumi.Input[str]] = {
@@ -56,6 +57,8 @@ def supervisor_pod(
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
         "NETWORK_RESULT": numbered(NETWORK_RESULT, args.engine),
     }
+    if args.traces_endpoint:
+        variables["VLLM_ENVIRONMENT"] = json.dumps({"OTEL_SERVICE_NAME": f"vllm-{pulumi.get_stack()}"})
     if is_proven(args.hardware, args.network):
         variables["NETWORK_LAYOUT"] = network_layout(args)
     if args.network.rdma_resources:

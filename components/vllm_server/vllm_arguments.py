@@ -58,6 +58,11 @@ def vllm_arguments(
     return [*arguments, *chat_flags(model.repository, serving), *serving.extra_args]
 
 
+def traces_arguments(endpoint: str | None) -> list[str]:
+    """Return the flag by which vLLM sends spans to a collector, if there is one."""
+    return [f"--otlp-traces-endpoint={endpoint}"] if endpoint else []
+
+
 def layout_arguments(serving: Serving, plan: Plan) -> list[str]:
     """Return the flags of layouts whose keys are set.
 

@@ -8,9 +8,10 @@ from planning.verdict.site_checks import OWN_LABELS, OWN_PREFIXES, problems_of_l
 
 
 def a_prometheus_is_named(stack: ResolvedStack) -> Iterator[Problem]:
-    """Without it nothing of the section has an effect."""
+    """Without it nothing of the section has an effect but traces, which go elsewhere."""
     monitoring = stack.settings.monitoring
-    written = sorted(f"monitoring.{type(monitoring).model_fields[name].alias}" for name in monitoring.model_fields_set)
+    names = monitoring.model_fields_set - {"traces_endpoint"}
+    written = sorted(f"monitoring.{type(monitoring).model_fields[name].alias}" for name in names)
     if written and not monitoring.enabled:
         text = f"is not set, so that {' and '.join(written)} would have no effect"
         yield Problem(

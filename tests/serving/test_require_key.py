@@ -12,8 +12,8 @@ import pytest
 from local import conversation, dev, stack
 from local.cluster import cluster
 from tests.serving import live
+from tests.serving.closed_stack import closed_stack
 from tests.serving.conftest import Served
-from tests.serving.dev_stack import changed
 
 OPEN_PATHS = {"/health", "/metrics"}
 HTTP_UNAUTHORIZED = 401
@@ -23,13 +23,12 @@ HTTP_UNAUTHORIZED = 401
 def closed(served: Served) -> None:
     """The dev stack asks for a key from this module on.
 
-    test_two_copies.py asks it with the key, and no other module after this one asks it: those of weights/ have stacks
-    of their own. So it is not made open again here, which would replace the cluster once more; where it stays up, the
-    end of all tests does that.
+    test_traces.py and test_two_copies.py ask it with the key, and no other module after this one asks it: those of
+    weights/ have stacks of their own. So it is not made open again here, which would replace the cluster once more;
+    where it stays up, the end of all tests does that.
     """
     assert served.outputs["endpoint"]
-    serving = stack.configuration(dev.STACK)["deepseek:serving"] | {"authentication": "key"}
-    changed({"deepseek:serving": serving}).up(on_output=stack.show)
+    closed_stack().up(on_output=stack.show)
 
 
 @pytest.fixture

@@ -35,6 +35,12 @@ def test_the_first_attempt(ray: StubRay, jobs: VllmJobs) -> None:
     assert submitted["metadata"] == {"submitted-by": "vllm-supervisor"}
 
 
+def test_an_environment_of_vllms_own(ray: StubRay) -> None:
+    VllmJobs(RayApi(ray.url), "abc-def", "vllm serve /m", {"OTEL_SERVICE_NAME": "vllm-dev"}).submit()
+    environment = ray.jobs["abc-def-1"]["runtime_env"]["env_vars"]
+    assert environment == {"OTEL_SERVICE_NAME": "vllm-dev", "RAY_JOB_STOP_WAIT_TIME_S": "10"}
+
+
 def test_an_id_is_never_used_twice(ray: StubRay, jobs: VllmJobs) -> None:
     ray.add_job("abc-def-9")
     ray.end_job("abc-def-9")

@@ -4,13 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planning.settings.sections.base import Duration, Name, Section, Text, changing
+from planning.settings.sections.base import REPLACES_SERVING, Duration, Name, Section, Text, changing
 
 SCRAPES_ANEW = changing("changes what Prometheus reads; nothing that serves is touched")
 
 
+COLLECTOR = r"^http://([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:]+\]):[1-9][0-9]{0,4}$"
+
+
 class Monitoring(Section):
-    """Metrics for a Prometheus of the cluster. Off unless `prometheusNamespace` is set."""
+    """Metrics for a Prometheus of the cluster, off unless `prometheusNamespace` is set, and traces of requests."""
 
     prometheus_namespace: Name | None = Field(
         default=None,
@@ -61,6 +64,16 @@ class Monitoring(Section):
             "tenth of the requests."
         ),
         json_schema_extra=SCRAPES_ANEW,
+    )
+    traces_endpoint: Annotated[str, Field(pattern=COLLECTOR)] | None = Field(
+        default=None,
+        description=(
+            "Collector of traces to which vLLM sends a span for each request, by OTLP over gRPC, without TLS: "
+            "`http://HOST:PORT`. A span has times, numbers of tokens and the request's id, and nothing of its text. "
+            "The NetworkPolicy of the Ray pods lets them connect to that port."
+        ),
+        examples=["http://otel-collector.monitoring:4317"],
+        json_schema_extra=REPLACES_SERVING,
     )
     runbook: Text | None = Field(
         default=None,

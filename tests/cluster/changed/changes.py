@@ -253,6 +253,7 @@ OF_MONITORING = Route(
         Change("monitoring.firstTokenSeconds", 5.0),
         Change("monitoring.runbook", "https://git.example.com/deepseek/docs/failures.md"),
         Change("monitoring.scrape", "annotations"),
+        Change("monitoring.tracesEndpoint", "http://otel-collector.monitoring:4317"),
     ),
 )
 OF_THE_NETWORK = Route(

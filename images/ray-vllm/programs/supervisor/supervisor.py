@@ -11,15 +11,16 @@ bound (draining.py), stops it, waits at most 60 s until that has ended, and exit
 complete its Kubernetes Job. It leaves vLLM running when only its pod has to go and the Job will start another one.
 
 Environment: RAY_JOBS_ADDRESS, RAY_AUTH_TOKEN (optional), RAY_NODES, GPUS_PER_NODE, GPU_PRODUCT (empty on CPUs),
-VLLM_ARGUMENTS (a JSON list: what follows `vllm`), SUBMISSION_ID, ENDPOINT, SERVED_MODEL, API_KEY_FILE (optional),
-HANG_TIMEOUT_SECONDS (optional, 180), METRICS_PORT (optional, 8001: where a Prometheus asks), AGENT_PORT (optional:
-where proxies ask), PLANNED_KV_CACHE_TOKENS (optional), NETWORK_LAYOUT (what the network proof measures; nothing if it
-is empty), RDMA_RESOURCES (optional: the devices that the Ray pods have), SERVING_JOB (optional: the name of its
-Kubernetes Job, which its service account may get), with it JOB_UID, POD_NAMESPACE and NETWORK_RESULT (a ConfigMap that
-its service account may patch). With SERVING_JOB it also makes an Event on that Job when the network was proven, when
-vLLM has failed and when it serves. How long nodes may take to join, the model to load and answers to end, and the least
-bandwidth, the Job's annotations say (own_job.py), at the beginning of each attempt and at SIGTERM;
-JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS and DRAIN_TIMEOUT_SECONDS (1800, 7200, 0) hold where they say nothing.
+VLLM_ARGUMENTS (a JSON list: what follows `vllm`), VLLM_ENVIRONMENT (optional, a JSON object), SUBMISSION_ID, ENDPOINT,
+SERVED_MODEL, API_KEY_FILE (optional), HANG_TIMEOUT_SECONDS (optional, 180), METRICS_PORT (optional, 8001: where a
+Prometheus asks), AGENT_PORT (optional: where proxies ask), PLANNED_KV_CACHE_TOKENS (optional), NETWORK_LAYOUT (what the
+network proof measures; nothing if it is empty), RDMA_RESOURCES (optional: the devices that the Ray pods have),
+SERVING_JOB (optional: the name of its Kubernetes Job, which its service account may get), with it JOB_UID,
+POD_NAMESPACE and NETWORK_RESULT (a ConfigMap that its service account may patch). With SERVING_JOB it also makes an
+Event on that Job when the network was proven, when vLLM has failed and when it serves. How long nodes may take to join,
+the model to load and answers to end, and the least bandwidth, the Job's annotations say (own_job.py), at the beginning
+of each attempt and at SIGTERM; JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS and DRAIN_TIMEOUT_SECONDS (1800, 7200, 0)
+hold where they say nothing.
 """
 
 import json
@@ -92,7 +93,7 @@ class Settings:
             ray=ray,
             model=Model(env["ENDPOINT"].rstrip("/"), env["SERVED_MODEL"], env.get("API_KEY_FILE", "")),
             planned_nodes=planned,
-            jobs=VllmJobs(ray, env["SUBMISSION_ID"], command),
+            jobs=VllmJobs(ray, env["SUBMISSION_ID"], command, json.loads(env.get("VLLM_ENVIRONMENT", "{}"))),
             bounds=Bounds(
                 join=float(env.get("JOIN_TIMEOUT_SECONDS", "1800")),
                 load=float(env.get("LOAD_TIMEOUT_SECONDS", "7200")),

@@ -1,7 +1,8 @@
 """The Ray job that runs vLLM: found again by the supervisor's next pod, submitted, stopped."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from direct_http import NoAnswer
 from failure_history import Failed
@@ -22,11 +23,15 @@ FREE_GPUS_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class VllmJobs:
-    """The jobs of one configuration: `prefix`-1, `prefix`-2, … are its attempts, each running `command`."""
+    """The jobs of one configuration: `prefix`-1, `prefix`-2, … are its attempts, each running `command`.
+
+    `environment` is vLLM's own, beside that of the Ray pods.
+    """
 
     ray: RayApi
     prefix: str
     command: str
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def attempt_of(self, job: Job) -> int:
         """Return which attempt a job is; 0 for the job of another configuration."""
@@ -51,7 +56,7 @@ class VllmJobs:
         self.wait_for_free_gpus()
         attempt = 1 + max(map(self.attempt_of, self.ray.jobs()), default=0)
         job_id = f"{self.prefix}-{attempt}"
-        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_GRACE_SECONDS)}
+        environment = {**self.environment, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_GRACE_SECONDS)}
         self.ray.submit(job_id, entrypoint(self.command), environment, SUBMITTED_BY)
         say("submitted", attempt=attempt, job=job_id)
         return Job(job_id, "PENDING", started=time.time())
