@@ -78,8 +78,8 @@ test-faults: servers .venv-fetch/installed ## two hours: every change, failure a
 	$(PYTHON) -m pytest -s -m faults tests/serving
 
 .PHONY: servers
-servers: venv ## install what tests run from Debian, and start nothing: git-lfs, HAProxy, Prometheus, a registry
-	@type -P docker-registry git-lfs haproxy htpasswd prometheus > /dev/null || $(PYTHON) -m local servers
+servers: venv ## install what tests run from Debian, and start nothing: git-lfs, HAProxy, Prometheus, Alertmanager, a registry
+	@type -P docker-registry git-lfs haproxy htpasswd prometheus prometheus-alertmanager > /dev/null || $(PYTHON) -m local servers
 
 .PHONY: lock reference model
 model: venv ## write planning/models from a repository's own files: make model REPOSITORY=https://HOST/OWNER/NAME REVISION=COMMIT [FOLDER=…]

@@ -48,4 +48,5 @@ TEST_PACKAGES = (
     "git-lfs",
     "haproxy",  # 2.6
     "prometheus",  # 2.42
+    "prometheus-alertmanager",  # 0.25
 )

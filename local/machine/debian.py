@@ -13,7 +13,7 @@ from local.steps import StepLog
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 DENY_EVERY_START = "#!/bin/sh\n# Written by deepseek-on-kubernetes for one apt-get run.\nexit 101\n"
-SERVICES = ("containerd", "docker-registry", "etcd", "haproxy", "prometheus")
+SERVICES = ("containerd", "docker-registry", "etcd", "haproxy", "prometheus", "prometheus-alertmanager")
 
 
 class ServiceStarted(Exception):

@@ -32,12 +32,21 @@ class OperatorObjects:
         )
         return cls(monitors, rules)
 
-    def configuration(self, namespace: str, pods_file: str, rule_file: str, *, interval_seconds: int) -> Manifest:
-        """Return prometheus.yml."""
+    def configuration(
+        self,
+        namespace: str,
+        pods_file: str,
+        rule_file: str,
+        *,
+        interval_seconds: int,
+        alertmanagers: Sequence[str] = (),
+    ) -> Manifest:
+        """Return prometheus.yml; `alertmanagers` are their addresses."""
         interval = f"{interval_seconds}s"
         return {
             "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
             "rule_files": [rule_file],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [*alertmanagers]}]}]},
             "scrape_configs": [_job(monitor, namespace, pods_file) for monitor in self.monitors],
         }
 

@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +78,14 @@ def running_prometheus(
     pods: Iterable[Mapping[str, Any]],
     *,
     interval_seconds: int = 1,
+    alertmanagers: Sequence[str] = (),
 ) -> Generator[Prometheus]:
-    """Run one until the context ends, with these PodMonitors and rules, which finds these pods."""
+    """Run one until the context ends, with these PodMonitors and rules, which finds these pods and Alertmanagers."""
     rules, pods_file = folder / "rules.yaml", folder / "pods.json"
     rules.write_text(yaml.safe_dump(objects.rule_file()))
-    config = objects.configuration(namespace, str(pods_file), str(rules), interval_seconds=interval_seconds)
+    config = objects.configuration(
+        namespace, str(pods_file), str(rules), interval_seconds=interval_seconds, alertmanagers=alertmanagers
+    )
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What goes slowly wrong raises its alert in a real Prometheus, and clears it again; the metrics are played."""
+"""What goes slowly wrong comes to a real Alertmanager from a real Prometheus, and clears; the metrics are played."""
 
 import time
 from contextlib import ExitStack
@@ -8,6 +8,7 @@ from typing import Any
 
 from components.monitoring.alerts import speed_rule_spec
 from planning.parse import parse
+from tests.monitoring.alertmanager import running_alertmanager
 from tests.monitoring.operator_config import OperatorObjects
 from tests.monitoring.played_stack import NAMESPACE, Exporter, played_pods
 from tests.monitoring.prometheus import running_prometheus, wait_until
@@ -43,7 +44,6 @@ def configured() -> dict[str, Any]:
     return stack_file(STACK) | {
         "deepseek:monitoring": {"prometheusNamespace": "monitoring", "alertAfter": ALERT_AFTER},
         "deepseek:endpoint": {
-            "proxy": True,
             "image": f"example.com/haproxy@sha256:{64 * 'a'}",
             "host": "llm.example.com",
             "tlsSecret": "door-tls",
@@ -85,11 +85,23 @@ def test_what_goes_slowly_wrong_is_told_until_it_goes_well(tmp_path: Path) -> No
             server.start()
             stopping.callback(server.stop)
         pods = played_pods(program, ADDRESSES)
-        prometheus = stopping.enter_context(running_prometheus(tmp_path, objects(), NAMESPACE, pods))
+        alertmanager = stopping.enter_context(running_alertmanager(tmp_path))
+        prometheus = stopping.enter_context(
+            running_prometheus(tmp_path, objects(), NAMESPACE, pods, alertmanagers=[alertmanager.address])
+        )
         assert prometheus.firing() == set()
         go_wrong(read)
         wait_until(lambda: prometheus.firing() >= SLOWLY_WRONG, BOUND_SECONDS)
         assert prometheus.firing() == SLOWLY_WRONG
+        wait_until(lambda: alertmanager.active().keys() >= SLOWLY_WRONG)
+        told = alertmanager.active()
+        assert told.keys() == SLOWLY_WRONG
+        for name, alert in told.items():
+            assert alert["labels"]["namespace"] == NAMESPACE
+            assert {"stack", "severity"} <= alert["labels"].keys()
+            assert alert["annotations"]["runbook_url"].endswith(f"#{name.lower()}")
         go_well(read)
         wait_until(lambda: not prometheus.firing(), BOUND_SECONDS)
         assert prometheus.firing() == set()
+        wait_until(lambda: not alertmanager.active(), BOUND_SECONDS)
+        assert alertmanager.active() == {}

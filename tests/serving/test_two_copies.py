@@ -4,6 +4,7 @@ It changes the stack that test_require_key.py has closed, in which only vLLM sta
 """
 
 import json
+import re
 import subprocess
 import urllib.error
 import urllib.request
@@ -16,17 +17,16 @@ from typing import Any
 import pytest
 from completion import GENERATED_TOKENS, Model, sum_of
 
-from local import dev, stack
+from local import stack
 from tests.sampling import swept
 from tests.serving import faults, live, one_copy, vllm_parser
+from tests.serving.closed_stack import TEAM, TEAM_KEY, TOKENS_PER_MINUTE, closed_stack
 from tests.serving.conftest import Served
-from tests.serving.dev_stack import changed
 from tests.serving.faults import Fault
 from tests.serving.observer import LongRequest, Observer
 from tests.serving.recovery import from_fault_to_serving, is_one_vllm, wait_for
 
-COPIES = {
-    "authentication": "key",
+COPIES: dict[str, Any] = {
     "tensorParallelSize": 1,
     "dataParallelSize": 2,
     # BF16 rounds the sum of two ranks otherwise than one rank's, and often two tokens of a random model are as likely.
@@ -42,8 +42,7 @@ REFERENCE_SECONDS = 600
 def two_copies(served: Served) -> Served:
     """The dev stack with two copies from this module on. Where it stays up, the end of all tests takes them back."""
     assert served.outputs["endpoint"]
-    serving = stack.configuration(dev.STACK)["deepseek:serving"] | COPIES
-    copies = changed({"deepseek:serving": serving})
+    copies = closed_stack(**COPIES)
     outputs = copies.up(on_output=stack.show).outputs
     return Served(copies, {key: output.value for key, output in outputs.items()})
 
@@ -89,6 +88,23 @@ def test_each_api_server_wants_the_key(two_copies: Served) -> None:
         assert refused.value.code == HTTPStatus.UNAUTHORIZED
 
 
+def test_tokens_are_counted_by_key_and_limited_over_both_api_servers(two_copies: Served, model: Model) -> None:
+    before, used = counted(two_copies), list[dict[str, int]]()
+    while sum(usage["total_tokens"] for usage in used) < TOKENS_PER_MINUTE:
+        used.append(json.loads(ask(model, TEAM_KEY))["usage"])
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(model, TEAM_KEY)
+    assert refused.value.code == HTTPStatus.TOO_MANY_REQUESTS
+    assert 1 <= int(refused.value.headers["Retry-After"]) <= 60
+    assert json.load(refused.value)["error"]["code"] == "rate_limit_exceeded"
+    stream = ask(model, Path(model.key_file).read_text(), stream=True)
+    assert '"usage":{' not in stream, "the client did not ask for it"
+    growth = {key: tokens - before.get(key, 0) for key, tokens in counted(two_copies).items()}
+    assert growth[TEAM, "prompt"] == sum(usage["prompt_tokens"] for usage in used)
+    assert growth[TEAM, "answer"] == sum(usage["completion_tokens"] for usage in used)
+    assert growth["apiKey", "answer"] == TOKENS
+
+
 @pytest.mark.parametrize("fault", swept(faults.COPY_LOST, sample=0))
 def test_the_loss_of_a_copy_is_noticed_and_told_and_served_again(
     fault: Fault, observer: Observer, in_flight: list[LongRequest]
@@ -96,6 +112,18 @@ def test_the_loss_of_a_copy_is_noticed_and_told_and_served_again(
     detected, recovered = from_fault_to_serving(fault, observer, in_flight)
     print(f"{fault}: detected after {detected} s, served again after {recovered} s")  # noqa: T201
     wait_for("single vLLM", partial(is_one_vllm, live.COPY, copies=2), 60)
+
+
+def ask(model: Model, key: str, *, stream: bool = False) -> str:
+    body: dict[str, Any] = {"model": model.name, "prompt": PROMPTS[0], "max_tokens": TOKENS, "ignore_eos": True}
+    return get(f"{model.endpoint}/v1/completions", body | {"stream": stream}, key)
+
+
+def counted(two_copies: Served) -> dict[tuple[str, str], int]:
+    """Return the tokens that vLLM has counted, by name of the key and kind."""
+    metrics = get(f"{live.service_url(live.engine_service(two_copies.outputs['service']))}/metrics")
+    found = re.findall(r'^deepseek_tokens_total\{key="([^"]+)",kind="([a-z]+)"\} ([0-9.e+]+)$', metrics, re.MULTILINE)
+    return {(key, kind): int(float(tokens)) for key, kind, tokens in found}
 
 
 def completed(model: Model, prompt: str) -> list[int]:
