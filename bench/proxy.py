@@ -1,4 +1,4 @@
-"""What the proxies cost and hold: time to the first token, throughput, idle connections, a rolling restart, renewals.
+"""What the proxies cost and hold: time to the first token, throughput, idle connections, restarts, renewals, keys.
 
     python -m bench.proxy [ROUNDS]
 
@@ -8,6 +8,7 @@ round. Written to bench/results.json under `proxy`.
 """
 
 import asyncio
+import itertools
 import resource
 import signal
 import ssl
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ OPENED_AT_A_TIME = 200
 FILES_OF_ITS_OWN = 150
 """HAProxy takes half as many connections as it may open files, less those that it needs itself and for the others."""
 
+OLD_KEY, NEXT_KEY = "the-key-of-team-a", "the-next-key-of-team-a"
 RENEWALS = 5
 LEAVES_AFTER_SECONDS = 5
 """As the pod's preStop command waits (components/endpoint/proxy_pod.py)."""
@@ -52,14 +55,15 @@ def main() -> None:
             door = _door(Path(folder, "alone"), server, alone)
             figures = _added(server, door.port, rounds) | {"idle": asyncio.run(_idle(door, idle))}
         figures["rolling_restart"] = asyncio.run(_rolling_restart(Path(folder), server, stack))
+        figures["key_exchange"] = asyncio.run(_key_exchange(Path(folder), server, stack))
         figures["certificate_renewals"] = asyncio.run(_renewals(Path(folder), server, stack))
     print(figures)
     results.add({"proxy": figures})
 
 
-def _door(folder: Path, server: int, stack: ExitStack) -> Door:
+def _door(folder: Path, server: int, stack: ExitStack, more_keys: Mapping[str, str] | None = None) -> Door:
     folder.mkdir()
-    return stack.enter_context(running_door(folder, Engine(server), {"apiKey": KEY}))
+    return stack.enter_context(running_door(folder, Engine(server), {"apiKey": KEY, **(more_keys or {})}))
 
 
 def _added(server: int, proxy: int, rounds: int) -> dict[str, Any]:
@@ -122,30 +126,70 @@ def _memory_mib(process: int) -> int:
     return round(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
 
 
-async def _rolling_restart(folder: Path, server: int, stack: ExitStack) -> dict[str, int]:
-    """Replace two proxies one after the other, as a Deployment does, while 64 clients ask without a pause."""
-    ready = [_door(folder / f"old-{number}", server, stack) for number in range(2)]
-    turn, done = [0], threading.Event()
+class _Proxies:
+    """Two proxies, replaced one after the other as a Deployment does."""
 
-    def next_port() -> int:
-        turn[0] += 1
-        return ready[turn[0] % len(ready)].port
+    def __init__(self, folder: Path, server: int, stack: ExitStack, keys: Mapping[str, str] | None = None) -> None:
+        self._folder, self._server, self._stack = folder, server, stack
+        self._started = itertools.count()
+        self._ready = [self._start(keys) for _ in range(2)]
+        self._turn = itertools.count()
 
-    def replace() -> None:
-        time.sleep(2)
-        for number in range(2):
-            ready.append(_door(folder / f"new-{number}", server, stack))
-            leaving = ready.pop(0)
+    def port(self) -> int:
+        """Return that of the one whose turn it is."""
+        return self._ready[next(self._turn) % len(self._ready)].port
+
+    def replace(self, keys: Mapping[str, str] | None = None) -> None:
+        """Have two others with these keys; those before have then given their last answers."""
+        for _ in range(2):
+            self._ready.append(self._start(keys))
+            leaving = self._ready.pop(0)
             time.sleep(LEAVES_AFTER_SECONDS)
             leaving.process.send_signal(signal.SIGUSR1)
             leaving.process.wait(30)
+
+    def _start(self, keys: Mapping[str, str] | None) -> Door:
+        return _door(self._folder / str(next(self._started)), self._server, self._stack, keys)
+
+
+async def _rolling_restart(folder: Path, server: int, stack: ExitStack) -> dict[str, int]:
+    """Replace both proxies while 64 clients ask without a pause."""
+    (folder / "restart").mkdir()
+    proxies = _Proxies(folder / "restart", server, stack)
+    return await _asked_during(proxies.replace, proxies.port)
+
+
+async def _key_exchange(folder: Path, server: int, stack: ExitStack) -> dict[str, int]:
+    """Exchange a key while 64 clients ask without a pause: a second one is let in, they take it, the first goes."""
+    (folder / "exchange").mkdir()
+    presented = [OLD_KEY]
+    proxies = _Proxies(folder / "exchange", server, stack, {"team-a": OLD_KEY})
+
+    def exchange() -> None:
+        proxies.replace({"team-a": OLD_KEY, "team-a-next": NEXT_KEY})
+        presented[0] = NEXT_KEY
+        time.sleep(2)
+        proxies.replace({"team-a-next": NEXT_KEY})
+
+    return await _asked_during(exchange, proxies.port, key=lambda: presented[0])
+
+
+async def _asked_during(
+    change: Callable[[], None], port: Callable[[], int], key: Callable[[], str] = lambda: KEY
+) -> dict[str, int]:
+    """Return how many answers came while 64 clients asked without a pause during a change, and how many were cut."""
+    done = threading.Event()
+
+    def make() -> None:
+        time.sleep(2)
+        change()
         time.sleep(2)
         done.set()
 
-    replacing = threading.Thread(target=replace)
-    replacing.start()
-    answers: list[Timed] = await load(next_port, MANY, done.is_set, reconnect=True)
-    replacing.join()
+    changing = threading.Thread(target=make)
+    changing.start()
+    answers: list[Timed] = await load(port, MANY, done.is_set, reconnect=True, key=key)
+    changing.join()
     return {"answers": len(answers), "cut": sum(not answer.whole for answer in answers)}
 
 

@@ -16,10 +16,6 @@ FIRST_TOKEN_SECONDS, TOKEN_SECONDS, TOKENS = 0.05, 0.02, 25
 
 KEY = "the-key-that-vllm-wants"
 BODY = b'{"stream": true, "messages": [{"role": "user", "content": "What is the meaning of life?"}]}'
-ASK = (
-    f"POST /v1/chat/completions HTTP/1.1\r\nHost: model\r\nAuthorization: Bearer {KEY}\r\n"
-    f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
-).encode() + BODY
 END = b"0\r\n\r\n"
 ANSWERS_WITHIN_SECONDS = 30
 
@@ -39,13 +35,13 @@ class Client:
         self._port, self._tls = port, tls
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self) -> Timed:
-        """Return how one answer came."""
+    async def ask(self, key: str = KEY) -> Timed:
+        """Return how one answer came to a request with this key."""
         start = time.perf_counter()
         try:
             async with asyncio.timeout(ANSWERS_WITHIN_SECONDS):
                 reader, writer = await self._connection()
-                writer.write(ASK)
+                writer.write(_request(key))
                 await reader.readuntil(b"data: 0\n\n")
                 first = time.perf_counter() - start
                 await reader.readuntil(END)
@@ -85,16 +81,18 @@ async def load(
     *,
     reconnect: bool,
     tls: ssl.SSLContext | None = None,
+    key: Callable[[], str] = lambda: KEY,
 ) -> list[Timed]:
     """Return the answers that so many clients got at a time, each until `until` says so.
 
-    With `reconnect` each request opens a connection of its own, to the port that is named then.
+    With `reconnect` each request opens a connection of its own, to the port that is named then. Each has the key that
+    is named then.
     """
 
     async def one() -> list[Timed]:
         client, answers = Client(port(), tls), list[Timed]()
         while not until():
-            answers.append(await client.ask())
+            answers.append(await client.ask(key()))
             if reconnect:
                 await client.close()
                 client = Client(port(), tls)
@@ -102,6 +100,14 @@ async def load(
         return answers
 
     return [answer for answers in await asyncio.gather(*(one() for _ in range(clients))) for answer in answers]
+
+
+def _request(key: str) -> bytes:
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: model\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    )
+    return head.encode() + BODY
 
 
 @contextmanager
