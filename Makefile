@@ -89,7 +89,7 @@ reference: venv ## write docs/stack-file.md and its JSON schema from planning/se
 lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
-.PHONY: bench bench-weights bench-load gpu-row gpu-network
+.PHONY: bench bench-weights bench-load dashboard gpu-row gpu-network
 bench: servers ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
@@ -100,6 +100,8 @@ bench-weights: servers ## a download beside plain `git clone`, into bench/weight
 	$(PYTHON) -m bench.weights
 bench-load: ## on a machine with vLLM for CPUs (root): what pipeline stages read of a checkpoint, into bench/results.json: load
 	PYTHONPATH=.:local/git-server python3 -m bench.loading
+dashboard: venv ## with the cluster of make dev up: ask the dev stack and draw its dashboard, docs/dashboard.png
+	PYTHONPATH=.:images/ray-vllm/programs/shared:images/ray-vllm/programs/supervisor $(PYTHON) -m tests.recorders.record_dashboard
 gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)
 	PYTHONPATH=.:local/git-server python3 -m bench.gpu $(ROW)
 gpu-network: ## on a machine with GPUs and PyTorch: the network proof, played as one node and as several

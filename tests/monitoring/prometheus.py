@@ -53,9 +53,13 @@ class Prometheus:
 
     def fired(self, since: float) -> dict[str, float]:
         """Return when each alert first fired since a time, by its name; seconds since the epoch."""
-        times = {"start": str(since), "end": str(time.time()), "step": "1"}
-        series = self._ask("query_range", query='ALERTS{alertstate="firing"}', **times)["result"]
+        series = self.between('ALERTS{alertstate="firing"}', since, time.time(), 1)
         return {item["metric"]["alertname"]: float(item["values"][0][0]) for item in series}
+
+    def between(self, expression: str, since: float, until: float, step_seconds: int) -> list[dict[str, Any]]:
+        """Return the series that an expression had between two times, in seconds since the epoch."""
+        times = {"start": str(since), "end": str(until), "step": str(step_seconds)}
+        return self._ask("query_range", query=expression, **times)["result"]
 
     def has_read_all(self) -> bool:
         """Tell whether every target has been read three times, so that rates are known."""
