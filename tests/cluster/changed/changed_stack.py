@@ -20,6 +20,8 @@ from tests.cluster.world.watched_objects import Moment, wait_until, watched
 STACK = "a100-bf16"
 SECRET_KEYS = {f"{PROJECT}:{name}" for name in SECRETS}
 SETTLED_SECONDS = 120
+MESSAGES = ("info", "warning")
+"""Severities of what the program tells."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Run:
-    """A preview or an `up`: the engine's steps as they ended, and the stack's outputs before and after."""
+    """A preview or an `up`: the engine's steps as they ended, the stack's outputs before and after, its messages."""
 
     steps: Sequence[Done]
     outputs_before: Mapping[str, Any]
     outputs_after: Mapping[str, Any]
+    messages: frozenset[str]
+    """Of the plan, in a preview also its hints."""
 
     @property
     def operations(self) -> dict[str, str]:
@@ -72,6 +76,8 @@ class Changed:
     """Objects of the namespace by kind and name."""
 
     moments: Sequence[Moment]
+    told: bool
+    """Whether the preview told something else than one before the change; only where nothing else differs."""
 
 
 class ChangedStack:
@@ -101,7 +107,9 @@ class ChangedStack:
             done = run(selected.up)
             self._keys = step.after
             self.settle()
-        return Changed(step, previewed, done, before, self._objects(), moments)
+        nothing_differs = not (done.operations or done.outputs)
+        told = nothing_differs and run(self.selected(step.before).preview).messages != previewed.messages
+        return Changed(step, previewed, done, before, self._objects(), moments, told=told)
 
     def _objects(self) -> dict[tuple[str, str], Any]:
         """Return the objects of the stack's namespace, and of the one in which a change lets it build."""
@@ -155,11 +163,14 @@ def configured(keys: Keys) -> dict[str, Any]:
 
 
 def run(command: Callable[..., Any]) -> Run:
-    """Run a preview or an `up`, and note its steps and outputs."""
+    """Run a preview or an `up`, and note its steps, outputs and messages."""
     steps: list[Done] = []
+    messages: set[str] = set()
     stacks: list[events.StepEventMetadata] = []
 
     def note(event: automation.EngineEvent) -> None:
+        if (said := event.diagnostic_event) and said.severity in MESSAGES:
+            messages.add(said.message)
         if ended := event.res_outputs_event:
             metadata = ended.metadata
             if metadata.type == STACK_TYPE:
@@ -170,7 +181,7 @@ def run(command: Callable[..., Any]) -> Run:
 
     command(on_event=note)
     [*_, last] = stacks
-    return Run(steps, _outputs(last.old), _outputs(last.new))
+    return Run(steps, _outputs(last.old), _outputs(last.new), frozenset(messages))
 
 
 def _outputs(state: events.StepEventStateMetadata | None) -> Mapping[str, Any]:
