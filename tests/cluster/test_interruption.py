@@ -14,7 +14,7 @@ from tests.cluster.world.interrupted_run import HOW, Place, Target, interrupted,
 from tests.cluster.world.stack_objects import NAMESPACE, changed, objects
 from tests.sampling import swept
 
-RESOURCES = 43
+RESOURCES = 50
 """How many objects the stack makes."""
 
 CLAIM = ("persistentvolumeclaims", "weights-local-rwx")
