@@ -8,6 +8,7 @@ round. Written to bench/results.json under `proxy`.
 """
 
 import asyncio
+import contextlib
 import itertools
 import resource
 import signal
@@ -38,6 +39,7 @@ OPENED_AT_A_TIME = 200
 FILES_OF_ITS_OWN = 150
 """HAProxy takes half as many connections as it may open files, less those that it needs itself and for the others."""
 
+SLOW_CLIENTS = 1000
 OLD_KEY, NEXT_KEY = "the-key-of-team-a", "the-next-key-of-team-a"
 RENEWALS = 5
 LEAVES_AFTER_SECONDS = 5
@@ -54,6 +56,7 @@ def main() -> None:
         with ExitStack() as alone:
             door = _door(Path(folder, "alone"), server, alone)
             figures = _added(server, door.port, rounds) | {"idle": asyncio.run(_idle(door, idle))}
+            figures["slow_clients"] = asyncio.run(_beside_slow_clients(door))
         figures["rolling_restart"] = asyncio.run(_rolling_restart(Path(folder), server, stack))
         figures["key_exchange"] = asyncio.run(_key_exchange(Path(folder), server, stack))
         figures["certificate_renewals"] = asyncio.run(_renewals(Path(folder), server, stack))
@@ -119,6 +122,39 @@ async def _idle(door: Door, connections: int) -> dict[str, Any]:
         "proxy_memory_mib": memory,
         "still_answering_of_100": still_open,
     }
+
+
+async def _beside_slow_clients(door: Door) -> dict[str, Any]:
+    """Let 64 clients ask alone, and beside a thousand that send their headers a byte a second."""
+    alone, _ = await _measured(door.port, MANY, REQUESTS[MANY])
+    slow = [asyncio.create_task(_send_slowly(door.port)) for _ in range(SLOW_CLIENTS)]
+    await asyncio.sleep(2)
+    beside, _ = await _measured(door.port, MANY, REQUESTS[MANY])
+    still_sending = sum(not task.done() for task in slow)
+    cut = sum(await asyncio.gather(*slow))
+    return {
+        "slow": still_sending,
+        "first_token_ms_of_64_others_alone": round(alone * 1000, 1),
+        "first_token_ms_of_64_others": round(beside * 1000, 1),
+        "cut_in_the_end": cut,
+    }
+
+
+async def _send_slowly(port: int) -> bool:
+    """Send headers a byte a second; return whether the proxy has ended that."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for byte in b"POST /v1/chat/completions HTTP/1.1\r\nHost: model\r\n":
+            writer.write(bytes([byte]))
+            await writer.drain()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    return b" 408 " in await reader.readline()
+    except ConnectionError:
+        return True
+    finally:
+        writer.close()
+    return False
 
 
 def _memory_mib(process: int) -> int:

@@ -1,59 +1,88 @@
-"""Debian's Alertmanager, to which a Prometheus sends the alerts that fire."""
+"""Debian's Alertmanager, to which a Prometheus sends the alerts that fire, and whoever it tells of them."""
 
 import json
 import socket
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from tests.monitoring.prometheus import wait_until
 
-ROUTES = {
-    "route": {"receiver": "nobody", "group_by": ["alertname"], "group_wait": "1s"},
-    "receivers": [{"name": "nobody"}],
-}
-
 
 @dataclass(frozen=True)
 class Alertmanager:
-    """One that runs, asked by its HTTP API."""
+    """One that runs."""
 
     address: str
+    told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """The alerts that it has told somebody of, as they came: labels, annotations, and a status."""
 
-    def active(self) -> dict[str, dict[str, Any]]:
-        """Return the alerts that it would tell people of now, by name."""
-        with urllib.request.urlopen(f"http://{self.address}/api/v2/alerts?active=true", timeout=10) as answer:
-            return {alert["labels"]["alertname"]: alert for alert in json.load(answer)}
+    def names(self, status: Literal["firing", "resolved"]) -> set[str]:
+        """Return the names of the alerts of which it has told that they fire, or do no more."""
+        return {alert["labels"]["alertname"] for alert in self.told if alert["status"] == status}
 
     def is_ready(self) -> bool:
         """Tell whether it answers."""
         try:
-            return self.active() == {}
+            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=10):
+                return True
         except OSError:
             return False
 
 
 @contextmanager
 def running_alertmanager(folder: Path) -> Generator[Alertmanager]:
-    """Run one until the context ends; it tells nobody."""
-    config = folder / "alertmanager.yaml"
-    config.write_text(yaml.safe_dump(ROUTES))
+    """Run one until the context ends. It tells of an alert at once, by a webhook."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = ["prometheus-alertmanager", f"--config.file={config}", f"--storage.path={folder}/alertmanager"]
-    alone = [f"--web.listen-address={address}", "--cluster.listen-address="]
-    running = Alertmanager(address)
-    with (folder / "alertmanager.log").open("wb") as log:
+        running = Alertmanager(f"127.0.0.1:{free.getsockname()[1]}")
+    with _webhook(running) as url, (folder / "alertmanager.log").open("wb") as log:
+        config = folder / "alertmanager.yaml"
+        config.write_text(yaml.safe_dump(_configuration(url)))
+        command = ["prometheus-alertmanager", f"--config.file={config}", f"--storage.path={folder}/alertmanager"]
+        alone = [f"--web.listen-address={running.address}", "--cluster.listen-address="]
         process = subprocess.Popen([*command, *alone], stdout=log, stderr=log)
+        try:
+            assert wait_until(running.is_ready), (folder / "alertmanager.log").read_text()
+            yield running
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _configuration(url: str) -> dict[str, Any]:
+    at_once = {"group_by": ["alertname"], "group_wait": "1s", "group_interval": "1s"}
+    receiver = {"name": "somebody", "webhook_configs": [{"url": url}]}
+    return {"route": {"receiver": "somebody", **at_once}, "receivers": [receiver]}
+
+
+@contextmanager
+def _webhook(running: Alertmanager) -> Generator[str]:
+    """Note what Alertmanager tells."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            running.told.extend(told["alerts"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name in the base class
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        assert wait_until(running.is_ready), (folder / "alertmanager.log").read_text()
-        yield running
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
     finally:
-        process.terminate()
-        process.wait(20)
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,4 +1,4 @@
-"""The dev stack that asks for keys, counts their tokens and sends spans: one start of Ray for all these tests."""
+"""The dev stack that asks for keys, takes TLS, counts tokens and sends spans: one start of Ray for all these tests."""
 
 import json
 from typing import Any
@@ -11,8 +11,14 @@ from tests.serving.dev_stack import changed
 
 TEAM, TEAM_KEY = "team-a", "the-key-of-team-a"
 TOKENS_PER_MINUTE = 150
+HOST = "llm.example.com"
 SECTIONS: dict[str, dict[str, Any]] = {
-    "deepseek:endpoint": {"countTokens": True, "keys": {TEAM: {"tokensPerMinute": TOKENS_PER_MINUTE}}},
+    "deepseek:endpoint": {
+        "countTokens": True,
+        "keys": {TEAM: {"tokensPerMinute": TOKENS_PER_MINUTE}},
+        "host": HOST,
+        "selfSigned": True,
+    },
     "deepseek:monitoring": {"tracesEndpoint": span_receiver.ENDPOINT},
 }
 

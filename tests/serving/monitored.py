@@ -4,7 +4,7 @@ The embedded cluster has no Prometheus Operator: stand-ins without a schema hold
 """
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,22 @@ OBJECTS = f"/apis/{API_VERSION}/namespaces/{dev.NAMESPACE}"
 
 
 @contextmanager
-def monitored_stack(folder: Path) -> Generator[Prometheus]:
-    """Have the dev stack read by a Prometheus within this context."""
+def monitored_stack(folder: Path, alertmanagers: Sequence[str] = ()) -> Generator[Prometheus]:
+    """Have the dev stack read by a Prometheus within this context, which sends its alerts to these Alertmanagers."""
     for kind in KINDS.values():
         live.API.apply(_definition(kind), stand_in(kind, GROUP))
     assert wait_until(lambda: _known() >= KINDS.keys())
     changed({"deepseek:monitoring": MONITORING}).up(on_output=stack.show)
     try:
         with (
-            running_prometheus(folder, created(), dev.NAMESPACE, _pods(), interval_seconds=INTERVAL_SECONDS) as running,
+            running_prometheus(
+                folder,
+                created(),
+                dev.NAMESPACE,
+                _pods(),
+                interval_seconds=INTERVAL_SECONDS,
+                alertmanagers=alertmanagers,
+            ) as running,
             _finding_pods(running),
         ):
             yield running

@@ -1,6 +1,7 @@
 """Two pods of HAProxy stand before the model: it is reached through them alone, and their end cuts no answer."""
 
 import http.client
+import json
 import subprocess
 import time
 from urllib.parse import urlsplit
@@ -26,6 +27,17 @@ AFTERWARDS_SECONDS = 15.0
 
 def test_what_is_not_openais_is_answered_by_a_proxy(url: str) -> None:
     assert status(url, "/metrics") == http.HTTPStatus.NOT_FOUND
+
+
+def test_a_request_for_16384_answers_is_refused_and_others_are_served(served: Served, url: str) -> None:
+    model = Model(url, served.outputs["servedModels"][0])
+    body = json.dumps({"model": model.name, "prompt": "x", "n": 16384, "max_tokens": 100})
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=ANSWER_SECONDS)
+    connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == http.HTTPStatus.BAD_REQUEST
+    assert "128" in answer.read().decode()
+    assert problem_of_an_answer(model) == ""
 
 
 @pytest.mark.usefixtures("served")

@@ -1,7 +1,7 @@
 """Faults of a serving stack: noticed and told within a stated bound, served again without a human, honest meanwhile.
 
-A real Prometheus has the stack's alerts: the right ones fire within their bound, and clear. Each test leaves the dev
-stack serving. What the full sweep measures goes into bench/results.json.
+A real Prometheus has the stack's alerts: the right ones fire within their bound, and clear, and a real Alertmanager
+tells of both. Each test leaves the dev stack serving. What the full sweep measures goes into bench/results.json.
 """
 
 import time
@@ -12,6 +12,7 @@ import pytest
 from completion import Model
 
 from bench import results
+from tests.monitoring.alertmanager import Alertmanager, running_alertmanager
 from tests.monitoring.prometheus import Prometheus
 from tests.sampling import swept
 from tests.serving import faults, live
@@ -45,9 +46,17 @@ def measured() -> Iterator[dict[str, dict[str, float]]]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    with running_alertmanager(tmp_path_factory.mktemp("alertmanager")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    served: Served, alertmanager: Alertmanager, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
     assert served.outputs["endpoint"]
-    with monitored_stack(tmp_path_factory.mktemp("prometheus")) as running:
+    with monitored_stack(tmp_path_factory.mktemp("prometheus"), [alertmanager.address]) as running:
         yield running
 
 
@@ -61,8 +70,8 @@ def is_quiet(prometheus: Prometheus) -> bool:
     return not prometheus.firing() - {RESTARTS}
 
 
-def check_alerts(fault: Fault, since: float, prometheus: Prometheus) -> None:
-    """Find the fault's alerts fired in time and no others; and cleared, now that the model is served."""
+def check_alerts(fault: Fault, since: float, prometheus: Prometheus, alertmanager: Alertmanager) -> None:
+    """Find the fault's alerts fired in time and no others; and cleared, now that the model is served, and both told."""
     wait_for("end of the alerts", lambda: is_quiet(prometheus), ALERT_AFTER_SECONDS + SLOW_MACHINE_SECONDS)
     fired = prometheus.fired(since)
     others = {HANGS, RESTARTS} if fault in faults.LOST_PODS else {RESTARTS}
@@ -70,6 +79,8 @@ def check_alerts(fault: Fault, since: float, prometheus: Prometheus) -> None:
     bounds = {"ModelNotServed": fault.detected_within + ALERT_AFTER_SECONDS, HANGS: HANG_TOLD_SECONDS}
     for name in fault.alerts:
         assert fired[name] - since < bounds[name] + ALERT_LAG_SECONDS + SLOW_MACHINE_SECONDS, name
+    wait_for("word of the end of the alerts", lambda: alertmanager.names("resolved") >= fault.alerts, ALERT_LAG_SECONDS)
+    assert alertmanager.names("firing") >= fault.alerts
     [ends] = prometheus.query("sum(increase(deepseek_supervisor_failures_total[1h]))")
     assert (RESTARTS in prometheus.firing()) == (float(ends["value"][1]) > MOST_ENDS)
 
@@ -78,15 +89,17 @@ def check_alerts(fault: Fault, since: float, prometheus: Prometheus) -> None:
 def test_a_fault_is_noticed_and_told_and_served_again(
     fault: Fault,
     prometheus: Prometheus,
+    alertmanager: Alertmanager,
     observer: Observer,
     in_flight: list[LongRequest],
     measured: dict[str, dict[str, float]],
 ) -> None:
     wait_for("Prometheus without alerts", lambda: is_quiet(prometheus))
+    alertmanager.told.clear()
     since = time.time()
     detected, recovered = from_fault_to_serving(fault, observer, in_flight)
     wait_for("single vLLM", is_one_vllm, 60)
-    check_alerts(fault, since, prometheus)
+    check_alerts(fault, since, prometheus, alertmanager)
     measured["detection"][fault.name] = detected
     measured["recovery"][fault.name] = recovered
 

@@ -23,9 +23,9 @@ HTTP_UNAUTHORIZED = 401
 def closed(served: Served) -> None:
     """The dev stack asks for a key from this module on.
 
-    test_traces.py and test_two_copies.py ask it with the key, and no other module after this one asks it: those of
-    weights/ have stacks of their own. So it is not made open again here, which would replace the cluster once more;
-    where it stays up, the end of all tests does that.
+    test_self_signed.py, test_traces.py and test_two_copies.py ask it with the key, and no other module after this one
+    asks it: those of weights/ have stacks of their own. So it is not made open again here, which would replace the
+    cluster once more; where it stays up, the end of all tests does that.
     """
     assert served.outputs["endpoint"]
     closed_stack().up(on_output=stack.show)
