@@ -12,7 +12,7 @@ from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from components.vllm_server.vllm_server import VllmServer
 from planning.plan import predicted_tokens_per_second
-from planning.settings.sections import Benchmark, Hardware, Scheduling, Storage
+from planning.settings.sections import Benchmark, Hardware, Pods, Scheduling, Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class BenchmarkArgs:
     benchmark: Benchmark
     hardware: Hardware
     scheduling: Scheduling
+    pods: Pods
     storage: Storage
     predicted: float | None
     """Tokens a second that the plan predicts for this load."""
@@ -64,6 +65,7 @@ class BenchmarkArgs:
             benchmark=load,
             hardware=settings.hardware,
             scheduling=settings.scheduling,
+            pods=settings.pods,
             storage=settings.storage,
             predicted=predicted_tokens_per_second(
                 settings, load.requests_at_once, prompt_tokens=load.input_tokens, answer_tokens=load.output_tokens

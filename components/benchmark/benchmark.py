@@ -48,6 +48,7 @@ class Benchmark(pulumi.ComponentResource):
             name,
             JobArgs(
                 component=COMPONENT,
+                pods=args.pods,
                 annotations={"pulumi.com/replaceUnready": "true"},
                 spec=ONCE,
                 pod=benchmark_pod(args, result=f"{name}-result", config_map=programs_of_it, service_account=account),

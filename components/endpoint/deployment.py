@@ -9,7 +9,7 @@ import pulumi_kubernetes as k8s
 from components.endpoint.haproxy_sections import BOUNDED_BODY, CERTIFICATE_END
 from components.endpoint.proxy_pod import CONFIGURATION, mount_certificate, mount_keys, proxy_pod
 from components.shared.content import digest
-from components.shared.labels import labels, metadata, selector
+from components.shared.labels import metadata, pod_metadata, selector
 from components.shared.pods import Manifest
 from planning.settings.references import DOCKER_HUB
 from planning.settings.sections import StackSettings
@@ -71,7 +71,7 @@ def _spec(pods: Pods, settings: StackSettings, config_map: pulumi.Input[str]) ->
         "selector": {"matchLabels": own},
         # A proxy ends with its last answer, up to an hour later; the next one does not wait for that.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": labels(pods.component)}, "spec": pod},
+        "template": {"metadata": pod_metadata(pods.component, settings.pods), "spec": pod},
     }
 
 

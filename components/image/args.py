@@ -5,7 +5,7 @@ from typing import Self
 
 from components.image.recipes import Recipe
 from components.stack_config import StackConfig
-from planning.settings.sections import Image, Network, Scheduling
+from planning.settings.sections import Image, Network, Pods, Scheduling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +15,7 @@ class ImageBuildArgs:
     recipe: Recipe
     image: Image
     scheduling: Scheduling
+    pods: Pods
     network: Network
     namespace: str
     """The stack's namespace. The build runs in it, unless `image.build_namespace` is set."""
@@ -30,6 +31,7 @@ class ImageBuildArgs:
             recipe=recipe,
             image=settings.image,
             scheduling=settings.scheduling,
+            pods=settings.pods,
             network=settings.network,
             namespace=config.namespace,
             kubeconfig=config.kubeconfig,

@@ -77,6 +77,7 @@ class ImageBuild(pulumi.ComponentResource):
             f"build-{recipe.folder}",
             JobArgs(
                 component="image",
+                pods=args.pods,
                 namespace=namespace,
                 annotations={IMAGE: reference, "pulumi.com/replaceUnready": "true", **owner},
                 spec={"backoffLimit": 2},

@@ -11,7 +11,7 @@ from components.shared.placement import first_at_the_volume, ray_nodes
 from components.shared.pods import Manifest, PodImage, environment, field_variable, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
 from components.shared.service_account import service_account
-from planning.settings.sections import Hardware, Scheduling, Storage
+from planning.settings.sections import Hardware, Pods, Scheduling, Storage
 
 VOLUME = "/volume"
 """Where the Jobs of the store mount the whole claim."""
@@ -29,6 +29,7 @@ class MountArgs:
     storage: Storage
     hardware: Hardware
     scheduling: Scheduling
+    pods: Pods
 
 
 def claim(storage: Storage, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -64,6 +65,7 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
         component="mount",
         annotations={CLAIM: args.claim, "pulumi.com/replaceUnready": "true"},
         spec=ONCE,
+        pods=args.pods,
         pod=_mount_pod(args, programs_config_map("mount", "weights", programs("fetch/mount"), opts)),
         timeout_seconds=args.storage.mount_timeout + MARGIN_SECONDS,
     )
@@ -75,6 +77,7 @@ def mounted(args: MountArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
             component="claim",
             annotations={"pulumi.com/replaceUnready": "true"},
             spec=ONCE,
+            pods=args.pods,
             pod=_claim_pod(args, mount_job, config_map, account),
             timeout_seconds=args.storage.mount_timeout + MARGIN_SECONDS,
         )

@@ -25,7 +25,7 @@ from components.shared.site_network import use_site_network
 from components.stack_config import StackConfig
 from planning.folders import cache_folder, model_folder
 from planning.plan import Plan
-from planning.settings.sections import Hardware, Model, Network, Scheduling, Storage
+from planning.settings.sections import Hardware, Model, Network, Pods, Scheduling, Storage
 from planning.settings.sources import OCI, S3
 
 MODELS = "/mnt/models"
@@ -46,6 +46,7 @@ class ModelStoreArgs:
     storage: Storage
     hardware: Hardware
     scheduling: Scheduling
+    pods: Pods
     network: Network
     weights_bytes: int
     """Of all tensors, by the plan; 0 where none is made."""
@@ -63,6 +64,7 @@ class ModelStoreArgs:
             storage=settings.storage,
             hardware=settings.hardware,
             scheduling=settings.scheduling,
+            pods=settings.pods,
             network=settings.network,
             weights_bytes=plan.weights_bytes if plan.deployment else 0,
             token=config.model_token,
@@ -97,12 +99,14 @@ class ModelStore(pulumi.ComponentResource):
             storage=args.storage,
             hardware=args.hardware,
             scheduling=args.scheduling,
+            pods=args.pods,
         )
         mount_job = mounted(mount, child)
         download = job(
             "download",
             JobArgs(
                 component="download",
+                pods=args.pods,
                 annotations={
                     MODEL_PATH: f"{MODELS}/{args.model.short_name}",
                     MODEL_FOLDER: model_folder(args.model),

@@ -11,7 +11,7 @@ from components.shared.placement import beside_the_volume
 from components.shared.pods import Manifest, PodImage, environment, mount_weights, program_pod
 from components.shared.programs import programs, programs_config_map
 from components.stack_config import StackConfig
-from planning.settings.sections import Scheduling, Storage
+from planning.settings.sections import Pods, Scheduling, Storage
 
 MODEL = "/model"
 TIMEOUT_SECONDS = 3600
@@ -25,6 +25,7 @@ class RevisionCleanupArgs:
     image: PodImage
     storage: Storage
     scheduling: Scheduling
+    pods: Pods
     claim_name: pulumi.Input[str]
     model_folder: pulumi.Output[str]
     """`<model>/<revision>`: the revision stays, the others of this model go."""
@@ -39,6 +40,7 @@ class RevisionCleanupArgs:
             image=image,
             storage=config.settings.storage,
             scheduling=config.settings.scheduling,
+            pods=config.settings.pods,
             claim_name=store.claim_name,
             model_folder=store.model_folder,
             endpoint=endpoint,
@@ -60,6 +62,7 @@ class RevisionCleanup(pulumi.ComponentResource):
             "remove",
             JobArgs(
                 component="remove",
+                pods=args.pods,
                 annotations={"pulumi.com/replaceUnready": "true"},
                 spec={"backoffLimit": 3},
                 pod=_pod(args, config_map),

@@ -25,10 +25,10 @@ from components.image.recipes import fetch_image, serving_image
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_pods import group, resources
 from components.shared.cluster_api import ABSENT, TIMEOUT_SECONDS, read
-from components.shared.labels import labels
+from components.shared.labels import pod_metadata
 from components.shared.pods import Manifest, program_pod
 from planning.problems import Problem
-from planning.settings.sections import StackSettings
+from planning.settings.sections import Pods, StackSettings
 
 KEY = "kubernetes:namespace"
 BUILD_KEY = "image.buildNamespace"
@@ -91,7 +91,7 @@ def _of_builds(core: client.CoreV1Api, namespace: str, settings: StackSettings) 
     yield from _over_quota(core, (key, there), wanted, "builds need", "a larger quota, or image.buildNamespace")
     context: Manifest = {"name": "context", "emptyDir": {}}
     pod = build_pod(recipes[0], image, settings.scheduling, settings.network, f"{image.push}/fetch:1", context)
-    if why := _refused(core, there, _pod("image", pod, "build")):
+    if why := _refused(core, there, _pod("image", pod, "build", settings.pods)):
         elsewhere = "" if image.build_namespace else "image.buildNamespace (a namespace for builds alone), "
         finished = "image.reference and image.fetchReference (images built elsewhere)"
         text = f"'{there}' would refuse the pods that build images: {why}"
@@ -175,7 +175,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
         service_account="default",
         variables=[],
     )
-    yield "the pods of its Jobs", _pod("download", fetch, "download")
+    yield "the pods of its Jobs", _pod("download", fetch, "download", settings.pods)
     if settings.serving.engines == 0:
         return
     template: Manifest = group(ray_arguments(settings), "deepseek", "programs", head=False)["template"]
@@ -185,7 +185,7 @@ def _pods(settings: StackSettings) -> Iterator[tuple[str, Manifest]]:
         kind: {name: str(amount) for name, amount in amounts.items()}
         for kind, amounts in container["resources"].items()
     }
-    pod = _pod("ray", ray, "ray")
+    pod = _pod("ray", ray, "ray", settings.pods)
     pod["metadata"] |= template["metadata"]
     yield "the Ray pods", pod
 
@@ -214,12 +214,16 @@ def without_environment(ray: Manifest) -> list[Manifest]:
     return ray["containers"]
 
 
-def _pod(component: str, spec: Manifest, owner: str) -> Manifest:
+def _pod(component: str, spec: Manifest, owner: str, pods: Pods) -> Manifest:
     # Some policies require an owner, which every pod of a Job or a RayCluster has.
     reference = {"apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": owner, "controller": True}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"generateName": f"{owner}-", "labels": labels(component), "ownerReferences": [reference]},
+        "metadata": {
+            "generateName": f"{owner}-",
+            "ownerReferences": [reference],
+            **pod_metadata(component, pods),
+        },
         "spec": {"restartPolicy": "Never", **spec},
     }

@@ -4,7 +4,7 @@ import pulumi
 
 from components.ray_cluster.args import RayClusterArgs
 from components.shared.content import digest
-from components.shared.labels import labels
+from components.shared.labels import pod_metadata
 from components.shared.placement import ray_nodes
 from components.shared.pods import (
     CONTAINER_SECURITY,
@@ -81,10 +81,7 @@ def group(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, 
     return {
         "rayStartParams": ray_start_parameters(args.hardware),
         "template": {
-            "metadata": {
-                "labels": {**labels("ray"), **args.pods.labels},
-                "annotations": {**DO_NOT_EVICT, **args.pods.annotations},
-            },
+            "metadata": pod_metadata("ray", args.pods, args.pods.labels, {**DO_NOT_EVICT, **args.pods.annotations}),
             "spec": _pod(args, cluster, config_map, head=head),
         },
     }

@@ -14,7 +14,7 @@ from components.shared.labels import ENDPOINT
 from components.shared.pods import PodImage, environment, program_pod
 from components.shared.programs import programs, programs_config_map
 from components.stack_config import StackConfig
-from planning.settings.sections import Scheduling
+from planning.settings.sections import Pods, Scheduling
 
 WAIT_SECONDS = 300
 """For an engine that is about to serve again, such as one whose supervisor is about to notice a failure."""
@@ -39,6 +39,7 @@ class Turns:
     """An image with Python."""
 
     scheduling: Scheduling
+    pods: Pods
     before: k8s.batch.v1.Job | None = None
     """None for the first."""
 
@@ -53,6 +54,7 @@ class Turns:
             minimum_serving=settings.rollout.minimum_of(count),
             image=image,
             scheduling=settings.scheduling,
+            pods=settings.pods,
             before=before,
         )
 
@@ -83,6 +85,7 @@ class Turns:
         )
         args = JobArgs(
             component="gate",
+            pods=self.pods,
             annotations={ENGINE: str(self.engine), "pulumi.com/replaceUnready": "true"},
             spec=ONCE,
             pod=pod,

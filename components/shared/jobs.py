@@ -8,7 +8,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.shared.content import digest
-from components.shared.labels import labels, metadata
+from components.shared.labels import metadata, pod_metadata
+from planning.settings.sections import Pods
 
 MOST_SUSPENDED_SECONDS = 30 * 24 * 3600
 """How much longer Pulumi waits than the Job's own bound. Kubernetes ends the Job, and counts no time in which a queue
@@ -22,6 +23,9 @@ class JobArgs:
     component: str
     pod: Mapping[str, Any]
     """The pod's spec."""
+
+    pods: Pods
+    """What the site adds to all pods."""
 
     namespace: str | None = None
     """Where the Job is; the stack's own namespace if unset."""
@@ -133,7 +137,7 @@ def _spec(args: JobArgs) -> dict[str, Any]:
     return {
         **args.spec,
         "template": {
-            "metadata": {"labels": {**labels(args.component), **args.more_labels}},
+            "metadata": pod_metadata(args.component, args.pods, args.more_labels),
             "spec": {"restartPolicy": "Never", "enableServiceLinks": False, **args.pod},
         },
     }

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_kubernetes as k8s
 
+from planning.settings.sections import Pods
+
 IMAGE = "deepseek-on-kubernetes/image"
 """Annotation of a build Job: the reference that it pushes."""
 
@@ -51,6 +53,20 @@ def labels(component: str) -> dict[str, str]:
         COMPONENT: component,
         PART_OF: pulumi.get_project(),
         "app.kubernetes.io/managed-by": "pulumi",
+    }
+
+
+def pod_metadata(
+    component: str,
+    pods: Pods,
+    more_labels: Mapping[str, str] | None = None,
+    more_annotations: Mapping[str, str] | None = None,
+) -> dict[str, dict[str, str]]:
+    """Return the metadata of a pod of `component`, with what the site adds to all pods."""
+    annotations = {**pods.common_annotations, **(more_annotations or {})}
+    return {
+        "labels": {**pods.common_labels, **labels(component), **(more_labels or {})},
+        **({"annotations": annotations} if annotations else {}),
     }
 
 

@@ -15,7 +15,7 @@ from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.plan import Plan
 from planning.settings.sections import Endpoint as EndpointSettings
-from planning.settings.sections import Hardware, Model, Network, Rollout, Scheduling, Serving
+from planning.settings.sections import Hardware, Model, Network, Pods, Rollout, Scheduling, Serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class VllmServerArgs:
     model: Model
     hardware: Hardware
     scheduling: Scheduling
+    pods: Pods
     serving: Serving
     network: Network
     rollout: Rollout
@@ -83,6 +84,7 @@ class VllmServerArgs:
             model=settings.model,
             hardware=settings.hardware,
             scheduling=settings.scheduling,
+            pods=settings.pods,
             serving=settings.serving,
             network=settings.network,
             rollout=settings.rollout,

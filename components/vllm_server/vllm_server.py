@@ -105,6 +105,7 @@ def served(
     supervisor = service_account(own("supervisor"), "serving", _supervisor_rules(own(NETWORK_RESULT)), opts)
     serve = JobArgs(
         component="serving",
+        pods=args.pods,
         annotations={"pulumi.com/skipAwait": "true"},
         looked_up=supervisor_bounds(args),
         # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
@@ -131,6 +132,7 @@ def served(
     def asking(account: pulumi.Input[str]) -> JobArgs:
         return JobArgs(
             component="gate",
+            pods=args.pods,
             annotations={ENDPOINT: address, "pulumi.com/replaceUnready": "true"},
             spec={"backoffLimit": 0},
             pod=gate_pod(

@@ -83,7 +83,9 @@ def variables_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
 
 def labels_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
     """Labels are well-formed, and are not those by which the program or KubeRay selects pods."""
-    yield from problems_of_labels("pods.labels", stack.settings.pods.labels, (*OWN_LABELS, *OWN_PREFIXES))
+    pods = stack.settings.pods
+    for key, labels in (("pods.labels", pods.labels), ("pods.commonLabels", pods.common_labels)):
+        yield from problems_of_labels(key, labels, (*OWN_LABELS, *OWN_PREFIXES))
 
 
 def problems_of_labels(section: str, labels: Mapping[str, str], owned: Iterable[str]) -> Iterator[Problem]:
@@ -98,13 +100,16 @@ def problems_of_labels(section: str, labels: Mapping[str, str], owned: Iterable[
 
 def annotations_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:
     """Annotations have well-formed names, and are not those that the program, KubeRay or Pulumi reads."""
-    annotations = stack.settings.pods.annotations
-    for name in annotations:
-        yield from _qualified(f"pods.annotations.{name}", name, (*OWN_ANNOTATIONS, *OWN_PREFIXES))
-    size = sum(len(name.encode()) + len(value.encode()) for name, value in annotations.items())
+    pods = stack.settings.pods
+    keys = {"pods.annotations": pods.annotations, "pods.commonAnnotations": pods.common_annotations}
+    for key, annotations in keys.items():
+        for name in annotations:
+            yield from _qualified(f"{key}.{name}", name, (*OWN_ANNOTATIONS, *OWN_PREFIXES))
+    together = {**pods.common_annotations, **pods.annotations}
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in together.items())
     if size > MOST_ANNOTATION_BYTES:
         text = f"has {size} bytes, and Kubernetes takes {MOST_ANNOTATION_BYTES} of an object"
-        yield Problem("pods.annotations", text, "fewer or shorter ones")
+        yield Problem(" and ".join(key for key, written in keys.items() if written), text, "fewer or shorter ones")
 
 
 def resources_are_the_sites(stack: ResolvedStack) -> Iterator[Problem]:

@@ -9,10 +9,13 @@ from components.shared import content
 from planning.settings.sections import SECTIONS
 from planning.verdict.site_checks import SET_BY_THE_PROGRAM
 from tests.unit.components.registrations import run, stack_file
+from tests.unit.components.test_network_policies import pod_templates
 from tests.unit.planning.stacks import plan
 
 ADDED: dict[str, dict[str, Any]] = {
     "environment": {"NCCL_IB_GID_INDEX": "3", "NCCL_DEBUG": "INFO", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+    "commonLabels": {"sidecar.istio.io/inject": "false"},
+    "commonAnnotations": {"gke-gcsfuse/volumes": "true"},
     "labels": {"kueue.x-k8s.io/queue-name": "gpus", "team": "search"},
     "annotations": {"sidecar.istio.io/inject": "false", "k8s.v1.cni.cncf.io/networks": "ib0,ib1"},
     "resources": {"hugepages-2Mi": "5Gi", "vpc.amazonaws.com/efa": 32},
@@ -43,6 +46,9 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "a value that is too long": ("labels.team", 64 * "a", "is no value of a label"),
     "an annotation of the program": ("annotations.karpenter.sh/do-not-disrupt", "false", "belongs to the program"),
     "an annotation of Pulumi": ("annotations.pulumi.com/skipAwait", "true", "belongs to the program"),
+    "a label of the program on all pods": ("commonLabels.app.kubernetes.io/component", "x", "belongs to the program"),
+    "a bad value of a label on all pods": ("commonLabels.team", "a b", "is no value of a label"),
+    "an annotation of KubeRay on all pods": ("commonAnnotations.ray.io/x", "y", "belongs to the program"),
     "a bad annotation": ("annotations.a b", "x", "is no name that Kubernetes takes"),
     "too much": ("annotations.x", 262144 * "a", "has 262145 bytes"),
     "GPUs by another key": ("resources.nvidia.com/gpu", 8, "hardware.gpusPerNode"),
@@ -127,3 +133,23 @@ def test_a_stack_without_the_section_is_as_before() -> None:
     nothing: dict[str, dict[str, str]] = {key: {} for key in ADDED}
     with_section = run(stack_file("a100-bf16") | {"deepseek:pods": nothing}).one("RayCluster", "deepseek")
     assert with_section.inputs == run(stack_file("a100-bf16")).one("RayCluster", "deepseek").inputs
+
+
+def test_what_all_pods_get_reaches_every_kind_of_pod_and_selects_none() -> None:
+    common = {name: ADDED[name] for name in ("commonLabels", "commonAnnotations")}
+    config = stack_file("a100-bf16") | {"deepseek:pods": common, "deepseek:benchmark": {"enabled": True}}
+    config["deepseek:storage"] |= {"otherRevisions": "remove"}
+    stack = run(config)
+    templates = dict(pod_templates(stack))
+    jobs = {"build-fetch", "build-ray-vllm", "mount", "claim", "download", "serve", "gate", "benchmark", "remove"}
+    assert templates.keys() == jobs | {"deepseek", "deepseek-endpoint"}
+    for name, template in templates.items():
+        assert common["commonLabels"].items() <= template["metadata"]["labels"].items(), name
+        assert common["commonAnnotations"].items() <= template["metadata"]["annotations"].items(), name
+    selector = stack.one("Deployment", "deepseek-endpoint").inputs["spec"]["selector"]["matchLabels"]
+    assert not common["commonLabels"].keys() & selector.keys()
+
+
+def test_without_them_a_pod_of_a_job_has_no_annotations() -> None:
+    template = run(stack_file("a100-bf16")).one("Job", "download").inputs["spec"]["template"]
+    assert "annotations" not in template["metadata"]
