@@ -57,10 +57,10 @@ class Endpoint(pulumi.ComponentResource):
     Creates: for each engine the Service `NAME-engine`, which selects the head while it answers, and the Service
     `NAME-supervisor`, where the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two
     HAProxy pods, the ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget
-    that keeps one of them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service.
-    Waits for: the pods to be ready. Gives: `selector`, the labels of the proxies'
-    pods, and `self_signed`. Leaves alone: the Service that
-    clients know, which VllmServer has with and without proxies, so that it is never deleted.
+    that keeps one of them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service;
+    with `endpoint.selfSigned` a certificate. Waits for: the pods to be ready. Gives: `selector`, the labels of the
+    proxies' pods, and `self_signed`. Leaves alone: the Service that clients know, which VllmServer has with and without
+    proxies, so that it is never deleted.
     """
 
     selector: Mapping[str, str]
