@@ -112,7 +112,7 @@ def _mount_pod(args: MountArgs, config_map: pulumi.Input[str]) -> Manifest:
     pod["automountServiceAccountToken"] = False
     mount_weights(pod, args.claim, VOLUME)
     nodes = {**args.image.node_labels, **ray_nodes(args.hardware, args.scheduling)}
-    return pod | first_at_the_volume(args.storage, nodes)
+    return pod | first_at_the_volume(args.storage, args.scheduling, nodes)
 
 
 def _claim_pod(

@@ -5,7 +5,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
@@ -35,7 +35,7 @@ OF_THE_STATE = tuple(f"node.kubernetes.io/{trouble}" for trouble in ("not-ready"
 TOLERATED = "node.kubernetes.io/memory-pressure"
 """By every pod that asks for memory: Kubernetes itself adds that."""
 
-Trouble = Literal["state", "taint", "room", "architecture", "image"]
+Trouble = Literal["state", "avoided", "taint", "room", "architecture", "image"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class PodRequirements:
 
     requests: Amounts
     tolerations: Iterable[Mapping[str, object]] = ()
+    avoided: Collection[str] = ()
+    """Names of nodes that the stack file excludes."""
+
     built: bool = True
     """Whether the serving image is built from the lock. What a finished image contains is not known."""
 
@@ -105,6 +108,8 @@ class Node:
         """Return everything that keeps a Ray pod from running there."""
         if state := self.state():
             yield Finding("state", "hardware", f"is {state}")
+        if self.name in wanted.avoided:
+            yield Finding("avoided", "scheduling.avoidNodes", "is to be avoided")
         yield from self._taints(wanted)
         yield from self._room(wanted)
         if wanted.built:

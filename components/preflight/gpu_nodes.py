@@ -35,9 +35,13 @@ def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings
     wanted = PodRequirements(
         requests={name: parse_quantity(amount) for name, amount in _requests(settings).items()},
         tolerations=settings.scheduling.tolerations,  # pyright: ignore[reportArgumentType]
+        avoided=settings.scheduling.avoid_nodes,
         built=settings.image.reference is None,
         keys=dict.fromkeys(settings.pods.resources, "pods.resources"),
     )
+    names = {node.name for node in found}
+    for name in (name for name in settings.scheduling.avoid_nodes if name not in names):
+        yield f"scheduling.avoidNodes: none of the {len(found)} nodes that were looked at is called '{name}'"
     planned = _planned_nodes(settings) if settings.hardware.on_gpus else 1
     waiting = [pod for pod in waiting_for_gpus(api) if not _is_own(pod, namespace)] if GPU in wanted.requests else []
     ready, findings = 0, dict[Finding, list[str]]()

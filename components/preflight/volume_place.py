@@ -38,15 +38,14 @@ def held_elsewhere(api: client.ApiClient, namespace: str, settings: StackSetting
     pods = found.items if isinstance(found, client.V1PodList) else []
     holders = {str(pod.spec.node_name) for pod in pods if pod.spec and pod.spec.node_name}
     nodes = _nodes(core, wanted) if holders else None
-    if nodes is not None and not holders <= {str(node.metadata and node.metadata.name) for node in nodes}:
-        stays = settings.storage.keep or settings.storage.existing_claim
-        kept = "the claim stays with its weights" if stays else "without storage.keep the weights are downloaded anew"
-        yield Problem(
-            _key(settings),
-            f"the Ray pod runs on node {', '.join(sorted(holders))}, which holds the ReadWriteOnce claim "
-            f"'{_claim(settings)}' and has not the labels {wanted}",
-            f"`pulumi destroy` and then `pulumi up`: {kept}",
-        )
+    stays = settings.storage.keep or settings.storage.existing_claim
+    kept = "the claim stays with its weights" if stays else "without storage.keep the weights are downloaded anew"
+    anew = f"`pulumi destroy` and then `pulumi up`: {kept}"
+    where = f"the Ray pod runs on node {', '.join(sorted(holders))}, which holds the ReadWriteOnce claim"
+    if nodes is not None and not holders <= set(map(_name, nodes)):
+        yield Problem(_key(settings), f"{where} '{_claim(settings)}' and has not the labels {wanted}", anew)
+    if holders & set(settings.scheduling.avoid_nodes):
+        yield Problem("scheduling.avoidNodes", f"{where} '{_claim(settings)}'", anew)
 
 
 def volume_warnings(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[str]:
@@ -65,6 +64,7 @@ def volume_warnings(api: client.ApiClient, namespace: str, settings: StackSettin
     if not affinity or not affinity.required or not nodes:
         return
     required = affinity.required
+    nodes = [node for node in nodes if _name(node) not in settings.scheduling.avoid_nodes]
     if not any(allows(required, (node.metadata and node.metadata.labels) or {}) for node in nodes):
         yield (
             f"{_key(settings)}: the volume of claim '{name}' can be used on nodes with {described(required)} only, and "
@@ -102,6 +102,10 @@ def _key(settings: StackSettings) -> str:
     if settings.scheduling.node_selector is not None:
         return "scheduling.nodeSelector"
     return "hardware.gpu" if settings.hardware.on_gpus else "storage"
+
+
+def _name(node: client.V1Node) -> str:
+    return str(node.metadata and node.metadata.name)
 
 
 def _selector(labels: dict[str, str]) -> str:

@@ -5,7 +5,7 @@ import pulumi
 from components.ray_cluster.args import RayClusterArgs
 from components.shared.content import digest
 from components.shared.labels import pod_metadata
-from components.shared.placement import ray_nodes
+from components.shared.placement import off_avoided_nodes, ray_nodes
 from components.shared.pods import (
     CONTAINER_SECURITY,
     PROGRAMS_MOUNT,
@@ -132,7 +132,10 @@ def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, h
         "enableServiceLinks": False,
         "securityContext": pod_security(args.scheduling.run_as_user),
         "imagePullSecrets": args.image.pull_secrets,
-        "affinity": {"podAntiAffinity": _one_pod_a_node(cluster, required=args.hardware.on_gpus)},
+        "affinity": {
+            "podAntiAffinity": _one_pod_a_node(cluster, required=args.hardware.on_gpus),
+            **off_avoided_nodes(args.scheduling),
+        },
         "containers": [container],
         "volumes": [
             programs_volume(config_map),

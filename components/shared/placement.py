@@ -18,6 +18,17 @@ def ray_nodes(hardware: Hardware, scheduling: Scheduling) -> dict[str, str]:
     return planned if scheduling.node_selector is None else scheduling.node_selector
 
 
+def off_avoided_nodes(scheduling: Scheduling) -> Manifest:
+    """Return the part of a pod's affinity by which it stays off the nodes that the stack file names.
+
+    By the node's name, which a field rule takes one at a time, and not by its label with the host's name, which differs
+    from it on some clouds. Source: kubernetes.io, "Assigning Pods to Nodes", `matchFields`.
+    """
+    others = [{"key": "metadata.name", "operator": "NotIn", "values": [name]} for name in scheduling.avoid_nodes]
+    rule = {"nodeSelectorTerms": [{"matchFields": others}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": rule}} if others else {}
+
+
 def beside_the_volume(storage: Storage) -> Manifest:
     """Return the part of a pod by which it goes to the node that holds the claim, where only one node can.
 
@@ -35,11 +46,14 @@ def beside_the_volume(storage: Storage) -> Manifest:
     return {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
 
 
-def first_at_the_volume(storage: Storage, nodes: Mapping[str, str]) -> Manifest:
+def first_at_the_volume(storage: Storage, scheduling: Scheduling, nodes: Mapping[str, str]) -> Manifest:
     """Return the same for the first pod that mounts the claim.
 
     A class that waits for its first consumer makes the volume where that pod goes, so that pod goes to one of the
     `nodes`, by their labels, that may take the Ray pod.
     """
-    selector = {"nodeSelector": dict(nodes)} if nodes and storage.access_mode == "ReadWriteOnce" else {}
-    return beside_the_volume(storage) | selector
+    found = beside_the_volume(storage)
+    if storage.access_mode != "ReadWriteOnce":
+        return found
+    selector = {"nodeSelector": dict(nodes)} if nodes else {}
+    return selector | {"affinity": {**found["affinity"], **off_avoided_nodes(scheduling)}}

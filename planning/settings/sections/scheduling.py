@@ -34,6 +34,15 @@ class Scheduling(Section):
         ),
         json_schema_extra=REPLACES_CLUSTER,
     )
+    avoid_nodes: list[Name] = Field(
+        default=[],
+        description=(
+            "Nodes on which no Ray pod runs, by name, such as one whose GPUs fail again and again. The other nodes "
+            "have to be enough for the plan."
+        ),
+        examples=["[gpu-node-7]"],
+        json_schema_extra=REPLACES_CLUSTER,
+    )
     tolerations: list[Toleration] = Field(
         default=[],
         description="Tolerations of all pods of the stack, the builds' and the download's too.",

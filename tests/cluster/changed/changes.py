@@ -107,6 +107,7 @@ OF_WHAT_RUNS = Route(
         Change("network.hostNetworkIsTrusted", value=False, along={"network.hostNetwork": False}),
         Change("network.rdmaResources", {RDMA: 8}),
         Change("pods.environment", {"NCCL_IB_GID_INDEX": "3"}),
+        Change("scheduling.avoidNodes", ["gpu-9"]),
         Change("pods.commonLabels", {"sidecar.istio.io/inject": "false"}),
         Change("pods.commonAnnotations", {"gke-gcsfuse/volumes": "true"}),
         Change("pods.labels", {"example.com/team": "search"}),

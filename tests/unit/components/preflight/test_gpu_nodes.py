@@ -60,6 +60,11 @@ WORSE: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]], str]] = {
         {"pods": {"resources": {"hugepages-2Mi": "5Gi"}}},
         "pods.resources: nodes gpu-0, gpu-1, gpu-2, gpu-3: each has 0 hugepages-2Mi; a Ray pod asks for 5",
     ),
+    "avoided": (
+        node("gpu-3"),
+        {"scheduling": {"avoidNodes": ["gpu-3"]}},
+        "scheduling.avoidNodes: node gpu-3 is to be avoided",
+    ),
     "taint": (
         node("gpu-3", taints=[TAINT]),
         {},
@@ -89,6 +94,15 @@ def test_a_tolerated_taint_is_no_obstacle(toleration: dict[str, str]) -> None:
     tainted = [node(f"gpu-{number}", taints=[TAINT]) for number in range(4)]
     assert told(tainted, scheduling={"tolerations": [toleration]}) == []
     assert told(tainted, scheduling={"tolerations": [{"key": "other", "operator": "Exists"}]}) != []
+
+
+def test_a_node_to_be_avoided_that_is_not_there_is_told() -> None:
+    [warning] = told(FOUR, scheduling={"avoidNodes": ["gpu-33"]})
+    assert warning == "scheduling.avoidNodes: none of the 4 nodes that were looked at is called 'gpu-33'"
+
+
+def test_an_avoided_node_beside_enough_others_is_not_told() -> None:
+    assert told([*FOUR, node("gpu-4")], scheduling={"avoidNodes": ["gpu-3"]}) == []
 
 
 def test_a_driver_is_told_even_where_other_nodes_are_enough() -> None:

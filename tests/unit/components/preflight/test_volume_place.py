@@ -168,3 +168,18 @@ def test_an_existing_claim_that_says_to_be_too_small_is_told(capacity: str | Non
         warnings = list(capacity_warnings(api, "deepseek", settings, needed=652 * GiB))
     assert len(warnings) == is_told
     assert all("'theirs' has a capacity of 500Gi" in warning and "need 652Gi" in warning for warning in warnings)
+
+
+def test_a_node_that_holds_the_claim_cannot_be_avoided_while_the_stack_runs() -> None:
+    found: Answers = {f"{CORE}/nodes": [in_zone("a"), in_zone("b")], f"{OURS}/pods": [ray_pod("gpu-a")]}
+    assert refused(found, scheduling={"avoidNodes": ["gpu-b"]}) == []
+    [problem] = refused(found, scheduling={"avoidNodes": ["gpu-a"]})
+    assert problem.startswith("scheduling.avoidNodes: the Ray pod runs on node gpu-a, which holds the ReadWriteOnce")
+    assert "`pulumi destroy` and then `pulumi up`: the claim stays with its weights" in problem
+
+
+def test_a_volume_that_only_an_avoided_node_can_use_is_told() -> None:
+    found = answers([in_zone("a"), in_zone("b")], volume(ZONE, "a"))
+    assert warned(found) == []
+    [warning] = warned(found, scheduling={"avoidNodes": ["gpu-a"]})
+    assert "of the 1 nodes" in warning

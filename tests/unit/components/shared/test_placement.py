@@ -108,3 +108,25 @@ def test_all_pods_but_the_builds_run_as_the_configured_user() -> None:
         if not name.startswith("build-"):
             security = pod["securityContext"]
             assert {security[key] for key in ("runAsUser", "runAsGroup", "fsGroup")} == {1000650000}, name
+
+
+def avoided(pod: dict[str, Any]) -> list[str]:
+    rule = pod.get("affinity", {}).get("nodeAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    if rule is None:
+        return []
+    [term] = rule["nodeSelectorTerms"]
+    assert {(field["key"], field["operator"]) for field in term["matchFields"]} == {("metadata.name", "NotIn")}
+    return [name for field in term["matchFields"] for name in field["values"]]
+
+
+def test_ray_pods_stay_off_nodes_to_be_avoided_and_so_does_the_first_pod_at_a_disk() -> None:
+    scheduling = {"avoidNodes": ["gpu-3", "gpu-7"]}
+    shared, disk = stack(scheduling=scheduling), stack("h200-fp8", scheduling=scheduling)
+    assert {name for name, pod in pods(shared).items() if avoided(pod)} == {"ray-0", "ray-1"}
+    assert {name for name, pod in pods(disk).items() if avoided(pod)} == {"ray-0", "mount"}
+    assert avoided(pods(shared)["ray-1"]) == ["gpu-3", "gpu-7"]
+    assert affinity_term(pods(disk)["mount"]), "it still goes to the node that holds the claim"
+
+
+def test_without_nodes_to_be_avoided_a_ray_pod_is_what_it_was() -> None:
+    assert pods(stack())["ray-0"]["affinity"].keys() == {"podAntiAffinity"}
