@@ -35,16 +35,16 @@ def test_the_preview_shows_what_will_be_there(configured: Configure) -> None:
     assert changed(configured().preview()).keys() == {"create"}
 
 
+def nodes_of_ray_pods(api: ApiServer) -> list[str]:
+    pods = [item for (kind, _), item in objects(api).items() if kind == "pods"]
+    return sorted(pod["spec"]["nodeName"] for pod in pods if "ray.io/cluster" in pod["metadata"]["labels"])
+
+
 def test_it_goes_up_on_four_nodes_with_eight_gpus(configured: Configure, api: ApiServer) -> None:
     outputs = configured().up().outputs
     assert outputs["endpoint"].value == f"http://deepseek.{NAMESPACE}:8000"
     assert outputs["servedModels"].value == ["/mnt/models/DeepSeek-V3-bf16", "DeepSeek-V3-bf16"]
-    pods = [
-        item
-        for (kind, _), item in objects(api).items()
-        if kind == "pods" and "ray.io/cluster" in item["metadata"]["labels"]
-    ]
-    assert sorted(pod["spec"]["nodeName"] for pod in pods) == ["gpu-0", "gpu-1", "gpu-2", "gpu-3"]
+    assert nodes_of_ray_pods(api) == ["gpu-0", "gpu-1", "gpu-2", "gpu-3"]
     assert objects(api)["rayclusters", "deepseek"]["status"]["desiredGPU"] == "32"
 
 
@@ -74,11 +74,17 @@ def test_a_changed_flag_replaces_the_serving_job_and_its_gate_only(configured: C
     assert new == {"serve", "gate"}
 
 
-def test_fewer_nodes_replace_the_cluster_and_what_serves_on_it(configured: Configure, api: ApiServer) -> None:
+def test_fewer_nodes_replace_the_cluster_and_what_serves_on_it_and_some_are_avoided(
+    configured: Configure, api: ApiServer
+) -> None:
     before = uids(api, "rayclusters"), uids(api, "jobs"), uids(api, "persistentvolumeclaims")
     configured(
-        hardware={"nodes": 2}, serving={"maxModelLen": 8192, "gpuMemoryUtilization": 0.95}, model={"precision": "fp8"}
+        hardware={"nodes": 2},
+        serving={"maxModelLen": 8192, "gpuMemoryUtilization": 0.95},
+        model={"precision": "fp8"},
+        scheduling={"avoidNodes": ["gpu-0", "gpu-2"]},
     ).up()
+    assert nodes_of_ray_pods(api) == ["gpu-1", "gpu-3"]
     assert uids(api, "rayclusters") != before[0]
     assert objects(api)["rayclusters", "deepseek"]["status"]["desiredGPU"] == "16"
     kept = {name.rsplit("-", 1)[0] for name, uid in uids(api, "jobs").items() if uid in before[1].values()}
