@@ -19,15 +19,13 @@ from typing import Any
 
 from completion import Model
 
-from local import dev, paths, stack
+from local import dev, stack
 from local.cluster import cluster
 from tests.monitoring.prometheus import Prometheus, wait_until
-from tests.recorders.dashboard_picture import draw
+from tests.recorders.dashboard_picture import FIGURES, draw
 from tests.serving import live
 from tests.serving.monitored import dashboard, monitored_stack
 
-FIGURES = paths.CHECKOUT / "bench" / "dashboard.json"
-PICTURE = paths.CHECKOUT / "docs" / "dashboard.png"
 CLIENTS = (1, 4, 16)
 """So many at a time, one after the other; then nobody."""
 
@@ -47,7 +45,7 @@ def main() -> None:
         time.sleep(STEP_SECONDS / 2)
         shown = {"panels": list(panels(prometheus, since, time.time()))}
     FIGURES.write_text(json.dumps(shown, indent=1) + "\n")
-    draw(shown["panels"], PICTURE)
+    draw(shown["panels"])
 
 
 def asked_by(model: Model, clients: int) -> None:
