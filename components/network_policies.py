@@ -48,6 +48,9 @@ ENDPOINT, LIMITS = "endpoint", "limits"
 COMPONENTS = ("image", "mount", "claim", "download", "remove", RAY, "serving", "gate", "benchmark", ENDPOINT, LIMITS)
 """The labels of the pods, one policy each; the last three only where the stack has them."""
 
+CLIENTS = "clients"
+"""A second policy of the Ray pods, where no proxies stand before them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPoliciesArgs:
@@ -97,8 +100,10 @@ class NetworkPolicies(pulumi.ComponentResource):
     """Lets each pod of the stack talk to those with whom it has to, and to nobody else.
 
     Creates: a NetworkPolicy for each kind of pod, before there are such pods. It selects them by their labels and
-    holds in both directions. Leaves alone: other pods of the namespace, and pods on the nodes' network, for which no
-    NetworkPolicy holds. Whether it is enforced is up to the cluster's network plugin.
+    holds in both directions. Without proxies another one lets clients come to vLLM: Pulumi deletes it at the end of the
+    `up` that brings proxies, so that clients come to vLLM until they are sent to those. Leaves alone: other pods of the
+    namespace, and pods on the nodes' network, for which no NetworkPolicy holds. Whether it is enforced is up to the
+    cluster's network plugin.
     """
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -114,6 +119,14 @@ class NetworkPolicies(pulumi.ComponentResource):
                 spec=cast("Any", _spec(component, allowed)),
                 opts=pulumi.ResourceOptions(parent=self),
             )
+        if not args.proxy:
+            everybody = {"podSelector": {"matchLabels": selector(RAY)}, "ingress": [{"ports": _ports(PORT)}]}
+            k8s.networking.v1.NetworkPolicy(
+                f"{name}-{CLIENTS}",
+                metadata=metadata(f"{name}-{CLIENTS}", RAY),
+                spec=cast("Any", {**everybody, "policyTypes": ["Ingress"]}),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({})
 
 
@@ -124,7 +137,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     scraper = _scraper(args.monitoring)
     counter = [_pods(LIMITS)] if args.limits else []
     gates = [_pods("gate")] if args.several_engines else []
-    clients: Manifest = {"from": [_pods(ENDPOINT), *counter, _pods("serving"), *gates]} if args.proxy else {}
+    through_proxies = [_pods(ENDPOINT), *counter, _pods("serving"), *gates] if args.proxy else []
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     to_agent: Manifest = {"to": [_pods("serving")], "ports": _ports(AGENT_PORT)}
@@ -152,7 +165,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
             ingress=[
                 {"from": [_pods(RAY)]},
                 {"from": [_pods("serving")], "ports": _ports(DASHBOARD_PORT)},
-                {**clients, "ports": _ports(PORT)},
+                *([{"from": through_proxies, "ports": _ports(PORT)}] if through_proxies else []),
                 *_read_by(scraper, METRICS_PORT, PORT),
             ],
             egress=[{"to": [_pods(RAY)]}, *dns, *rules_to(traces_peers(args.monitoring))],

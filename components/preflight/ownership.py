@@ -19,7 +19,7 @@ from components.endpoint.http_route import GROUP as GATEWAY_GROUP
 from components.model_store.claim import claim_name
 from components.monitoring.monitoring import GROUP
 from components.monitoring.targets import ALL
-from components.network_policies import COMPONENTS
+from components.network_policies import CLIENTS, COMPONENTS
 from components.shared.cluster_api import TIMEOUT_SECONDS, read
 from components.shared.labels import FOR_NAMESPACE
 from planning.problems import Problem
@@ -31,7 +31,7 @@ ACCOUNTS = frozenset({"benchmark", "claim", "download", "gate", "supervisor"})
 MONITORED = [target.name for target in ALL]
 METRICS_SERVICES = [f"deepseek-metrics-{name}" for name in MONITORED]
 LIMITS = "deepseek-endpoint-limits"
-POLICIES = frozenset(f"deepseek-{component}" for component in COMPONENTS)
+POLICIES = frozenset(f"deepseek-{component}" for component in (*COMPONENTS, CLIENTS))
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 """What is asked for: nobody needs the contents of Secrets to tell whose they are."""
 

@@ -49,8 +49,8 @@ class Endpoint(Section):
             "of vLLM is then called `deepseek-engine`."
         ),
         json_schema_extra=changing(
-            "starts or ends the proxies and points the Service at the other pods; nothing that serves is replaced. "
-            "Until it is done new requests may fail, and answers that come by the old way be cut"
+            "starts the proxies and points the Service at them when they are ready, or points it at vLLM and ends the "
+            "proxies; nothing that serves is replaced. Answers that come by the old way may be cut"
         ),
     )
     image: Text | None = Field(

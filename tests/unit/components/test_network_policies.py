@@ -127,11 +127,14 @@ def test_a_ray_pod_reaches_its_peers_and_dns_and_nothing_else() -> None:
 
 def test_only_ray_pods_reach_a_rays_pods_ports_but_for_the_models_and_the_supervisors() -> None:
     program = article()
-    own, supervisor, everybody = policy(program, "ray")["ingress"]
+    own, supervisor = policy(program, "ray")["ingress"]
     assert own == {"from": [{"podSelector": policy(program, "ray")["podSelector"]}]}
     assert supervisor["from"] == [{"podSelector": policy(program, "serving")["podSelector"]}]
     assert supervisor["ports"] == [{"protocol": "TCP", "port": 8265}]
-    assert everybody == {"ports": [{"protocol": "TCP", "port": 8000}]}
+    clients = policy(program, "clients")
+    assert clients["podSelector"] == policy(program, "ray")["podSelector"]
+    assert clients["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8000}]}]
+    assert clients["policyTypes"] == ["Ingress"]
 
 
 @pytest.mark.parametrize("component", ["image", "mount", "claim", "download", "remove", "serving", "gate"])

@@ -54,8 +54,9 @@ def test_the_proxies_add_objects_and_change_only_the_service_and_three_policies(
         }
 
     before, after = objects(without_proxies()), objects(with_proxies())
-    assert not before.keys() - after.keys(), "the Service that clients know stays the same resource"
-    changed = {urn.rpartition("$")[2] for urn in before if before[urn] != after[urn]}
+    gone = {urn.rpartition("$")[2] for urn in before.keys() - after.keys()}
+    assert gone == {"kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-clients"}, "the Service stays the same"
+    changed = {urn.rpartition("$")[2] for urn in before.keys() & after.keys() if before[urn] != after[urn]}
     assert changed == {
         "kubernetes:core/v1:Service::deepseek",
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-ray",
