@@ -4,15 +4,17 @@ import http.client
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 from completion import Model
 
-from local import boot, dev
+from local import boot, dev, stack
 from tests.serving import live
 from tests.serving.conftest import Served
 from tests.serving.connections import Pod, pods, settled
+from tests.serving.dev_stack import changed
 from tests.serving.observer import LONG_ANSWER_SECONDS, LongRequest
 
 DEPLOYMENT = "deployment/deepseek-endpoint"
@@ -21,6 +23,20 @@ MODEL_PORT, PROBE_PORT = 8000, 8404
 GENERATING_SECONDS = 120.0
 ANSWER_SECONDS = 60.0
 ROLLOUT_SECONDS = 300
+LEAST_ASKED = 100
+ASK_UNTIL_TOLD = """
+import json, pathlib, sys, time, urllib.request
+
+asked, failures = 0, []
+while not pathlib.Path("/tmp/enough").exists():
+    asked += 1
+    try:
+        urllib.request.urlopen(sys.argv[1], timeout=5).close()
+    except OSError as error:
+        failures.append(f"{asked}: {error!r}")
+    time.sleep(0.2)
+print(json.dumps([asked, *failures]))
+"""
 AFTERWARDS_SECONDS = 15.0
 """Until the last of the old proxies has stopped taking connections."""
 
@@ -70,6 +86,25 @@ def test_nobody_but_proxies_and_supervisor_reaches_the_model() -> None:
         live.API.delete(f"/api/v1/namespaces/{ELSEWHERE}")
     supervisor = Pod(live.pod_name(live.SUPERVISOR), dev.NAMESPACE)
     assert settled(supervisor, targets, {"model"}) == {"model"}
+
+
+@pytest.mark.faults
+def test_proxies_that_go_and_come_lose_no_request_of_another_pod(served: Served) -> None:
+    address = urlsplit(live.service_url(served.outputs["service"])).netloc
+    with pods(ELSEWHERE, {"client": {}}) as clients, ThreadPoolExecutor() as pool:
+        client = clients["client"]
+        assert settled(client, {"door": address}, {"door"}) == {"door"}
+        asking = pool.submit(client.run, ASK_UNTIL_TOLD, f"http://{address}/health")
+        try:
+            for proxy in (False, True):
+                changed({"deepseek:endpoint": {"proxy": proxy}}).up(on_output=stack.show)
+                assert len(live.pods(live.PROXY)) == (2 if proxy else 0)
+        finally:
+            client.run("import pathlib; pathlib.Path('/tmp/enough').touch()")
+        asked, *failures = json.loads(asking.result())
+    live.API.delete(f"/api/v1/namespaces/{ELSEWHERE}")
+    assert failures == []
+    assert asked > LEAST_ASKED
 
 
 def test_a_rolling_restart_of_the_proxies_cuts_no_answer(served: Served) -> None:
