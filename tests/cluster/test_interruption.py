@@ -90,13 +90,16 @@ def unaccounted(api: ApiServer, selected: automation.Stack) -> set[tuple[str, st
         if item["type"].startswith("kubernetes:")
     }
     found = objects(api)
-    owned_by = recorded | {item["metadata"]["uid"] for item in found.values()}
+    replica_sets = api.request("GET", f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets")["items"]
+    owners = (*found.values(), *(item for item in replica_sets if _owners(item) & recorded))
+    owned_by = recorded | {item["metadata"]["uid"] for item in owners}
     return {
-        key
-        for key, item in found.items()
-        if item["metadata"]["uid"] not in recorded
-        and not owned_by & {owner["uid"] for owner in item["metadata"].get("ownerReferences", ())}
+        key for key, item in found.items() if item["metadata"]["uid"] not in recorded and not owned_by & _owners(item)
     }
+
+
+def _owners(item: dict[str, Any]) -> set[str]:
+    return {owner["uid"] for owner in item["metadata"].get("ownerReferences", ())}
 
 
 def cut_off(name: str, changes: dict[str, Any], *, sample: int) -> list[ParameterSet]:

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from components.shared.labels import COMPONENT
 from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
 from tests.cluster.world import causes
 from tests.cluster.world.stack_objects import NAMESPACE, changed, objects, uids
 
 PAUSED: dict[str, Any] = {"engines": 0}
+OF_THE_PROXIES = {"update": 1, "replace": 1}
+"""Their Deployment, and the ConfigMap by which they tell clients of a pause."""
 
 
 def lasting(api: ApiServer) -> dict[tuple[str, str], str]:
@@ -31,11 +34,11 @@ def test_a_pause_ends_what_serves_and_keeps_the_rest(configured: Configure, api:
     before, generated = lasting(api), key(api)
     assert len(before) == 8, before
     told = configured(serving=PAUSED).up()
-    assert set(changed(told)) == {"delete"}
+    assert changed(told) == {"delete": changed(told)["delete"], **OF_THE_PROXIES}
     assert not uids(api, "rayclusters")
-    assert not uids(api, "poddisruptionbudgets")
+    assert uids(api, "poddisruptionbudgets").keys() == {"deepseek-endpoint"}
     running = [item for (kind, _), item in objects(api).items() if kind == "pods" and is_running(item)]
-    assert running == [], "no pod holds a GPU"
+    assert {pod["metadata"]["labels"][COMPONENT] for pod in running} == {"endpoint"}, "no pod holds a GPU"
     assert not [name for name in uids(api, "jobs") if name.startswith(("serve-", "gate-"))]
     assert lasting(api) == before
     assert key(api) == generated
@@ -49,7 +52,7 @@ def is_running(pod: dict[str, Any]) -> bool:
 def test_serving_again_builds_and_fetches_nothing_and_takes_the_same_key(configured: Configure, api: ApiServer) -> None:
     before, generated = lasting(api), key(api)
     told = configured(serving={"engines": 1}).up()
-    assert set(changed(told)) == {"create"}
+    assert changed(told) == {"create": changed(told)["create"], **OF_THE_PROXIES}
     assert uids(api, "rayclusters").keys() == {"deepseek"}
     assert {name.split("-")[0] for name in uids(api, "jobs")} >= {"serve", "gate"}
     assert lasting(api) == before

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tests.lint.manifests import Finding
 
 EVERYWHERE = ""
-BUILD, RAY, DOWNLOAD, SUPERVISOR = "build", "ray", "fetch", "supervisor"
+BUILD, RAY, DOWNLOAD, SUPERVISOR, PROXY = "build", "ray", "fetch", "supervisor", "haproxy"
 
 DISK = "container-ephemeral-storage-request-and-limit"
 READ_ONLY = "container-security-context-readonlyrootfilesystem"
@@ -66,6 +66,14 @@ IN_THE_CLUSTER: dict[tuple[str, str, str], str] = {
         "KubeRay sets its bounds. It writes nothing, and has ended before Ray starts."
     ),
     (DISK, OF_KUBERAY, "Ephemeral Storage limit is not set"): "As for the request.",
+    ("secret-in-variable", PROXY, "INNER_KEY comes from a Secret"): (
+        "HAProxy puts vLLM's key into a header from its environment. The pod runs nothing else, and reads no key again."
+    ),
+    ("pod-probes", "pod of endpoint", "Container is missing a livenessProbe"): "As for the Deployment.",
+    ("pod-probes", "pod of serving", "Container is missing a livenessProbe"): (
+        "Its Service is for the proxies, which ask it each second. The supervisor ends when it fails, and its Job "
+        "starts another; a probe that ends a slow one would take the watch from vLLM."
+    ),
     ("pod-probes-identical", "pod of ray", "Container has the same readiness and liveness probe"): (
         "KubeRay gives a worker both; they ask Ray. Clients reach the head only, whose readiness is its own."
     ),
