@@ -1,15 +1,27 @@
 """The keys of deepseek:monitoring."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from planning.settings.sections.base import REPLACES_SERVING, Duration, Name, Section, Text, changing
 
 SCRAPES_ANEW = changing("changes what Prometheus reads; nothing that serves is touched")
 
 
-COLLECTOR = r"^http://([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:]+\]):[1-9][0-9]{0,4}$"
+COLLECTOR = r"^http://([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*|\[[0-9a-f:]+\]):[1-9][0-9]{0,4}$"
+
+
+def _collector(written: str) -> str:
+    """Return the address of a collector. Raises ValueError for what COLLECTOR lets pass and is none."""
+    try:
+        port = urlsplit(written).port
+    except ValueError:
+        port = None
+    if port is None:
+        raise ValueError("http://HOST:PORT is expected, with a port of at most 65535")
+    return written
 
 
 class Monitoring(Section):
@@ -65,7 +77,7 @@ class Monitoring(Section):
         ),
         json_schema_extra=SCRAPES_ANEW,
     )
-    traces_endpoint: Annotated[str, Field(pattern=COLLECTOR)] | None = Field(
+    traces_endpoint: Annotated[str, Field(pattern=COLLECTOR), AfterValidator(_collector)] | None = Field(
         default=None,
         description=(
             "Collector of traces to which vLLM sends a span for each request, by OTLP over gRPC, without TLS: "

@@ -85,6 +85,9 @@ def test_ray_pods_reach_a_collector_by_its_address_and_no_other(endpoint: str, a
         "http://otel-collector",
         "http://c:4317/v1/traces",
         "http://c:0",
+        "http://c:65536",
+        "http://c..monitoring:4317",
+        "http://[:::]:4317",
     ],
 )
 def test_what_vllm_would_not_send_to_is_refused(endpoint: str) -> None:
