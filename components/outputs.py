@@ -9,11 +9,11 @@ import pulumi
 
 from components.benchmark.benchmark import Benchmark
 from components.endpoint.haproxy_sections import TLS_PORT
-from components.endpoint.self_signed import CERTIFICATE
 from components.image.image_build import ImageBuild
 from components.network_result import network_result
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.pods import KEY
+from components.shared.tls_secret import CERTIFICATE
 from components.vllm_server.engines import SharedByEngines
 from components.vllm_server.vllm_server import VllmServer
 
@@ -69,20 +69,19 @@ def _ask(
 
 def _show_key(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
     """Return the command that puts the API key into $API_KEY, where `_ask` looks for it."""
-    return pulumi.Output.format(
-        "API_KEY=$(kubectl -n {0} get secret {1} -o jsonpath='{{.data.{2}}}' | base64 -d)", namespace, secret, KEY
-    )
+    return pulumi.Output.format("API_KEY=$({0})", _read_secret(namespace, secret, KEY))
 
 
 def _save_certificate(namespace: str, secret: pulumi.Input[str]) -> pulumi.Output[str]:
     """Return the command that writes the certificate which clients trust, where `_ask` looks for it."""
-    name = CERTIFICATE.replace(".", "\\.")
+    return pulumi.Output.format("{0} > {1}", _read_secret(namespace, secret, CERTIFICATE), SAVED_CERTIFICATE)
+
+
+def _read_secret(namespace: str, secret: pulumi.Input[str], key: str) -> pulumi.Output[str]:
+    """Return the command that prints a value of a Secret."""
+    path = key.replace(".", "\\.")
     return pulumi.Output.format(
-        "kubectl -n {0} get secret {1} -o jsonpath='{{.data.{2}}}' | base64 -d > {3}",
-        namespace,
-        secret,
-        name,
-        SAVED_CERTIFICATE,
+        "kubectl -n {0} get secret {1} -o jsonpath='{{.data.{2}}}' | base64 -d", namespace, secret, path
     )
 
 

@@ -1,8 +1,9 @@
 """What a proxy knows of the keys: their digests and names, in a Secret."""
 
-import base64
 import hashlib
 from collections.abc import Mapping
+
+from components.shared.content import encoded
 
 KEY_MAP, INNER_KEY = "keys.map", "inner"
 """Under which the Secret has the digests, and the key that vLLM wants."""
@@ -19,5 +20,4 @@ def key_map(keys: Mapping[str, str]) -> str:
 
 def secret_data(inner: str, named: Mapping[str, str]) -> dict[str, str]:
     """Return the data of the Secret, from the key that vLLM wants and those that clients may present beside it."""
-    texts = {KEY_MAP: key_map({OWN_NAME: inner, **named}), INNER_KEY: inner.strip()}
-    return {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    return encoded({KEY_MAP: key_map({OWN_NAME: inner, **named}).encode(), INNER_KEY: inner.strip().encode()})

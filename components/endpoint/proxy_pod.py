@@ -13,6 +13,7 @@ from components.endpoint.haproxy_sections import (
     TLS_PORT,
 )
 from components.endpoint.key_map import INNER_KEY, KEY_MAP
+from components.shared import tls_secret
 from components.shared.pods import (
     SEALED_CONTAINER_SECURITY,
     Manifest,
@@ -128,5 +129,6 @@ def mount_certificate(pod: Manifest, secret: pulumi.Input[str]) -> None:
     container["command"] = ["sh", "-c", START_WITH_TLS]
     container["ports"].append({"name": "https", "containerPort": TLS_PORT})
     container["volumeMounts"].append({"name": "tls", "mountPath": TLS_FOLDER, "readOnly": True})
-    items = [{"key": "tls.crt", "path": CERTIFICATE}, {"key": "tls.key", "path": f"{CERTIFICATE}.key"}]
+    paths = {tls_secret.CERTIFICATE: CERTIFICATE, tls_secret.PRIVATE_KEY: f"{CERTIFICATE}.key"}
+    items = [{"key": key, "path": path} for key, path in paths.items()]
     pod["volumes"].append({"name": "tls", "secret": {"secretName": secret, "items": items}})

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,11 @@ from pathlib import Path
 from kubernetes import client
 
 from components.shared.cluster_api import ABSENT, TIMEOUT_SECONDS, read
+from components.shared.tls_secret import CERTIFICATE, PRIVATE_KEY
 from planning.problems import Problem
 from planning.settings.sections import Endpoint
 
 KEY = "endpoint.tlsSecret"
-CERTIFICATE, PRIVATE_KEY = "tls.crt", "tls.key"
 MOST_STEPS = 10
 """Of a handshake, which takes two of each side."""
 
@@ -26,7 +27,7 @@ def of_endpoint(core: client.CoreV1Api, namespace: str, endpoint: Endpoint) -> I
     if not (secret and host):
         return
     found = read(partial(core.read_namespaced_secret, secret, namespace, _request_timeout=TIMEOUT_SECONDS))
-    create = f"kubectl -n {namespace} create secret tls {secret} --cert=tls.crt --key=tls.key"
+    create = f"kubectl -n {namespace} create secret tls {secret} --cert={CERTIFICATE} --key={PRIVATE_KEY}"
     if found is ABSENT:
         yield Problem(KEY, f"there is no Secret '{secret}' in namespace '{namespace}'", create)
     elif isinstance(found, client.V1Secret) and (problem := _fault(found.data or {}, host)):
@@ -47,7 +48,7 @@ def _fault(data: Mapping[str, str | bytes], host: str) -> str:
 def refusal(certificate: bytes, key: bytes, host: str) -> str:
     """Return why a client of `host` that trusts the issuer refuses a certificate (PEM) now; nothing if it does not.
 
-    Both ends of a handshake are here, in memory. Raises ssl.SSLError if the two are no certificate and its key.
+    Raises ssl.SSLError if the two are no certificate and its key.
     """
     server, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The library reads files only. This folder is the user's own, and gone at once.
@@ -59,17 +60,25 @@ def refusal(certificate: bytes, key: bytes, host: str) -> str:
         server.load_cert_chain(*files, password="")
     trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     trusting.load_verify_locations(cadata=certificate.decode("ascii"))
+    try:
+        shake_hands(trusting, server, host)
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    return ""
+
+
+def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> str | None:
+    """Let a client of a host meet a server, both in memory; return the version of TLS that they speak, if they do.
+
+    Raises ssl.SSLCertVerificationError where the client refuses the server's certificate.
+    """
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
-        trusting.wrap_bio(to_client, to_server, server_hostname=host),
+        client.wrap_bio(to_client, to_server, server_hostname=host),
         server.wrap_bio(to_server, to_client, server_side=True),
     )
     for _ in range(MOST_STEPS):
         for end in ends:
-            try:
+            with contextlib.suppress(ssl.SSLWantReadError):
                 end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            except ssl.SSLCertVerificationError as error:
-                return error.verify_message
-    return ""
+    return ends[0].version()

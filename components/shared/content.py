@@ -4,9 +4,10 @@ So the new one is created, and its work done, before anything that serves is tou
 one to be deleted first, and with it everything that depends on it).
 """
 
+import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
@@ -33,6 +34,11 @@ def digest(*contents: object) -> str:
     """Return 12 hexadecimal digits that change when any of the JSON-serialisable `contents` does."""
     text = json.dumps(contents, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def encoded(data: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the data of a Secret as Kubernetes wants it: each value in base64."""
+    return {name: base64.b64encode(content).decode() for name, content in data.items()}
 
 
 def build_context(folder: str, sources: Sequence[str]) -> dict[str, str]:
