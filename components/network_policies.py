@@ -137,7 +137,9 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     scraper = _scraper(args.monitoring)
     counter = [_pods(LIMITS)] if args.limits else []
     gates = [_pods("gate")] if args.several_engines else []
-    through_proxies = [_pods(ENDPOINT), *counter, _pods("serving"), *gates] if args.proxy else []
+    past_proxies: list[Manifest] = (
+        [{"from": [_pods(ENDPOINT), *counter, _pods("serving"), *gates], "ports": _ports(PORT)}] if args.proxy else []
+    )
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     to_agent: Manifest = {"to": [_pods("serving")], "ports": _ports(AGENT_PORT)}
@@ -165,7 +167,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
             ingress=[
                 {"from": [_pods(RAY)]},
                 {"from": [_pods("serving")], "ports": _ports(DASHBOARD_PORT)},
-                *([{"from": through_proxies, "ports": _ports(PORT)}] if through_proxies else []),
+                *past_proxies,
                 *_read_by(scraper, METRICS_PORT, PORT),
             ],
             egress=[{"to": [_pods(RAY)]}, *dns, *rules_to(traces_peers(args.monitoring))],

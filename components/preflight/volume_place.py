@@ -37,15 +37,18 @@ def held_elsewhere(api: client.ApiClient, namespace: str, settings: StackSetting
     found = read(lambda: core.list_namespaced_pod(namespace, label_selector=ours, _request_timeout=TIMEOUT_SECONDS))
     pods = found.items if isinstance(found, client.V1PodList) else []
     holders = {str(pod.spec.node_name) for pod in pods if pod.spec and pod.spec.node_name}
-    nodes = _nodes(core, wanted) if holders else None
+    if not holders:
+        return
+    nodes = _nodes(core, wanted)
     stays = settings.storage.keep or settings.storage.existing_claim
     kept = "the claim stays with its weights" if stays else "without storage.keep the weights are downloaded anew"
     anew = f"`pulumi destroy` and then `pulumi up`: {kept}"
-    where = f"the Ray pod runs on node {', '.join(sorted(holders))}, which holds the ReadWriteOnce claim"
+    where, claim = ", ".join(sorted(holders)), _claim(settings)
+    held = f"the Ray pod runs on node {where}, which holds the ReadWriteOnce claim '{claim}'"
     if nodes is not None and not holders <= set(map(_name, nodes)):
-        yield Problem(_key(settings), f"{where} '{_claim(settings)}' and has not the labels {wanted}", anew)
+        yield Problem(_key(settings), f"{held} and has not the labels {wanted}", anew)
     if holders & set(settings.scheduling.avoid_nodes):
-        yield Problem("scheduling.avoidNodes", f"{where} '{_claim(settings)}'", anew)
+        yield Problem("scheduling.avoidNodes", held, anew)
 
 
 def volume_warnings(api: client.ApiClient, namespace: str, settings: StackSettings) -> Iterator[str]:

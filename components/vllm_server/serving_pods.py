@@ -19,7 +19,7 @@ from components.shared.pods import (
     secret_variable,
 )
 from components.vllm_server.args import VllmServerArgs
-from components.vllm_server.vllm_arguments import middleware_of, traces_arguments, vllm_arguments
+from components.vllm_server.vllm_arguments import middleware_arguments, traces_arguments, vllm_arguments
 from planning import flags
 from planning.settings.sections import Hardware, Network, Serving
 from planning.settings.sections.rollout import LONGEST_DRAIN_SECONDS
@@ -40,13 +40,11 @@ def supervisor_pod(
     args: VllmServerArgs, cluster: RayCluster, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
 ) -> Manifest:
     """Return the serving Job's pod. programs/supervisor/supervisor.py tells what it does, and its environment."""
-    middleware = middleware_of(guarded=args.api_key_secret is not None, counted=args.door.count_tokens)
+    middleware = middleware_arguments(guarded=args.api_key_secret is not None, counted=args.door.count_tokens)
+    more = [*middleware, *traces_arguments(args.traces_endpoint)]
     plan = args.plan
     arguments = pulumi.Output.from_input(args.model_path).apply(
-        lambda path: json.dumps(
-            vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, middleware=middleware)
-            + traces_arguments(args.traces_endpoint)
-        )
+        lambda path: json.dumps(vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, more=more))
     )
     variables: dict[str, pulumi.Input[str]] = {
         "RAY_JOBS_ADDRESS": cluster.head.apply(lambda host: f"http://{host}:{DASHBOARD_PORT}"),

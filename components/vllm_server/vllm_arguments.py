@@ -18,15 +18,15 @@ COUNT = "count_tokens.CountTokens"
 """Counts tokens by the name of the key."""
 
 
-def middleware_of(*, guarded: bool, counted: bool) -> list[str]:
-    """Return the middleware of vLLM, which asks the last one first: what has no key is not counted."""
-    return [*([COUNT] if counted else []), *([GUARD] if guarded else [])]
+def middleware_arguments(*, guarded: bool, counted: bool) -> list[str]:
+    """Return the flags of vLLM's middleware, which asks the last one first: what has no key is not counted."""
+    return [f"--middleware={name}" for name, wanted in ((COUNT, counted), (GUARD, guarded)) if wanted]
 
 
 def vllm_arguments(
-    serving: Serving, plan: Plan, model_path: str, *, model: Model, port: int, middleware: Sequence[str] = ()
+    serving: Serving, plan: Plan, model_path: str, *, model: Model, port: int, more: Sequence[str] = ()
 ) -> list[str]:
-    """Return what follows `vllm` on the command line, with these classes as `middleware`.
+    """Return what follows `vllm` on the command line, with `more` flags of other sections.
 
     Clients name the model by its path or by its short name. What comes later on the command line counts, so
     serving.extraArgs win.
@@ -54,8 +54,7 @@ def vllm_arguments(
         # vLLM 0.32's own estimate of what CUDA graphs take is up to three times too high and costs half of the cache.
         arguments.append(f"--kv-cache-memory-bytes={plan.kv_cache_memory_bytes}")
     arguments += counted_arguments(serving)
-    arguments += [f"--middleware={name}" for name in middleware]
-    return [*arguments, *chat_flags(model.repository, serving), *serving.extra_args]
+    return [*arguments, *more, *chat_flags(model.repository, serving), *serving.extra_args]
 
 
 def traces_arguments(endpoint: str | None) -> list[str]:

@@ -36,6 +36,13 @@ def test_vllm_sends_spans_under_the_stacks_name() -> None:
     assert json.loads(environment["VLLM_ENVIRONMENT"]) == {"OTEL_SERVICE_NAME": "vllm-unit"}
 
 
+def test_extra_args_come_after_it_and_count() -> None:
+    serving = {"extraArgs": ["--otlp-traces-endpoint=http://other:4317"]}
+    environment = supervisor_environment(traced("http://c:4317", **{"deepseek:serving": serving}))
+    arguments = json.loads(environment["VLLM_ARGUMENTS"])
+    assert [item for item in arguments if "otlp" in item][-1] == serving["extraArgs"][0]
+
+
 def test_without_a_collector_nothing_is_sent_and_nobody_is_let_out() -> None:
     program = run(stack_file("a100-bf16"))
     environment = supervisor_environment(program)
