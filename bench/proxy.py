@@ -211,7 +211,11 @@ async def _key_exchange(folder: Path, server: int, stack: ExitStack) -> dict[str
 
 
 async def _asked_during(
-    change: Callable[[], None], port: Callable[[], int], key: Callable[[], str] = lambda: KEY
+    change: Callable[[], None],
+    port: Callable[[], int],
+    *,
+    key: Callable[[], str] = lambda: KEY,
+    tls: ssl.SSLContext | None = None,
 ) -> dict[str, int]:
     """Return how many answers came while 64 clients asked without a pause during a change, and how many were cut."""
     done = threading.Event()
@@ -224,7 +228,7 @@ async def _asked_during(
 
     changing = threading.Thread(target=make)
     changing.start()
-    answers: list[Timed] = await load(port, MANY, done.is_set, reconnect=True, key=key)
+    answers: list[Timed] = await load(port, MANY, done.is_set, reconnect=True, tls=tls, key=key)
     changing.join()
     return {"answers": len(answers), "cut": sum(not answer.whole for answer in answers)}
 
@@ -235,21 +239,16 @@ async def _renewals(folder: Path, server: int, stack: ExitStack) -> dict[str, in
     secured = stack.enter_context(running_secured_door(folder / "secured", Engine(server), {"apiKey": KEY}))
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    held, done = list[bool](), threading.Event()
+    held = list[bool]()
 
     def renew() -> None:
-        time.sleep(2)
         for number in range(RENEWALS):
             mount(secured.folder, *make_certificate(folder / f"certificate-{number}", HOST))
             held.append(secured.becomes((secured.folder / CERTIFICATE).read_text()))
             time.sleep(1)
-        done.set()
 
-    renewing = threading.Thread(target=renew)
-    renewing.start()
-    answers = await load(lambda: secured.port, MANY, done.is_set, reconnect=True, tls=trusting)
-    renewing.join()
-    return {"renewals": sum(held), "answers": len(answers), "cut": sum(not answer.whole for answer in answers)}
+    asked = await _asked_during(renew, lambda: secured.port, tls=trusting)
+    return {"renewals": sum(held), **asked}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,12 @@ INCHES_OF_A_COLUMN, INCHES_OF_A_ROW = 0.7, 0.32
 DOTS_PER_INCH = 80
 
 
+def write(panels: Sequence[dict[str, Any]]) -> None:
+    """Write FIGURES, a panel a line."""
+    lines = ",\n".join(map(json.dumps, panels))
+    FIGURES.write_text(f"[\n{lines}\n]\n")
+
+
 def draw(panels: Sequence[dict[str, Any]]) -> None:
     """Draw PICTURE of panels with `type`, `title`, `unit`, `gridPos` and `series`: names, and [seconds, value] each."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
@@ -58,4 +64,4 @@ def _graph(axes: Axes, panel: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    draw(json.loads(FIGURES.read_text())["panels"])
+    draw(json.loads(FIGURES.read_text()))

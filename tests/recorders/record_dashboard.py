@@ -3,7 +3,7 @@
     python -m tests.recorders.record_dashboard
 
 The cluster of `make dev` has to be up. vLLM, Ray, HAProxy and Prometheus are the real ones, and each panel shows what
-its own queries give; the panel of a query without data says so. About ten minutes.
+its own queries give; the panel of a query without data says so. About six minutes.
 """
 
 import json
@@ -22,7 +22,7 @@ from completion import Model
 from local import dev, stack
 from local.cluster import cluster
 from tests.monitoring.prometheus import Prometheus, wait_until
-from tests.recorders.dashboard_picture import FIGURES, draw
+from tests.recorders.dashboard_picture import draw, write
 from tests.serving import live
 from tests.serving.monitored import dashboard, monitored_stack
 
@@ -43,9 +43,9 @@ def main() -> None:
         for clients in CLIENTS:
             asked_by(model, clients)
         time.sleep(STEP_SECONDS / 2)
-        shown = {"panels": list(panels(prometheus, since, time.time()))}
-    FIGURES.write_text(json.dumps(shown, indent=1) + "\n")
-    draw(shown["panels"])
+        shown = list(panels(prometheus, since, time.time()))
+    write(shown)
+    draw(shown)
 
 
 def asked_by(model: Model, clients: int) -> None:
