@@ -1,8 +1,6 @@
 """Debian's Alertmanager, to which a Prometheus sends the alerts that fire, and whoever it tells of them."""
 
 import json
-import socket
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Generator
@@ -14,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from tests.monitoring.prometheus import wait_until
+from tests.monitoring import daemon
 
 
 @dataclass(frozen=True)
@@ -41,20 +39,13 @@ class Alertmanager:
 @contextmanager
 def running_alertmanager(folder: Path) -> Generator[Alertmanager]:
     """Run one until the context ends. It tells of an alert at once, by a webhook."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        running = Alertmanager(f"127.0.0.1:{free.getsockname()[1]}")
-    with _webhook(running) as url, (folder / "alertmanager.log").open("wb") as log:
-        config = folder / "alertmanager.yaml"
+    alertmanager, config = Alertmanager(daemon.free_address()), folder / "alertmanager.yaml"
+    command = ["prometheus-alertmanager", f"--config.file={config}", f"--storage.path={folder}/alertmanager"]
+    alone = [f"--web.listen-address={alertmanager.address}", "--cluster.listen-address="]
+    with _webhook(alertmanager) as url:
         config.write_text(yaml.safe_dump(_configuration(url)))
-        command = ["prometheus-alertmanager", f"--config.file={config}", f"--storage.path={folder}/alertmanager"]
-        alone = [f"--web.listen-address={running.address}", "--cluster.listen-address="]
-        process = subprocess.Popen([*command, *alone], stdout=log, stderr=log)
-        try:
-            assert wait_until(running.is_ready), (folder / "alertmanager.log").read_text()
-            yield running
-        finally:
-            process.terminate()
-            process.wait(20)
+        with daemon.running([*command, *alone], folder / "alertmanager.log", alertmanager.is_ready):
+            yield alertmanager
 
 
 def _configuration(url: str) -> dict[str, Any]:
@@ -64,13 +55,13 @@ def _configuration(url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _webhook(running: Alertmanager) -> Generator[str]:
+def _webhook(alertmanager: Alertmanager) -> Generator[str]:
     """Note what Alertmanager tells."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            running.told.extend(told["alerts"])
+            alertmanager.told.extend(told["alerts"])
             self.send_response(200)
             self.end_headers()
 

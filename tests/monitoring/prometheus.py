@@ -1,8 +1,6 @@
 """Debian's Prometheus, which reads pods by the PodMonitors of a stack."""
 
 import json
-import socket
-import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -14,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.monitoring import daemon
 from tests.monitoring.operator_config import OperatorObjects
 from tests.monitoring.played_stack import discovered
 
@@ -91,19 +90,12 @@ def running_prometheus(
         namespace, str(pods_file), str(rules), interval_seconds=interval_seconds, alertmanagers=alertmanagers
     )
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = daemon.free_address()
     command = ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
-    running = Prometheus(f"http://{address}", pods_file)
-    running.find(pods)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
-    try:
-        assert wait_until(running.has_read_all), (folder / "log").read_text()
-        yield running
-    finally:
-        process.terminate()
-        process.wait(20)
+    prometheus = Prometheus(f"http://{address}", pods_file)
+    prometheus.find(pods)
+    with daemon.running([*command, f"--web.listen-address={address}"], folder / "log", prometheus.has_read_all):
+        yield prometheus
 
 
 def queries_of_the_dashboard(config_map: Mapping[str, Any]) -> list[str]:

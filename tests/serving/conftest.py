@@ -14,6 +14,7 @@ from pulumi import automation
 
 from local import conversation, dev, stack
 from local.cluster import cluster
+from tests.serving.closed_stack import closed_stack
 from tests.serving.observer import LongRequest, Observer
 from tests.serving.recovery import wait_for
 
@@ -54,6 +55,20 @@ def served() -> Iterator[Served]:
         stack.select(dev.STACK, cluster.KUBECONFIG).up(on_output=stack.show)
     else:
         dev.down()
+
+
+@pytest.fixture(scope="session")
+def closed(served: Served) -> Served:
+    """The dev stack, which asks for keys from the first test on that wants this.
+
+    No test after those that use it wants an open stack: test_two_copies.py changes it once more, and the tests of
+    weights/ have stacks of their own. So it is not made open again here, which would replace the cluster; where it
+    stays up, the end of all tests does that.
+    """
+    assert served.outputs["endpoint"]
+    stack_with_keys = closed_stack()
+    outputs = stack_with_keys.up(on_output=stack.show).outputs
+    return Served(stack_with_keys, {key: output.value for key, output in outputs.items()})
 
 
 @pytest.fixture

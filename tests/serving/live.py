@@ -77,6 +77,11 @@ def engine_service(service: str) -> str:
     return f"{service}-engine" if f"{service}-engine" in names else service
 
 
+def vllm_url(service: str) -> str:
+    """Return where vLLM itself answers, past the proxies."""
+    return service_url(engine_service(service))
+
+
 def is_healthy() -> bool:
     """Whether vLLM's own health check on the head's pod is green."""
     try:

@@ -9,33 +9,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from local import conversation, dev, stack
+from local import conversation, dev
 from local.cluster import cluster
 from tests.serving import live
-from tests.serving.closed_stack import closed_stack
 from tests.serving.conftest import Served
 
 OPEN_PATHS = {"/health", "/metrics"}
 HTTP_UNAUTHORIZED = 401
 
 
-@pytest.fixture(scope="module")
-def closed(served: Served) -> None:
-    """The dev stack asks for a key from this module on.
-
-    test_self_signed.py, test_traces.py and test_two_copies.py ask it with the key, and no other module after this one
-    asks it: those of weights/ have stacks of their own. So it is not made open again here, which would replace the
-    cluster once more; where it stays up, the end of all tests does that.
-    """
-    assert served.outputs["endpoint"]
-    closed_stack().up(on_output=stack.show)
-
-
 @pytest.fixture
-def url(served: Served, closed: None) -> Iterator[str]:
+def url(closed: Served) -> Iterator[str]:
     """Where vLLM itself answers."""
-    del closed
-    service = live.engine_service(served.outputs["service"])
+    service = live.engine_service(closed.outputs["service"])
     with conversation.forwarded(cluster.KUBECONFIG, dev.NAMESPACE, service) as base:
         yield base
 

@@ -1,40 +1,27 @@
-"""The commands of the outputs reach the model by TLS, with the certificate that the program has made.
-
-It asks the stack that test_require_key.py has closed; alone, it closes it.
-"""
+"""The commands of the outputs reach the model by TLS, with the certificate that the program has made."""
 
 import json
 import shlex
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from local import boot, dev, stack
+from local import boot, dev
 from local.port_forward import port_forward
 from tests.serving import live
-from tests.serving.closed_stack import HOST, closed_stack
+from tests.serving.closed_stack import HOST
 from tests.serving.conftest import Served
 
 NOT_TRUSTED = 60
 """curl's exit status for a certificate that it does not trust."""
 
 
-@pytest.fixture
-def closed(served: Served) -> dict[str, str]:
-    """Return the outputs of the closed stack."""
-    assert served.outputs["endpoint"]
-    outputs = closed_stack().up(on_output=stack.show).outputs
-    return {key: output.value for key, output in outputs.items()}
-
-
-def test_whoever_has_saved_the_certificate_asks_by_tls_and_nobody_else(closed: dict[str, str], tmp_path: Path) -> None:
+def test_whoever_has_saved_the_certificate_asks_by_tls_and_nobody_else(closed: Served, tmp_path: Path) -> None:
     kubectl = [str(part) for part in boot.kubectl(dev.NAMESPACE)]
-    saving = closed["saveCertificate"].replace(f"kubectl -n {dev.NAMESPACE}", shlex.join(kubectl))
+    saving = closed.outputs["saveCertificate"].replace(f"kubectl -n {dev.NAMESPACE}", shlex.join(kubectl))
     subprocess.run(["bash", "-c", saving], check=True, cwd=tmp_path)
-    with port_forward(kubectl, f"service/{closed['service']}", 443) as url:
+    with port_forward(kubectl, f"service/{closed.outputs['service']}", 443) as url:
         port = url.rpartition(":")[2]
-        ask = closed["ask"].replace(":8443", f":{port}")
+        ask = closed.outputs["ask"].replace(":8443", f":{port}")
         done = run(ask, tmp_path)
         assert json.loads(done.stdout)["choices"][0]["message"]["content"].strip(), done.stderr
         assert f"https://{HOST}:{port}/" in ask

@@ -67,7 +67,7 @@ def test_greedy_tokens_are_those_of_one_rank_alone(model: Model) -> None:
 def test_both_copies_answer_behind_one_service(two_copies: Served, model: Model) -> None:
     for _ in range(4):
         assert model.ask("Say yes.", 1, 60).completed
-    of_vllm = replace(model, endpoint=live.service_url(live.engine_service(two_copies.outputs["service"])))
+    of_vllm = replace(model, endpoint=live.vllm_url(two_copies.outputs["service"]))
     metrics = get(f"{of_vllm.endpoint}/metrics")
     of_each = [line for line in metrics.splitlines() if line.startswith(f"{GENERATED_TOKENS}{{")]
     assert len(of_each) == 2
@@ -80,7 +80,7 @@ def test_both_copies_answer_behind_one_service(two_copies: Served, model: Model)
 
 
 def test_each_api_server_wants_the_key(two_copies: Served) -> None:
-    vllm = live.service_url(live.engine_service(two_copies.outputs["service"]))
+    vllm = live.vllm_url(two_copies.outputs["service"])
     assert live.count("VLLM::APIServer_") == API_SERVERS
     for _ in range(5 * API_SERVERS):  # a connection of its own goes to the one or the other
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -121,7 +121,7 @@ def ask(model: Model, key: str, *, stream: bool = False) -> str:
 
 def counted(two_copies: Served) -> dict[tuple[str, str], int]:
     """Return the tokens that vLLM has counted, by name of the key and kind."""
-    metrics = get(f"{live.service_url(live.engine_service(two_copies.outputs['service']))}/metrics")
+    metrics = get(f"{live.vllm_url(two_copies.outputs['service'])}/metrics")
     found = re.findall(r'^deepseek_tokens_total\{key="([^"]+)",kind="([a-z]+)"\} ([0-9.e+]+)$', metrics, re.MULTILINE)
     return {(key, kind): int(float(tokens)) for key, kind, tokens in found}
 

@@ -14,6 +14,7 @@ import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.config import set_all_config
 
+KEY = {"deepseek:apiKey": "not-made-at-random-0123"}
 CHECKOUT = Path(__file__).resolve().parents[3]
 PROJECT = "deepseek"
 
@@ -70,10 +71,21 @@ class Program:
         """Return the objects that would be in the cluster."""
         return [item for item in self.registrations if item.type.startswith("kubernetes:")]
 
+    def texts(self) -> dict[str, str]:
+        """Return each of them as text, by its URN, to be compared with those of another run (`run_with_key`)."""
+        return {
+            item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True) for item in self.kubernetes()
+        }
+
 
 def stack_file(name: str) -> dict[str, Any]:
     """Return the configuration of a committed stack file."""
     return yaml.safe_load((CHECKOUT / f"Pulumi.{name}.yaml").read_text())["config"]
+
+
+def run_with_key(config: Mapping[str, Any]) -> Program:
+    """Run a stack whose key is not made at random, by which the Secret of the proxies is named."""
+    return run({**config, **KEY}, [*KEY])
 
 
 def run(config: Mapping[str, Any], secrets: Sequence[str] = (), stack: str = "unit") -> Program:

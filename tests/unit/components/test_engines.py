@@ -7,20 +7,19 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.unit.components.registrations import Program, Registration, run, stack_file
+from tests.unit.components.registrations import Program, Registration, run_with_key, stack_file
 
 PINNED = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
 
 
 def configured(engines: int, **sections: Any) -> dict[str, Any]:
     config = stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": True, "image": PINNED}}
-    config["deepseek:apiKey"] = "not-made-at-random-0123"
     config["deepseek:serving"] = config.get("deepseek:serving", {}) | {"engines": engines}
     return config | {f"deepseek:{name}": keys for name, keys in sections.items()}
 
 
 def run_with(engines: int, **sections: Any) -> Program:
-    return run(configured(engines, **sections), ["deepseek:apiKey"])
+    return run_with_key(configured(engines, **sections))
 
 
 @cache
@@ -59,9 +58,7 @@ def test_one_engine_has_the_names_and_labels_of_a_stack_that_knew_no_others() ->
     assert described["spec"]["template"]["metadata"]["labels"] == described["metadata"]["labels"]
     unset = configured(1)
     del unset["deepseek:serving"]["engines"]
-    assert {urn: text_of(item) for urn, item in by_urn(run(unset, ["deepseek:apiKey"])).items()} == {
-        urn: text_of(item) for urn, item in by_urn(one).items()
-    }
+    assert run_with_key(unset).texts() == one.texts()
 
 
 def test_the_second_engine_is_as_the_first_and_numbered() -> None:

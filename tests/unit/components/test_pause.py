@@ -1,15 +1,13 @@
 """A stack with `serving.engines: 0`: what serves is not there, and everything else is as it was."""
 
-import json
 from functools import cache
 from typing import Any
 
 import pytest
 
-from tests.unit.components.registrations import Program, run, stack_file
+from tests.unit.components.registrations import Program, run, run_with_key, stack_file
 
 STACKS = ("dev", "a100-bf16", "h200-fp8")
-KEY = {"deepseek:apiKey": "not-made-at-random-0123"}
 PINNED = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
 
 
@@ -21,18 +19,12 @@ def configured(stack: str, engines: int | None, **sections: Any) -> dict[str, An
 
 @cache
 def program(stack: str, engines: int | None) -> Program:
-    return run(configured(stack, engines) | KEY, [*KEY])
-
-
-def objects(stack: Program) -> dict[str, str]:
-    return {
-        item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True) for item in stack.kubernetes()
-    }
+    return run_with_key(configured(stack, engines))
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_pause_takes_away_what_serves_and_changes_nothing_else(stack: str) -> None:
-    before, after = objects(program(stack, None)), objects(program(stack, 0))
+    before, after = program(stack, None).texts(), program(stack, 0).texts()
     assert after.keys() <= before.keys()
     assert {urn.rpartition("$")[2] for urn in after if after[urn] != before[urn]} == {
         "kubernetes:core/v1:ConfigMap::deepseek-endpoint",  # tells clients of the pause

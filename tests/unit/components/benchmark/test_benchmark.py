@@ -5,19 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.unit.components.registrations import Program, Registration, run, stack_file
+from tests.unit.components.registrations import Program, Registration, run_with_key, stack_file
 from tests.unit.planning.stacks import plan
 
 
 @cache
 def program(stack: str = "a100-bf16", **keys: Any) -> Program:
-    return with_a_key({"deepseek:benchmark": {"enabled": True, **keys}}, stack)
-
-
-def with_a_key(sections: dict[str, Any], stack: str = "a100-bf16") -> Program:
-    """Run a stack whose key is not made at random, as the proxies' Secret is named by it."""
-    key = {} if stack == "dev" else {"deepseek:apiKey": "not-made-at-random-0123"}
-    return run(stack_file(stack) | sections | key, [*key])
+    return run_with_key(stack_file(stack) | {"deepseek:benchmark": {"enabled": True, **keys}})
 
 
 def pod() -> dict[str, Any]:
@@ -30,8 +24,8 @@ def objects(found: Program) -> dict[str, dict[str, Any]]:
 
 
 def test_a_stack_without_it_is_as_before_and_one_with_it_changes_nothing_else() -> None:
-    without, with_it = objects(with_a_key({})), objects(program())
-    assert without == objects(with_a_key({"deepseek:benchmark": {"inputTokens": 5}}))
+    without, with_it = objects(run_with_key(stack_file("a100-bf16"))), objects(program())
+    assert without == objects(run_with_key(stack_file("a100-bf16") | {"deepseek:benchmark": {"inputTokens": 5}}))
     assert without.items() <= with_it.items()
     added = sorted(urn.rpartition("::")[2] for urn in with_it.keys() - without.keys())
     names = ("-account", "-programs", "-result", "-role", "-role-binding")

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from components.monitoring.targets import PROGRAM_PORT
-from tests.unit.components.registrations import CHECKOUT, Program, run, stack_file
+from tests.unit.components.registrations import CHECKOUT, Program, run, run_with_key, stack_file
 from tests.unit.components.test_network_policies import pod_templates, policy
 
 READ = ("ray", "serving", "download", "endpoint")
@@ -32,21 +32,9 @@ def configured(**keys: Any) -> dict[str, Any]:
     return stack_file("a100-bf16") | {"deepseek:monitoring": {"prometheusNamespace": "monitoring"} | keys}
 
 
-def with_a_key(config: dict[str, Any]) -> Program:
-    """Run a stack whose key is not made at random, as the proxies' Secret is named by it."""
-    return run(config | {"deepseek:apiKey": "not-made-at-random-0123"}, ["deepseek:apiKey"])
-
-
 @cache
 def monitored() -> Program:
     return run(configured())
-
-
-def objects(program: Program) -> dict[str, str]:
-    """Return the Kubernetes objects as text."""
-    return {
-        item.urn: json.dumps(item.inputs, default=lambda _: "unknown", sort_keys=True) for item in program.kubernetes()
-    }
 
 
 def read_ports(program: Program, component: str) -> list[int]:
@@ -65,7 +53,7 @@ def test_without_the_section_nothing_is_there_to_be_read_and_nobody_is_let_in(st
 
 
 def test_monitoring_adds_objects_and_changes_only_policies() -> None:
-    before, after = objects(with_a_key(stack_file("a100-bf16"))), objects(with_a_key(configured()))
+    before, after = run_with_key(stack_file("a100-bf16")).texts(), run_with_key(configured()).texts()
     assert not before.keys() - after.keys()
     changed = {urn.rpartition("$")[2] for urn in before if before[urn] != after[urn]}
     policies = {f"kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-{name}" for name in READ}
