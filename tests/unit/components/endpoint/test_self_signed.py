@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from cryptography.hazmat.primitives import serialization
 from pulumi.runtime import rpc
 
 from components.endpoint.self_signed_certificate import VALID_DAYS, self_signed
@@ -74,7 +75,9 @@ def test_its_key_is_a_secret_of_the_state_too() -> None:
     found = program()
     data = found.one("Secret", f"deepseek-endpoint-{HOST}").inputs["data"]
     assert rpc.is_rpc_secret(data), "Pulumi encrypts it"
-    assert base64.b64decode(plain(plain(data)[PRIVATE_KEY])).startswith(b"-----BEGIN PRIVATE KEY-----")
+    key = base64.b64decode(plain(plain(data)[PRIVATE_KEY]))
+    assert b" PRIVATE KEY" in key
+    assert serialization.load_pem_private_key(key, password=None)
     rest = [item.inputs for item in found.kubernetes() if not item.type.endswith(":Secret")]
     assert "PRIVATE KEY" not in json.dumps([rest, found.outputs], default=str)
 
