@@ -8,18 +8,16 @@ a Job much longer than its bound, because of the queues; so a Job that nobody en
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # The Kubernetes client's answers have no types.
 
+import asyncio
 import contextvars
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any, cast
 
-import grpc
 import pulumi
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from pulumi.runtime.proto import resource_pb2
-from pulumi.runtime.settings import get_monitor
 
 from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected
 from components.shared.labels import INSTANCE, NAME, labels
@@ -40,27 +38,30 @@ BOUND = "activeDeadlineSeconds"
 
 
 def tell_of_suspended_jobs(config: StackConfig) -> None:
-    """Look at the stack's Jobs every 15 s until this `up` is over, and tell which are suspended; not in a preview."""
+    """Look at the stack's Jobs every 15 s while this program runs, and tell which are suspended; not in a preview.
+
+    It must not ask Pulumi's engine whether it is still there. With the Automation API this process goes on after the
+    `up`, and gRPC remembers an address at which nobody answered: the next `up` whose engine gets the same port would
+    fail with `Connection refused` (grpcio 1.85, subchannels are shared by all channels of a process).
+    """
     if pulumi.runtime.is_dry_run():
         return
-    context, engine = contextvars.copy_context(), get_monitor()
-    threading.Thread(target=context.run, args=(look_on, config, engine), daemon=True).start()
+    context, program = contextvars.copy_context(), asyncio.get_running_loop()
+    threading.Thread(target=context.run, args=(look_on, config, program), daemon=True).start()
 
 
-def look_on(config: StackConfig, engine: Any) -> None:  # noqa: ANN401  gRPC's stubs have no types
-    """Look and tell until the engine is gone."""
+def look_on(config: StackConfig, program: asyncio.AbstractEventLoop) -> None:
+    """Look and tell until the event loop in which Pulumi runs the program has ended."""
     build_namespace = config.settings.image.build_namespace
     namespaces = dict.fromkeys([config.namespace, build_namespace or config.namespace])
     looks = [SuspendedJobs(namespace) for namespace in namespaces]
-    try:
-        while True:
-            time.sleep(LOOK_SECONDS)
-            # The engine is gone when the `up` is over; with the Automation API this process may go on.
-            engine.SupportsFeature(resource_pb2.SupportsFeatureRequest(id="secrets"))
-            for text in _told(config, looks):
+    time.sleep(LOOK_SECONDS)
+    while program.is_running():
+        told = _told(config, looks)
+        if program.is_running():
+            for text in told:
                 pulumi.log.info(text)
-    except (grpc.RpcError, ValueError):  # ValueError: the channel to it is closed
-        return
+        time.sleep(LOOK_SECONDS)
 
 
 def _told(config: StackConfig, looks: list["SuspendedJobs"]) -> list[str]:

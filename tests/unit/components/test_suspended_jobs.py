@@ -1,5 +1,6 @@
 """Jobs that wait in a queue are told during an `up`, and this time does not count against their bounds."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
@@ -7,7 +8,6 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
-import grpc
 import pulumi
 import pytest
 from kubernetes import client
@@ -150,18 +150,6 @@ def test_a_preview_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tell_of_suspended_jobs(None)  # pyright: ignore[reportArgumentType]
 
 
-class Engine(mocks.MockMonitor):
-    """Is there for some looks."""
-
-    looks = 3
-
-    def SupportsFeature(self, request: Any) -> Any:  # noqa: N802  the name in the protocol
-        self.looks -= 1
-        if self.looks < 0:
-            raise grpc.RpcError
-        return super().SupportsFeature(request)  # pyright: ignore[reportUnknownMemberType]
-
-
 class NoResources(pulumi.runtime.Mocks):
     """For a program that makes none."""
 
@@ -172,7 +160,7 @@ class NoResources(pulumi.runtime.Mocks):
         raise AssertionError(args.name)
 
 
-def test_an_up_tells_on_until_its_engine_is_gone(
+def test_an_up_tells_on_until_its_program_has_ended(
     cluster: tuple[client.ApiClient, StubApi], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     api, server = cluster
@@ -188,18 +176,23 @@ def test_an_up_tells_on_until_its_engine_is_gone(
 
     monkeypatch.setattr(suspended_jobs, "connected", connected)
     monkeypatch.setattr(suspended_jobs, "LOOK_SECONDS", 0.01)
-    engine, logger = Engine(NoResources()), logging.getLogger("pulumi")
+    engine, logger = mocks.MockMonitor(NoResources()), logging.getLogger("pulumi")
     caplog.set_level("INFO", "pulumi")
     monkeypatch.setattr(settings, "SETTINGS", settings.SETTINGS)  # this is no preview; later tests are
     pulumi.runtime.set_mocks(engine.mocks, "deepseek", "unit", preview=False, monitor=engine, logger=logger)
     stack = parse(raw(image={"buildNamespace": "builds"}))
     config = SimpleNamespace(settings=stack, namespace="deepseek", kubeconfig=None, context=None)
+
+    async def program() -> None:
+        tell_of_suspended_jobs(cast("Any", config))
+        while len(server.asked) < 12:  # three looks at two kinds in two namespaces
+            await asyncio.sleep(0.01)
+
     before = set(threading.enumerate())
-    tell_of_suspended_jobs(cast("Any", config))
+    asyncio.run(program())
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
-    assert engine.looks == -1
     assert [text.partition(";")[0] for text in caplog.messages] == [
         "suspended by Kueue (queue a100): Job download-1",
         "suspended by Kueue (queue a100): Job build-1",
