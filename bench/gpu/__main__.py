@@ -71,7 +71,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One start: what it was told, what it reported, how fast it was, and what it held at the most."""
-    gpus = _gpus()
+    found = gpus()
     settings = parse(
         {
             "model": {
@@ -79,7 +79,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "name": NAME,
                 "architecture": {"num_hidden_layers": options.layers},
             },
-            "hardware": {"gpu": gpus[0]["name"].replace(" ", "-"), "gpusPerNode": _ranks(options.serving), "nodes": 1},
+            "hardware": {"gpu": found[0]["name"].replace(" ", "-"), "gpusPerNode": ranks(options.serving), "nodes": 1},
             "storage": {"size": "3Ti"},
             "image": {"push": "registry.example.com/team"},
             "serving": {"authentication": "none", **options.serving},
@@ -90,8 +90,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     model.mkdir(parents=True)
     write_model(model, options.layers, options.precision)
     row: dict[str, Any] = {
-        "versions": {name: importlib.metadata.version(name) for name in ("vllm", "torch", "ray", "flashinfer-python")},
-        "gpu": gpus[0],
+        "versions": versions(),
+        "gpu": found[0],
         "layers": options.layers,
         "precision": options.precision,
         "serving": options.serving,
@@ -105,13 +105,13 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with started(_arguments(settings, pinned, model, port), port, folder) as server:
         row["healthy"] = server.wait(options.timeout)
         row["seconds_to_healthy"] = round(time.monotonic() - server.started, 1)
-        row["memory_mib_at_start"] = [gpu["used_mib"] for gpu in _gpus()]
+        row["memory_mib_at_start"] = [gpu["used_mib"] for gpu in gpus()]
         if row["healthy"]:
             row |= _loaded(server, options)
         row["alive_at_the_end"] = server.process.poll() is None
         row |= reported(server.text())
         row["memory"] = held(folder / "memory")
-        row["memory_mib_at_the_end"] = [gpu["used_mib"] for gpu in _gpus()]
+        row["memory_mib_at_the_end"] = [gpu["used_mib"] for gpu in gpus()]
         if not row["healthy"]:
             row["last_words"] = server.text()[-1500:]
     return row
@@ -139,12 +139,19 @@ def _arguments(settings: StackSettings, plan: Plan, model: Path, port: int) -> l
     return [*local, "--load-format=dummy"]
 
 
-def _ranks(serving: dict[str, Any]) -> int:
+def versions() -> dict[str, str]:
+    """What is measured."""
+    return {name: importlib.metadata.version(name) for name in ("vllm", "torch", "ray", "flashinfer-python")}
+
+
+def ranks(serving: dict[str, Any]) -> int:
+    """How many GPUs a layout takes."""
     sizes = ("tensorParallelSize", "pipelineParallelSize", "dataParallelSize")
     return math.prod(serving.get(size, 1) for size in sizes)
 
 
-def _gpus() -> list[dict[str, Any]]:
+def gpus() -> list[dict[str, Any]]:
+    """This machine's GPUs as nvidia-smi has them."""
     query = "--query-gpu=name,driver_version,memory.total,memory.used"
     lines = subprocess.run(
         ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=True, capture_output=True, text=True

@@ -42,11 +42,11 @@ class Answer:
     """0 for a request that failed."""
 
 
-def put(url: str, load: Load) -> dict[str, float]:
+def put(url: str, load: Load, model: str = NAME) -> dict[str, float]:
     """Put a load on the server; returns tokens a second and medians, by stable names."""
     start = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(load.at_once) as pool:
-        answers = list(pool.map(_ask, repeat(url, load.requests), repeat(load)))
+        answers = list(pool.map(_ask, repeat(url, load.requests), repeat(load), repeat(model)))
     seconds = time.monotonic() - start
     answered = [answer for answer in answers if answer.tokens]
     rates: dict[str, float] = {
@@ -65,10 +65,10 @@ def put(url: str, load: Load) -> dict[str, float]:
     return rates
 
 
-def _ask(url: str, load: Load) -> Answer:
+def _ask(url: str, load: Load, model: str) -> Answer:
     # A prompt of its own for each request, so that none is answered from the prefix cache.
     body = {
-        "model": NAME,
+        "model": model,
         "prompt": [FIRST_TOKEN + byte for byte in os.urandom(load.prompt_tokens)],
         "max_tokens": load.answer_tokens,
         "ignore_eos": True,
