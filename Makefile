@@ -89,7 +89,7 @@ reference: venv ## write docs/stack-file.md and its JSON schema from planning/se
 lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
-.PHONY: bench bench-weights bench-load dashboard gpu-row gpu-network
+.PHONY: bench bench-weights bench-load dashboard gpu-row gpu-network gpu-pods gpu-deployment
 bench: servers ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
@@ -104,5 +104,9 @@ dashboard: venv ## with the cluster of make dev up: ask the dev stack and draw i
 	PYTHONPATH=.:images/ray-vllm/programs/shared:images/ray-vllm/programs/supervisor $(PYTHON) -m tests.recorders.record_dashboard
 gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)
 	PYTHONPATH=.:local/git-server python3 -m bench.gpu $(ROW)
+gpu-pods: venv ## what the pods of a stack run, for gpu-deployment: PODS='--gpu NVIDIA-H200 --layers 5 --serving {…}' > pods.json
+	@$(PYTHON) -m bench.gpu.pods $(PODS)
+gpu-deployment: ## on a machine with GPUs, Ray and vLLM: serve as these pods do, and tell the time of each step
+	PYTHONPATH=.:local/git-server python3 -m bench.gpu.deployment $(DEPLOYMENT)
 gpu-network: ## on a machine with GPUs and PyTorch: the network proof, played as one node and as several
 	python3 -m bench.gpu.network

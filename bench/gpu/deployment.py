@@ -30,7 +30,8 @@ MODELS, CACHES, PROGRAMS = "/mnt/models", "/var/cache/vllm", "/programs"
 """Where the pods have them."""
 
 ENDPOINT, DASHBOARD = "http://127.0.0.1:8000", "http://127.0.0.1:8265"
-RAY_START = "ray start --head --block --port=6379 --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1"
+RAY_START = "ray start --head --block --port=6379 --dashboard-host=127.0.0.1"
+ADDRESS = "import ray; print(ray.util.get_node_ip_address())"
 OF_THE_CLUSTER = ("NETWORK_RESULT", "AGENT_PORT")
 """Variables of the supervisor that need a cluster."""
 
@@ -95,8 +96,10 @@ def serve(pods: dict[str, Any], keep: Path, number: int, timeout: float, *, rate
         write_model(model, pods["layers"], pods["precision"])
     token = secrets.token_hex(16)
     log = keep / f"supervisor-{number}.log"
+    # vLLM looks for a data-parallel rank's node by the address that Ray has for it, which is never 127.0.0.1.
+    address = subprocess.run([sys.executable, "-c", ADDRESS], check=True, capture_output=True, text=True).stdout.strip()
     head = _environment(pods["head"], keep / "head", models, caches) | {
-        "VLLM_HOST_IP": "127.0.0.1",
+        "VLLM_HOST_IP": address,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
     }
@@ -111,7 +114,7 @@ def serve(pods: dict[str, Any], keep: Path, number: int, timeout: float, *, rate
         supervisor.pop(name, None)
     told = Told()
     parameters = " ".join(f"--{name}={value}" for name, value in pods["ray_start"].items())
-    # The pod's own addresses are 127.0.0.1 here, and nobody else shall reach it.
+    # In a pod vLLM listens on all addresses, and NetworkPolicy and key guard it.
     start_ray = f"{pods['head']['command'][0]} && export SERVE_ON=127.0.0.1 && exec {RAY_START} {parameters}"
     with (
         _running(["bash", "-c", start_ray], head, keep / f"ray-{number}.log") as ray,

@@ -79,6 +79,7 @@ def _machine(found: Compared) -> str:
     gpus = math.prod(sizes.values())
     sizes |= {"DCP": serving.get("decodeContextParallelSize", 1)}
     layout = "".join(f", {size} {count}" for size, count in sizes.items() if count > 1)
+    layout += ", EP" if serving.get("expertParallel") else ""
     return f"{gpus} × {name}{layout}, {found.row['layers']}"
 
 
