@@ -165,11 +165,12 @@ def _supervisor_rules(network_result: str) -> list[k8s.rbac.v1.PolicyRuleArgs]:
     """Return what the supervisor does.
 
     It reads its own Job, to learn whether its pod only leaves the node, writes Events on that Job, and keeps the result
-    of the network proof.
+    of the network proof. The pods tell it the name of a node whose GPUs fail.
     """
     rule = k8s.rbac.v1.PolicyRuleArgs
     return [
         rule(api_groups=["batch"], resources=["jobs"], verbs=["get"]),
+        rule(api_groups=[""], resources=["pods"], verbs=["list"]),
         rule(api_groups=[""], resources=["events"], verbs=["create"]),
         rule(api_groups=[""], resources=["configmaps"], resource_names=[network_result], verbs=["patch"]),
     ]

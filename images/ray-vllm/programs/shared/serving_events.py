@@ -11,7 +11,8 @@ KV_CACHE_DIFFERS = "KvCacheDiffers"
 NETWORK = "NetworkMeasured"
 NETWORK_PROBLEM = "NetworkProblem"
 SUSPENDED = "Suspended"
-WARNINGS = (FAILED, KV_CACHE_DIFFERS, NETWORK_PROBLEM, SUSPENDED)
+GPU_ERRORS = "GpuErrors"
+WARNINGS = (FAILED, KV_CACHE_DIFFERS, NETWORK_PROBLEM, SUSPENDED, GPU_ERRORS)
 """Pulumi shows events of type Warning only."""
 
 

@@ -20,6 +20,7 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     kv_cache     planned, tokens                                 the cache is not as large as planned
     unanswered   job, after, reason                              every minute while questions get no answer
     failed       kind, same, after, retry_in, reason             kinds: failure_history; `same`: times in a row
+    gpu_errors   node, same, reason                              CUDA errors on one node, three times in a row or more
     hopeless     same, reason                                    with the third of the same failures and all after
     draining     requests, bound;  drained  requests, after      after SIGTERM: those that vLLM finishes, that are left
     stopping     job, reason;  still_running  job, reason;  stop_unknown  reason

@@ -11,6 +11,8 @@ import re
 import time
 from collections import deque
 
+from failing_node import GpuError, gpu_error
+
 REMEMBERED_LINES = 400
 _STATISTICS = re.compile(
     r"\[loggers\.py:\d+\] (?P<engine>Engine \d+|\d+ Engines Aggregated): "
@@ -32,6 +34,9 @@ class EngineLog:
         self.ended_at: float | None = None
         """When an engine first said that an error ends it."""
 
+        self.gpu_error: GpuError | None = None
+        """The first one."""
+
         self._cache: dict[str, str] = {}
         self._left_with: dict[str, int] = {}
         self._seen: deque[str] = deque(maxlen=REMEMBERED_LINES)
@@ -47,6 +52,7 @@ class EngineLog:
             self.no_files_left_at = time.monotonic()
         if self.ended_at is None and _ENDED.search(line):
             self.ended_at = time.monotonic()
+        self.gpu_error = self.gpu_error or gpu_error(line)
         if cache_size := _KV_CACHE.search(line):
             self.kv_cache_tokens = int(cache_size["tokens"].replace(",", ""))
         found = _STATISTICS.search(line)

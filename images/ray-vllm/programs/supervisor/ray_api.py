@@ -23,11 +23,15 @@ MOST_ITEMS = 10_000  # that the State API gives at once; without a limit it give
 
 @dataclass(frozen=True)
 class Node:
-    """A Ray node that is alive. `accelerator` is Ray's short name of its GPUs, such as A100, empty if it knows none."""
+    """A Ray node that is alive. `accelerator` is Ray's short name of its GPUs, such as A100, empty if it knows none.
+
+    `is_head` is true for the node that runs vLLM's driver.
+    """
 
     address: str
     gpus: int
     accelerator: str = ""
+    is_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,12 @@ def _node(item: dict[str, Any]) -> Node:
     resources: dict[str, float] = item.get("resources_total") or {}
     prefix = "accelerator_type:"
     accelerator = next((name.removeprefix(prefix) for name in resources if name.startswith(prefix)), "")
-    return Node(address=str(item["node_ip"]), gpus=int(resources.get("GPU", 0)), accelerator=accelerator)
+    return Node(
+        address=str(item["node_ip"]),
+        gpus=int(resources.get("GPU", 0)),
+        accelerator=accelerator,
+        is_head=bool(item.get("is_head_node")),
+    )
 
 
 def _has_gpus(group: dict[str, Any]) -> bool:

@@ -17,10 +17,10 @@ Prometheus asks), AGENT_PORT (optional: where proxies ask), PLANNED_KV_CACHE_TOK
 network proof measures; nothing if it is empty), RDMA_RESOURCES (optional: the devices that the Ray pods have),
 SERVING_JOB (optional: the name of its Kubernetes Job, which its service account may get), with it JOB_UID,
 POD_NAMESPACE and NETWORK_RESULT (a ConfigMap that its service account may patch). With SERVING_JOB it also makes an
-Event on that Job when the network was proven, when vLLM has failed and when it serves. How long nodes may take to join,
-the model to load and answers to end, and the least bandwidth, the Job's annotations say (own_job.py), at the beginning
-of each attempt and at SIGTERM; JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS and DRAIN_TIMEOUT_SECONDS (1800, 7200, 0)
-hold where they say nothing.
+Event on that Job when the network was proven, when vLLM has failed and when it serves, and asks for the pods of Ray
+where CUDA errors end vLLM. How long nodes may take to join, the model to load and answers to end, and the least
+bandwidth, the Job's annotations say (own_job.py), at the beginning of each attempt and at SIGTERM;
+JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS and DRAIN_TIMEOUT_SECONDS (1800, 7200, 0) hold where they say nothing.
 """
 
 import json
@@ -38,6 +38,7 @@ from completion import Model
 from direct_http import NoAnswer
 from door_agent import DoorAgent
 from draining import drain
+from failing_node import FailingNode
 from failure_history import HOPELESS_REPETITIONS, Failed, FailureHistory
 from following import SERVING_FILE, Following
 from joining import wait_for_nodes
@@ -122,6 +123,7 @@ class Supervisor:
         self._settings = settings
         self._bounds = settings.bounds
         self._failures = FailureHistory()
+        self._failing_node = FailingNode(settings.ray, settings.serving_job)
         self.metrics = SupervisorMetrics()
         self.agent = None if settings.agent_port is None else DoorAgent(settings.agent_port)
 
@@ -195,6 +197,9 @@ class Supervisor:
         following = Following(settings.ray, job, log, settings.model, settings.planned_nodes, self._bounds)
         try:
             following.until_end(lambda: self._announce(job, log, following.silent_for))
+        except Failed:
+            self._failing_node.note(log.engine.gpu_error)
+            raise
         finally:
             self.metrics.has_ended()
             if following.served:

@@ -74,6 +74,7 @@ RESTARTED_BY = {
     "ray-vllm/programs/supervisor/draining": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/engine_log": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/engine_watch": {SERVE, GATE, BENCHMARK},
+    "ray-vllm/programs/supervisor/failing_node": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/failure_history": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/supervisor/following": {SERVE, GATE, BENCHMARK},
     "ray-vllm/programs/gate/gate": {GATE, BENCHMARK},

@@ -18,7 +18,9 @@ import pytest
 import serving_events
 from claim import ClaimCheck
 from download_settings import from_environment
+from failing_node import FailingNode, GpuError
 from own_deadline import OwnDeadline
+from ray_api import RayApi
 
 from components.shared import content
 from tests.unit.components.registrations import Program, run, stack_file
@@ -28,7 +30,7 @@ Permission = tuple[str, str, str]
 
 SPEC = {"activeDeadlineSeconds": 1000}
 NAMED: dict[str, Any] = {"metadata": {"name": "some", "namespace": "n", "uid": "u"}, "spec": SPEC, "items": []}
-POD: dict[str, Any] = {"items": [{"metadata": {"name": "some", "uid": "u"}}]}
+POD: dict[str, Any] = {"items": [{"metadata": {"name": "some", "uid": "u"}, "status": dict[str, str]()}]}
 ASKING = {"in_cluster": "request", "kube_objects": "read"}
 """The shared modules that ask the API server for a program, and how their functions that do so begin."""
 
@@ -74,6 +76,7 @@ def supervise() -> None:
     own_job.bounds_now("some", own_job.Bounds(1, 1, 1, 1))
     own_job.will_start_another_pod("some")
     network_check.keep("some", {})
+    FailingNode(RayApi("http://127.0.0.1"), "some").note(GpuError("10.0.0.2", "CUDA error"))
 
 
 def gate() -> None:
