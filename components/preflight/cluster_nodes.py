@@ -35,14 +35,22 @@ OF_THE_STATE = tuple(f"node.kubernetes.io/{trouble}" for trouble in ("not-ready"
 TOLERATED = "node.kubernetes.io/memory-pressure"
 """By every pod that asks for memory: Kubernetes itself adds that."""
 
-Trouble = Literal["state", "avoided", "taint", "room", "architecture", "image"]
+OF_SICK_GPUS = ("Gpu", "SysLogs", "NVSwitch")
+"""With which conditions of a node begin that tell of faulty GPUs while they are true. Source: NVIDIA's NVSentinel,
+docs/INTEGRATIONS.md, "Standard Condition Types"."""
+SICK_TAINT = re.compile(r"nvidia\.com/.*-error|(gpu|nvlink|nvswitch)\.health/.*")
+"""Keys of the taints that the same page proposes for such nodes."""
+MOST_CHARACTERS = 160
+"""Of a condition's message."""
+
+Trouble = Literal["state", "avoided", "taint", "room", "architecture", "image", "sick"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One reason why a Ray pod cannot run on a node, with its key of the stack file. Other nodes may share it.
 
-    The scheduler sees all kinds except `image`: such a pod would be started, and fail.
+    The scheduler sees all kinds except `image` and `sick`: such a pod would be started, and fail.
     """
 
     kind: Trouble
@@ -64,6 +72,10 @@ class PodRequirements:
 
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of the stack file, by requested resource, where they are not those of `KEYS`."""
+
+    def tolerates(self, taint: client.V1Taint) -> bool:
+        """Return whether it may run on a node with this taint."""
+        return any(_tolerates(toleration, taint) for toleration in self.tolerations)
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,8 @@ class Node:
             yield Finding("state", "hardware", f"is {state}")
         if self.name in wanted.avoided:
             yield Finding("avoided", "scheduling.avoidNodes", "is to be avoided")
+        else:
+            yield from self._sick(wanted)
         yield from self._taints(wanted)
         yield from self._room(wanted)
         if wanted.built:
@@ -119,9 +133,20 @@ class Node:
         for taint in (self.node.spec and self.node.spec.taints) or []:
             if taint.effect == "PreferNoSchedule" or taint.key in (*OF_THE_STATE, TOLERATED):
                 continue
-            if not any(_tolerates(toleration, taint) for toleration in wanted.tolerations):
+            if not wanted.tolerates(taint):
                 spelled = f"{taint.key}{f'={taint.value}' if taint.value else ''}:{taint.effect}"
                 yield Finding("taint", "scheduling.tolerations", f"has the taint {spelled}, which is not tolerated")
+
+    def _sick(self, wanted: PodRequirements) -> Iterator[Finding]:
+        """Return what the cluster's own watch over GPUs says of them, where it keeps no Ray pod away."""
+        for condition in (self.node.status and self.node.status.conditions) or []:
+            if condition.status == "True" and condition.type.startswith(OF_SICK_GPUS):
+                said = f": {condition.message[:MOST_CHARACTERS]}" if condition.message else ""
+                yield Finding("sick", "scheduling.avoidNodes", f"has the condition {condition.type}{said}")
+        for taint in (self.node.spec and self.node.spec.taints) or []:
+            if SICK_TAINT.fullmatch(taint.key) and wanted.tolerates(taint):
+                text = f"has the taint {taint.key}, which tells of sick GPUs and is tolerated"
+                yield Finding("sick", "scheduling.avoidNodes", text)
 
     def _room(self, wanted: PodRequirements) -> Iterator[Finding]:
         has = self.allocatable

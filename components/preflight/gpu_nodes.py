@@ -55,7 +55,7 @@ def node_warnings(api: client.ApiClient, namespace: str, settings: StackSettings
     if ready < planned:
         yield _missing(found, ready, settings)
     for finding, names in findings.items():
-        if finding.kind == "image" or (ready < planned and finding.kind != "state"):
+        if finding.kind in ("image", "sick") or (ready < planned and finding.kind != "state"):
             yield f"{finding.key}: {_listed(names)} {finding.text}"
 
 
