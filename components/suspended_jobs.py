@@ -13,7 +13,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 import pulumi
 from kubernetes import client

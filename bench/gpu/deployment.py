@@ -19,7 +19,7 @@ import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bench.gpu.__main__ import RATES, WARM_UP, gpus, versions
 from bench.gpu.load import put
@@ -51,7 +51,7 @@ class Told:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     texts: dict[str, str] = field(default_factory=dict[str, str])
 
-    def read(self, stream: IO[bytes], log: Path) -> None:
+    def read(self, stream: Iterable[bytes], log: Path) -> None:
         """Copy the supervisor's output into `log` until it ends."""
         with log.open("wb") as copy:
             for line in stream:
@@ -120,8 +120,7 @@ def serve(pods: dict[str, Any], keep: Path, number: int, timeout: float, *, rate
         _running(["bash", "-c", start_ray], head, keep / f"ray-{number}.log") as ray,
         _running(pods["supervisor"]["command"], supervisor, None) as process,
     ):
-        assert process.stdout
-        reader = threading.Thread(target=told.read, args=(process.stdout, log), daemon=True)
+        reader = threading.Thread(target=told.read, args=(process.stdout or (), log), daemon=True)
         reader.start()
         ready = _wait_until_ready((ray, process), head, told.started + timeout)
         found: dict[str, Any] = {"ready": ready, "seconds": _steps(told)}
@@ -176,9 +175,7 @@ def _placed(text: str, models: Path, caches: Path, programs: Path) -> str:
 
 
 @contextlib.contextmanager
-def _running(
-    command: list[str], environment: dict[str, str], log: Path | None
-) -> Generator[subprocess.Popen[bytes]]:
+def _running(command: list[str], environment: dict[str, str], log: Path | None) -> Generator[subprocess.Popen[bytes]]:
     """Run a command, with its output in `log` or else on its pipe, and end it."""
     output = log.open("wb") if log else subprocess.PIPE
     process = subprocess.Popen(

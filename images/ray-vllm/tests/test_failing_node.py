@@ -14,7 +14,7 @@ from stub_servers import StubModel, StubRay
 from supervisor import Settings, Supervisor
 
 ECC = "CUDA error: uncorrectable ECC error encountered"
-ON_A_WORKER = f"\x1b[36m(RayWorkerProc pid=71, ip=10.0.0.2)\x1b[0m (Worker_TP3 pid=71) ERROR [x.py:5] RuntimeError: {ECC}"
+ON_A_WORKER = f"\x1b[36m(RayWorkerProc pid=71, ip=10.0.0.2)\x1b[0m (Worker_TP3 pid=71) ERROR [x.py:5] {ECC}"
 ON_THE_HEAD = f"\x1b[36m(RayWorkerProc pid=72)\x1b[0m (Worker_TP0 pid=72) ERROR [x.py:5] torch.AcceleratorError: {ECC}"
 PODS = {"items": [{"spec": {"nodeName": f"gpu-{n}"}, "status": {"podIP": f"10.0.0.{n}"}} for n in (1, 2)]}
 
@@ -24,7 +24,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Messages of the Events; the API server tells two pods."""
     made: list[str] = []
 
-    def request(method: str, path: str, body: Any = None, timeout: float = 10.0) -> dict[str, Any]:
+    def request(method: str, path: str, body: Any = None, **_: float) -> dict[str, Any]:
         if path == "/api/v1/namespaces/n/pods?labelSelector=ray.io/cluster":
             return PODS
         if method == "POST" and body["reason"] == serving_events.GPU_ERRORS:

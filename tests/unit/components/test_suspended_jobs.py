@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -183,10 +184,13 @@ def test_an_up_tells_on_until_its_program_has_ended(
     stack = parse(raw(image={"buildNamespace": "builds"}))
     config = SimpleNamespace(settings=stack, namespace="deepseek", kubeconfig=None, context=None)
 
+    def three_looks_at_two_kinds_in_two_namespaces() -> None:
+        while len(server.asked) < 3 * 2 * 2:
+            time.sleep(0.01)
+
     async def program() -> None:
         tell_of_suspended_jobs(cast("Any", config))
-        while len(server.asked) < 12:  # three looks at two kinds in two namespaces
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(three_looks_at_two_kinds_in_two_namespaces)
 
     before = set(threading.enumerate())
     asyncio.run(program())

@@ -179,32 +179,30 @@ BROKEN = {
 XID = {"key": "nvidia.com/gpu-xid-error", "value": "true", "effect": "NoSchedule"}
 
 
-def sick(**conditions: str) -> dict[str, Any]:
-    found = node("gpu-3", taints=[TAINT, XID])
+def sick(*taints: dict[str, str], **conditions: str) -> dict[str, Any]:
+    found = node("gpu-3", taints=list(taints))
     found["status"]["conditions"] += [{**BROKEN, **conditions}]
     return found
 
 
 def test_what_a_watch_over_gpus_says_is_told_though_the_scheduler_does_not_mind() -> None:
     everything = {"tolerations": [{"operator": "Exists"}]}
-    warnings = told([*FOUR[:3], sick()], scheduling=everything)
+    warnings = told([*FOUR[:3], sick(TAINT, XID)], scheduling=everything)
     assert "8 of 32 GPUs are missing" in warnings[0]
     assert warnings[1:] == [
         f"scheduling.avoidNodes: node gpu-3 has the condition GpuMemWatch: {BROKEN['message']}",
-        "scheduling.avoidNodes: node gpu-3 has the taint nvidia.com/gpu-xid-error, which tells of sick GPUs and is "
-        "tolerated",
+        f"scheduling.avoidNodes: node gpu-3 has the taint {XID['key']}, which tells of sick GPUs and is tolerated",
     ]
 
 
 def test_a_node_with_sick_gpus_among_enough_others_is_told_because_pods_may_go_there() -> None:
-    [warning] = told([*FOUR, {**sick(), "spec": {}}])
+    [warning] = told([*FOUR, sick()])
     assert warning.startswith("scheduling.avoidNodes: node gpu-3 has the condition GpuMemWatch")
 
 
 def test_a_watch_that_is_content_and_a_node_that_is_avoided_say_nothing() -> None:
-    well = {**sick(status="False"), "spec": {}}
-    assert told([*FOUR[:3], well]) == []
-    avoided = told([*FOUR[:3], {**sick(), "spec": {}}], scheduling={"avoidNodes": ["gpu-3"]})
+    assert told([*FOUR[:3], sick(status="False")]) == []
+    avoided = told([*FOUR[:3], sick()], scheduling={"avoidNodes": ["gpu-3"]})
     assert not any("condition" in warning for warning in avoided), avoided
 
 
