@@ -5,6 +5,7 @@ A machine with GPUs needs neither Pulumi nor Kubernetes then: bench.gpu.deployme
 
 import argparse
 import json
+import os
 from typing import Any
 
 from bench.gpu.__main__ import V3, ranks
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=sorted(V3), default="bf16")
     parser.add_argument("--serving", type=json.loads, default={}, help="keys of deepseek:serving, as JSON")
     options = parser.parse_args()
+    os.environ["KUBECONFIG"] = os.devnull  # no cluster is asked
     written = {name: getattr(options, name) for name in ("layers", "precision", "serving")}
     print(json.dumps(written | pods(run(_stack(options))), indent=1))
 

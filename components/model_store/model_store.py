@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.model_store.claim import VOLUME, MountArgs, claim, mounted
+from components.model_store.model_facts import WRITE, write_facts
 from components.shared.jobs import ONCE, JobArgs, handed_on, job
 from components.shared.labels import CACHE_FOLDER, CLAIM, MODEL_FOLDER, MODEL_PATH, metadata
 from components.shared.placement import beside_the_volume
@@ -76,11 +77,12 @@ class ModelStore(pulumi.ComponentResource):
 
     Creates: a PersistentVolumeClaim (unless an existing one is named); two Jobs that mount it or tell why that fails;
     an Indexed Job that downloads, with a ConfigMap of its programs and an account that may write Events, as which it
-    shows progress; a Secret when a token is given. Waits for: the mounted claim, at most `storage.mount_timeout`
-    seconds, then the download, at most `storage.download_timeout`. Gives: `claim_name`, `model_path` (where serving
-    pods see the model), `model_folder` (where it lies on the volume) and `cache_folder` (where they keep what they
-    compile for it), known in the preview; the last three resolve when the weights are verified. Leaves alone: the claim
-    at a destroy, unless `storage.keep` is false; other folders of the volume.
+    shows progress; a ConfigMap into which it writes the model's own sizes; a Secret when a token is given. Waits for:
+    the mounted claim, at most `storage.mount_timeout` seconds, then the download, at most `storage.download_timeout`.
+    Gives: `claim_name`, `model_path` (where serving pods see the model), `model_folder` (where it lies on the volume)
+    and `cache_folder` (where they keep what they compile for it), known in the preview; the last three resolve when the
+    weights are verified. Leaves alone: the claim at a destroy, unless `storage.keep` is false; other folders of the
+    volume.
     """
 
     claim_name: pulumi.Output[str]
@@ -166,7 +168,7 @@ def _download_pod(
         image=args.image,
         scheduling=args.scheduling,
         config_map=config_map,
-        service_account=service_account("download", "weights", [EVENTS], opts),
+        service_account=service_account("download", "weights", [EVENTS, WRITE], opts),
         variables=[
             *environment(settings),
             field_variable("JOB_NAME", "metadata.labels['batch.kubernetes.io/job-name']"),
@@ -175,6 +177,7 @@ def _download_pod(
         ],
     )
     mount_weights(pod, claim, VOLUME)
+    write_facts(pod, args.model, opts)
     use_site_network(pod, args.network)
     return pod | beside_the_volume(args.storage)
 

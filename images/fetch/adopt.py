@@ -20,6 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import failure
+import model_facts
 import planned_sizes
 from download_program import LASTING, MAY_PASS, stop
 from download_settings import DownloadSettings, from_environment
@@ -53,6 +54,7 @@ def main() -> int:
         try:
             adopt(download)
             planned_sizes.compare(download)
+            model_facts.keep(download)
         except Failed as reason:
             show(download, str(reason))
             raise

@@ -5,11 +5,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from planning.headers.faults import BadRepository
-from planning.headers.safetensors import Tensor, read_tensors
-from planning.headers.sources import INDEX, Folder, Host, Source, read_json, weight_files
+from planning.headers.repository import read_repository
+from planning.headers.sources import Folder, Host, Source
 from planning.headers.summary import CONFIG, Found, model_file
 from planning.settings.addresses import check_address, check_revision, is_commit, owner_and_name
 from planning.sizing.model_file import FOLDER
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None, models: Path = FOLDER) -> int:
     try:
         address = check_address(options.repository.removesuffix(".git"))
         revision = check_revision(options.revision)
-        found = read_repository(address, revision, options.folder)
+        found = read_from(address, revision, options.folder)
         path = models / f"{found.repository.replace('/', '--')}.json"
         text = json.dumps({**_kept(path), **model_file(found)}, indent=2) + "\n"
     except FileNotFoundError as missing:
@@ -52,7 +52,7 @@ def _kept(path: Path) -> dict[str, str]:
     return {"least_vllm": written["least_vllm"]} if "least_vllm" in written else {}
 
 
-def read_repository(address: str, revision: str, folder: Path | None) -> Found:
+def read_from(address: str, revision: str, folder: Path | None) -> Found:
     """Read a repository's facts from a folder, or from its host. Raises FileNotFoundError, BadRepository."""
     host = Host(address, revision, os.environ.get(TOKEN))
     source: Source = Folder(folder) if folder else host
@@ -61,36 +61,7 @@ def read_repository(address: str, revision: str, folder: Path | None) -> Found:
         raise BadRepository(CONFIG, "commit", f"{revision} is none, and nothing tells the one behind it", "40 digits")
     if source is host:
         source = Host(address, commit, host.token)
-    config = read_json(source, CONFIG)
-    text = cast("dict[str, Any]", config.get("text_config") or {})
-    quantization: dict[str, Any] | None = (
-        config.get("quantization_config") or text.get("quantization_config") or _of_nvidia(source)
-    )
-    return Found(owner_and_name(address), commit, config, quantization, _tensors(source))
-
-
-def _of_nvidia(source: Source) -> dict[str, Any] | None:
-    """The quantization in a file of its own, as NVIDIA's modelopt writes it."""
-    try:
-        written = read_json(source, "hf_quant_config.json")
-    except FileNotFoundError:
-        return None
-    return {"quant_method": "modelopt", **(written.get("quantization") or {})}
-
-
-def _tensors(source: Source) -> dict[str, tuple[str, Tensor]]:
-    tensors: dict[str, tuple[str, Tensor]] = {}
-    for file, indexed in weight_files(source).items():
-        read = {tensor.name: tensor for tensor in read_tensors(source, file)}
-        for name in sorted((indexed or frozenset()) - set(read)):
-            raise BadRepository(INDEX, f"weight_map.{name}", file, "another file: this one has no such tensor")
-        for name, tensor in read.items():
-            if indexed is not None and name not in indexed:
-                continue
-            if name in tensors:
-                raise BadRepository(file, name, f"in {tensors[name][0]} too", "in one file")
-            tensors[name] = file, tensor
-    return tensors
+    return read_repository(source, owner_and_name(address), commit)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,11 @@ class Found:
     """A repository's facts: what config.json says, and every tensor with its file."""
 
     repository: str
-    commit: str
+    """OWNER/NAME."""
+
+    commit: str | None
+    """None where nothing tells it."""
+
     config: Mapping[str, Any]
     quantization: Mapping[str, Any] | None
     tensors: Mapping[str, tuple[str, Tensor]]
@@ -67,7 +71,7 @@ def model_file(found: Found) -> dict[str, object]:
     total = sum(size for group in (*sums, beside) for size, _ in group.values())
     return {
         "repository": found.repository,
-        "commit": found.commit,
+        **({"commit": found.commit} if found.commit else {}),
         "source": "headers",
         "model_type": model_type,
         "config": {name: getattr(architecture, name) for name in architecture.names()},

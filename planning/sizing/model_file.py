@@ -92,8 +92,13 @@ def known_model(address: str) -> KnownModel | None:
 
     Raises BadModelFile.
     """
-    path = _files().get(owner_and_name(address).lower())
+    path = path_of(address)
     return read(path) if path else None
+
+
+def path_of(address: str) -> Path | None:
+    """Return the file of a repository, None where there is none."""
+    return _files().get(owner_and_name(address).lower())
 
 
 def architecture_of(repository: str) -> Architecture:

@@ -123,6 +123,11 @@ def api_key() -> str:
     return base64.b64decode(API.request("GET", f"{CORE}/secrets/api-key")["data"]["key"]).decode()
 
 
+def config_map(name: str) -> dict[str, str]:
+    """Return what a ConfigMap holds."""
+    return API.request("GET", f"{CORE}/configmaps/{name}").get("data") or {}
+
+
 def count(process: str) -> int:
     """Return how many processes with this in their command line run in the Ray pods."""
     return sum(int(_in_container(label, COUNT, process)) for label in (HEAD, WORKER))

@@ -6,13 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import tiny_model
 import tiny_siblings
 
 from planning.headers.__main__ import WRITTEN
 from planning.headers.__main__ import main as make_model
 from planning.sizing.memory import Stage, stages
 from planning.sizing.model_file import read
-from tests.serving import loaded_models
+from tests.serving import live, loaded_models
 from tests.serving.vllm_parser import in_pod
 from tests.unit.planning.engines import engine
 
@@ -29,6 +30,19 @@ def planned(folder: Path, models: Path) -> Stage:
     known = read(models / f"tiny--{folder.name}.json")
     ((_, stage),) = stages(known.architecture, known.precision, engine(1), known.sums)
     return stage
+
+
+@pytest.mark.usefixtures("served")
+def test_the_download_has_kept_the_file_of_what_arrived(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    folder = tmp_path / "tiny"
+    tiny_model.write_model(folder)
+    text = live.config_map("model-file")["model.json"]
+    kept = json.loads(text)
+    address = f"https://models.example.com/{kept['repository']}"
+    assert make_model([address, kept["commit"], f"--folder={folder}"], tmp_path / "models") == WRITTEN
+    [path] = (tmp_path / "models").iterdir()
+    assert text == path.read_text()
 
 
 @pytest.mark.usefixtures("served")

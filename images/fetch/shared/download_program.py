@@ -10,6 +10,7 @@ from types import FrameType
 
 import connections
 import failure
+import model_facts
 import planned_sizes
 from download_metrics import METRICS
 from download_settings import DownloadSettings, from_environment
@@ -61,9 +62,10 @@ def main(attempt: Attempt) -> int:
 
 
 def done(download: DownloadSettings, attempt: Attempt) -> None:
-    """Make an attempt, and compare what is there with the plan."""
+    """Make an attempt, compare what is there with the plan, and keep its sizes."""
     attempt(download)
     planned_sizes.compare(download)
+    model_facts.keep(download)
 
 
 def stop(number: int, _: FrameType | None) -> None:

@@ -88,7 +88,7 @@ class PodVolume:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.scratch),
-            "PYTHONPATH": ":".join(str(ROOT / "images" / folder) for folder in self.folders),
+            "PYTHONPATH": ":".join(map(str, (*(ROOT / "images" / folder for folder in self.folders), ROOT))),
             "PYTHONDONTWRITEBYTECODE": "1",
             "TERMINATION_LOG": str(self.scratch / "termination-log"),
             "MODEL_REPOSITORY": self.address(),

@@ -57,6 +57,7 @@ RESTARTED_BY = {
     "fetch/shared/planned_sizes": {DOWNLOAD},
     "fetch/shared/pod_shares": {DOWNLOAD},
     "fetch/shared/progress": {CLAIM, DOWNLOAD},
+    "fetch/shared/model_facts": {DOWNLOAD},
     "fetch/shared/repetition": {CLAIM, DOWNLOAD, MOUNT},
     "fetch/shared/safetensors_header": {DOWNLOAD},
     "fetch/shared/source": set[str](),
