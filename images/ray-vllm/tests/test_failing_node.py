@@ -6,8 +6,8 @@ import in_cluster
 import pytest
 import serving_events
 from attempts import is_serving, told, when
-from engine_log import EngineLog
-from failing_node import FailingNode, GpuError, gpu_error
+from engine_log import EngineLog, GpuError, gpu_error
+from failing_node import FailingNode
 from failure_history import Failed
 from ray_api import RayApi
 from stub_servers import StubModel, StubRay

@@ -1,4 +1,4 @@
-"""What the output of vLLM tells of its engine: whether it works, has work or has ended, its KV cache, missing files.
+"""What vLLM's output tells of its engine: its life, its work, its end, KV cache, missing files and CUDA errors.
 
 vLLM writes a line of statistics every 10 s. It leaves the line out when nothing was computed in this interval and in
 the one before, so the last line before a silence says what the engine was left with (vLLM 0.32, v1/metrics/loggers.py):
@@ -10,8 +10,7 @@ the one before, so the last line before a silence says what the engine was left 
 import re
 import time
 from collections import deque
-
-from failing_node import GpuError, gpu_error
+from dataclasses import dataclass
 
 REMEMBERED_LINES = 400
 _STATISTICS = re.compile(
@@ -23,6 +22,24 @@ _NO_FILES_LEFT = re.compile(r"^OSError: \[Errno 24\]|socket\.accept\(\) out of s
 
 _ENDED = re.compile(r"\[core\.py:\d+\] EngineCore encountered a fatal error\.")
 _KV_CACHE = re.compile(r"GPU KV cache size: (?P<tokens>[\d,]+) tokens")
+_GPU_ERROR = re.compile(
+    r"\(RayWorker\w* pid=\d+(?:, ip=(?P<address>[^)]+))?\).*?(?P<text>CUDA error: (?!out of memory)[^\n]*)"
+)
+"""What a rank of vLLM 0.32 writes. Ray leaves out the address of workers beside the driver, on the head (2.60)."""
+
+
+@dataclass(frozen=True)
+class GpuError:
+    """The first CUDA error of an attempt: the address of the rank's pod, empty for the head's, and vLLM's words."""
+
+    address: str
+    text: str
+
+
+def gpu_error(line: str) -> GpuError | None:
+    """Return the CUDA error that a line of vLLM's output tells, if any."""
+    found = _GPU_ERROR.search(line)
+    return GpuError(found["address"] or "", found["text"].strip()) if found else None
 
 
 class EngineLog:

@@ -4,11 +4,9 @@ A GPU that is broken ends vLLM with a CUDA error, and the next attempt may run f
 says in front of what a worker writes on which pod it runs; the pod's node is asked of the API server.
 """
 
-import re
-from dataclasses import dataclass
-
 import in_cluster
 from direct_http import NoAnswer
+from engine_log import GpuError
 from ray_api import RayApi
 from serving_events import GPU_ERRORS, tell
 from supervisor_log import say
@@ -17,24 +15,6 @@ TELLING_TIMES = 3
 """In a row, with an end of vLLM for another reason or on another node between them they do not count together."""
 
 RAY_PODS = "ray.io/cluster"
-_ERROR = re.compile(
-    r"\(RayWorker\w* pid=\d+(?:, ip=(?P<address>[^)]+))?\).*?(?P<text>CUDA error: (?!out of memory)[^\n]*)"
-)
-"""What a rank of vLLM 0.32 writes. Ray leaves out the address of workers beside the driver, on the head (2.60)."""
-
-
-@dataclass(frozen=True)
-class GpuError:
-    """The first CUDA error of an attempt: the address of the rank's pod, empty for the head's, and vLLM's words."""
-
-    address: str
-    text: str
-
-
-def gpu_error(line: str) -> GpuError | None:
-    """Return the CUDA error that a line of vLLM's output tells, if any."""
-    found = _ERROR.search(line)
-    return GpuError(found["address"] or "", found["text"].strip()) if found else None
 
 
 class FailingNode:

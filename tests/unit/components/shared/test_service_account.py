@@ -19,7 +19,8 @@ import pytest
 import serving_events
 from claim import ClaimCheck
 from download_settings import from_environment
-from failing_node import FailingNode, GpuError
+from engine_log import GpuError
+from failing_node import FailingNode
 from own_deadline import OwnDeadline
 from ray_api import RayApi
 
