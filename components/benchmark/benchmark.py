@@ -9,9 +9,8 @@ import pulumi_kubernetes as k8s
 from components.benchmark.args import BenchmarkArgs
 from components.benchmark.benchmark_pod import benchmark_pod
 from components.shared.jobs import ONCE, JobArgs, job
-from components.shared.labels import metadata
 from components.shared.programs import programs, programs_config_map
-from components.shared.result import Place, result_after
+from components.shared.result import Place, result_after, written_config_map
 from components.shared.service_account import service_account
 
 COMPONENT = "benchmark"
@@ -33,12 +32,7 @@ class Benchmark(pulumi.ComponentResource):
     def __init__(self, name: str, args: BenchmarkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:Benchmark", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        kept = k8s.core.v1.ConfigMap(
-            f"{name}-result",
-            metadata=metadata(f"{name}-result", COMPONENT),
-            # The Job writes it.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["data"])),
-        )
+        kept = written_config_map(f"{name}-result", COMPONENT, child)
         may_write = k8s.rbac.v1.PolicyRuleArgs(
             api_groups=[""], resources=["configmaps"], resource_names=[f"{name}-result"], verbs=["get", "patch"]
         )

@@ -47,15 +47,15 @@ def programs_config_map(
 
 
 def _imported(folder: Path, text: str) -> Iterator[Path]:
-    for name in _imported_names(text):
+    for name in dict.fromkeys(module.partition(".")[0] for module in imported_modules(text)):
         around = [place / SHARED for place in (folder, *folder.parents) if place.is_relative_to(content.IMAGES)]
         candidates = [place / f"{name}.py" for place in (folder, *around)]
         yield from [path for path in candidates if path.is_file()][:1]
 
 
 @cache
-def _imported_names(text: str) -> tuple[str, ...]:
-    """Return the top-level names that a module imports, also those that it imports within a function.
+def imported_modules(text: str) -> tuple[str, ...]:
+    """Return the names of the modules that a module imports, also those that it imports within a function.
 
     Each text is parsed once in a process. CPython 3.11 can end with a SystemError, "AST constructor recursion depth
     mismatch", where threads parse at the same time; it was seen once, in an `up` of the Automation API.
@@ -63,7 +63,7 @@ def _imported_names(text: str) -> tuple[str, ...]:
     names: list[str] = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            names += [alias.name.partition(".")[0] for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.append(node.module.partition(".")[0])
+            names.append(node.module)
     return tuple(names)

@@ -17,9 +17,16 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected
+from components.shared.labels import metadata
 
 RESULT, PREVIOUS = "result", "previous"
 """Keys of the ConfigMap: JSON with the uid of the Job that wrote it as `job`, and what was measured before that."""
+
+
+def written_config_map(name: str, component: str, opts: pulumi.ResourceOptions) -> k8s.core.v1.ConfigMap:
+    """Create an empty ConfigMap for a pod to write into; Pulumi leaves its data alone."""
+    own = pulumi.ResourceOptions(ignore_changes=["data"])
+    return k8s.core.v1.ConfigMap(name, metadata=metadata(name, component), opts=pulumi.ResourceOptions.merge(opts, own))
 
 
 @dataclass(frozen=True, kw_only=True)

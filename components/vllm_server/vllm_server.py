@@ -14,6 +14,7 @@ from components.shared.engine_names import labels_of_engine, numbered
 from components.shared.jobs import JobArgs, handed_on, job, job_name
 from components.shared.labels import ENDPOINT, metadata
 from components.shared.programs import programs, programs_config_map
+from components.shared.result import written_config_map
 from components.shared.service_account import service_account
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.serving_pods import (
@@ -96,12 +97,7 @@ def served(
     # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
     supervising = programs_config_map(own("serving"), "serving", programs(*SUPERVISOR, *NETWORK_PROOF), opts)
     gating = programs_config_map(own("gate"), "gate", programs("ray-vllm/programs/gate/gate"), opts)
-    kept = k8s.core.v1.ConfigMap(
-        own(NETWORK_RESULT),
-        metadata=metadata(own(NETWORK_RESULT), "serving"),
-        # The supervisor writes it.
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["data"])),
-    )
+    kept = written_config_map(own(NETWORK_RESULT), "serving", opts)
     supervisor = service_account(own("supervisor"), "serving", _supervisor_rules(own(NETWORK_RESULT)), opts)
     serve = JobArgs(
         component="serving",

@@ -20,9 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import failure
-import model_facts
-import planned_sizes
-from download_program import LASTING, MAY_PASS, stop
+from download_program import LASTING, MAY_PASS, done, stop
 from download_settings import DownloadSettings, from_environment
 from failure import Failed, MayPass, binary
 from inventory import sync
@@ -52,9 +50,7 @@ def main() -> int:
     try:
         download = from_environment(os.environ)
         try:
-            adopt(download)
-            planned_sizes.compare(download)
-            model_facts.keep(download)
+            done(download, adopt)
         except Failed as reason:
             show(download, str(reason))
             raise

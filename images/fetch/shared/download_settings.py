@@ -37,6 +37,12 @@ class DownloadSettings:
     """After how long a transfer without a byte is broken off."""
     planned_bytes: int = 0
     """Of all tensors, by the plan; 0 where none is made."""
+    name: str = ""
+    """OWNER/NAME of the model."""
+    model_file: str = ""
+    """The ConfigMap for the model's own file of planning/models; empty where it is not kept."""
+    planned_model_file: Path | None = None
+    """The file of planning/models with the sums of the repository's tensors; empty where the plan has none."""
 
     @property
     def state(self) -> Path:
@@ -63,6 +69,9 @@ def from_environment(environment: Mapping[str, str]) -> DownloadSettings:
             patience_seconds=float(environment.get("PATIENCE_SECONDS") or 1800),
             stall_seconds=int(environment.get("STALL_SECONDS") or 30),
             planned_bytes=int(environment.get("PLANNED_WEIGHTS_BYTES") or 0),
+            name=environment.get("MODEL_NAME", ""),
+            model_file=environment.get("MODEL_FILE", ""),
+            planned_model_file=Path(planned) if (planned := environment.get("PLANNED_MODEL_FILE")) else None,
         )
     except KeyError as missing:
         raise Failed(f"The environment variable {missing} is not set.") from None

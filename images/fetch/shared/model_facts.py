@@ -3,17 +3,12 @@
 The plan was made before there were weights: from a file of planning/models that may be derived from config.json's
 numbers, or by a formula. This one is read from the headers of the safetensors files. It goes into a ConfigMap, from
 where a person commits it, and the next preview plans exactly. Nothing that serves depends on it.
-
-Environment: MODEL_FILE (the ConfigMap; nothing is done without it), MODEL_NAME (OWNER/NAME), PLAN (a folder with
-planned.json: the file of the repository with the sums of its tensors, empty where there are none).
 """
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import in_cluster
@@ -29,7 +24,6 @@ from planning.headers.summary import model_file
 
 log = logging.getLogger(__name__)
 
-PLANNED = "planned.json"
 KEY = "model.json"
 """Of the ConfigMap."""
 
@@ -46,30 +40,30 @@ def keep(download: DownloadSettings) -> None:
 
     A download does not fail for want of it, whatever is wrong: the weights are there, and verified.
     """
-    config_map = os.environ.get("MODEL_FILE")
-    if not config_map or download.index != 0:
+    if not download.model_file or download.index != 0:
         return
     try:
-        _keep(download, config_map, os.environ["MODEL_NAME"])
+        _keep(download)
     except Exception:
         log.exception("A fault of the program kept it from making a file of planning/models")
 
 
-def _keep(download: DownloadSettings, config_map: str, name: str) -> None:
+def _keep(download: DownloadSettings) -> None:
     try:
-        found = model_file(read_repository(Folder(download.directory), name, _commit(download)))
+        found = model_file(read_repository(Folder(download.directory), download.name, _commit(download)))
     except (BadRepository, OSError) as why:
         log.info("No file of planning/models was made of what arrived: %s", why)
         return
-    planned = (Path(os.environ["PLAN"]) / PLANNED).read_text()
+    planned = download.planned_model_file.read_text() if download.planned_model_file else ""
     if planned and (text := difference(json.loads(planned), found)):
-        tell(download, text)
+        right = "the file of planning/models with which the plan is right (docs/gpu-memory.md)"
+        tell(download, f"{text} The ConfigMap {download.model_file} has {right}.")
     try:
-        write(f"/api/v1/namespaces/{download.namespace}/configmaps/{config_map}", found)
+        write(f"/api/v1/namespaces/{download.namespace}/configmaps/{download.model_file}", found)
     except in_cluster.ApiError as error:
-        log.warning("The model's own file could not be kept in ConfigMap %s: %s", config_map, error)
+        log.warning("The model's own file could not be kept in ConfigMap %s: %s", download.model_file, error)
         return
-    log.info("The model's own file for planning/models is in ConfigMap %s", config_map)
+    log.info("The model's own file for planning/models is in ConfigMap %s", download.model_file)
 
 
 def write(config_map: str, found: Mapping[str, object]) -> None:
@@ -89,12 +83,7 @@ def difference(planned: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         for kind, of_type in sorted(before | now)
         if abs(before[kind, of_type] - now[kind, of_type]) > TELLING * now.total()
     ]
-    if not others:
-        return ""
-    return (
-        f"The tensors are not those that were planned ({'; '.join(others)}). The ConfigMap model-file has the file of "
-        "planning/models with which the plan is right (docs/gpu-memory.md)."
-    )
+    return f"The tensors are not those that were planned ({'; '.join(others)})." if others else ""
 
 
 def _sums(file: Mapping[str, Any]) -> Sums:

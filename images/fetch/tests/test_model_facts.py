@@ -16,10 +16,11 @@ from planning.sizing.model_file import FOLDER
 
 COMMIT = "c" * 40
 NAME = "tiny/DeepSeek-V3-tiny"
+PLANNED = "planned.json"
 
 
 @pytest.fixture
-def download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DownloadSettings:
+def download(tmp_path: Path) -> DownloadSettings:
     """The tiny model on a volume, at a commit."""
     folder = tmp_path / "model" / "main"
     folder.mkdir(parents=True)
@@ -30,9 +31,7 @@ def download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DownloadSetting
     (state / "complete.json").write_text(json.dumps(marker))
     plan = tmp_path / "plan"
     plan.mkdir()
-    (plan / model_facts.PLANNED).write_text("")
-    for variable, value in {"MODEL_FILE": "model-file", "MODEL_NAME": NAME, "PLAN": str(plan)}.items():
-        monkeypatch.setenv(variable, value)
+    (plan / PLANNED).write_text("")
     return from_environment(
         {
             "MODEL_REPOSITORY": f"https://models.example.com/{NAME}",
@@ -40,6 +39,9 @@ def download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DownloadSetting
             "MODEL_DIRECTORY": str(folder),
             "VOLUME": str(tmp_path),
             "POD_NAMESPACE": "n",
+            "MODEL_NAME": NAME,
+            "MODEL_FILE": "model-file",
+            "PLANNED_MODEL_FILE": str(plan / PLANNED),
         }
     )
 
@@ -76,7 +78,7 @@ def test_tensors_that_were_planned_say_nothing(
 ) -> None:
     with caplog.at_level("INFO"):
         model_facts.keep(download)
-        (download.volume / "plan" / model_facts.PLANNED).write_text(json.dumps(kept[0]))
+        (download.volume / "plan" / PLANNED).write_text(json.dumps(kept[0]))
         model_facts.keep(download)
     assert "not those that were planned" not in caplog.text
     assert caplog.text.count("is in ConfigMap model-file") == 2
@@ -89,7 +91,7 @@ def test_other_tensors_of_the_same_size_are_told_by_kind_and_type(
     planned = kept[0]
     for line in (line for layers in planned["layers"] for line in layers["tensors"] if line["kind"] == "experts"):
         line["type"] = "F8_E4M3"
-    (download.volume / "plan" / model_facts.PLANNED).write_text(json.dumps(planned))
+    (download.volume / "plan" / PLANNED).write_text(json.dumps(planned))
     with caplog.at_level("INFO"):
         model_facts.keep(download)
     assert "The tensors are not those that were planned (experts in BF16: 0 B planned, " in caplog.text
@@ -122,7 +124,7 @@ def test_a_model_that_cannot_be_planned_is_downloaded_all_the_same(
 def test_a_fault_of_the_program_does_not_fail_a_download(
     download: DownloadSettings, kept: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    (download.volume / "plan" / model_facts.PLANNED).write_text('{"layers": 7}')
+    (download.volume / "plan" / PLANNED).write_text('{"layers": 7}')
     with caplog.at_level("INFO"):
         model_facts.keep(download)
     assert "A fault of the program kept it from making a file of planning/models" in caplog.text
@@ -143,8 +145,7 @@ def test_an_api_server_that_refuses_it_is_told(
 
 def test_a_pod_does_it_at_the_end_of_its_download(volume: Volume, tmp_path: Path) -> None:
     """The repository of the tests has files of random bytes and no index."""
-    (tmp_path / "plan").mkdir()
-    ended = volume.download(MODEL_FILE="model-file", MODEL_NAME=NAME, PLAN=str(tmp_path / "plan"))
+    ended = volume.download(MODEL_FILE="model-file", MODEL_NAME=NAME, PLANNED_MODEL_FILE=str(tmp_path / PLANNED))
     assert ended.code == 0
     assert "No file of planning/models was made of what arrived: " in ended.log
     assert "model.safetensors" in ended.log

@@ -28,7 +28,7 @@ def pod(found: Program) -> dict[str, Any]:
 
 def mounted(found: Program, folder: Path) -> None:
     """Put the files into a folder as the kubelet does."""
-    data = found.one("ConfigMap", "download-plan").inputs["data"]
+    data = found.one("ConfigMap", "download-plan-programs").inputs["data"]
     [volume] = [item for item in pod(found)["volumes"] if item["name"] == "plan"]
     for item in volume["configMap"]["items"]:
         path = folder / item["path"]
