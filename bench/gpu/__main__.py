@@ -1,52 +1,26 @@
 """Measure one row: `python -m bench.gpu --layers 7 --serving '{"tensorParallelSize": 2}' --load`; see `--help`."""
 
 import argparse
-import importlib.metadata
 import json
-import math
 import os
-import subprocess
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.gpu.load import NAME, Load, put
+from bench.gpu.load import HEAVY, NAME, RATES, WARM_UP, put
+from bench.gpu.machine import gpus, versions
 from bench.gpu.memory import held
 from bench.gpu.model import TOKENIZER, write_model
 from bench.gpu.server import ROUTING, UNIFORM_ROUTING, Server, free_port, reported, started
+from bench.gpu.stack import V3, stack
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning.parse import parse
 from planning.plan import Plan, make_plan
 from planning.settings.sections import StackSettings
 
 ROWS = Path(__file__).parent / "rows.json"
-V3 = {"bf16": "opensourcerelease/DeepSeek-V3-bf16", "fp8": "deepseek-ai/DeepSeek-V3"}
-
-WARM_UP = (
-    Load(requests=1, at_once=1, prompt_tokens=200, answer_tokens=16),
-    Load(requests=64, at_once=64, prompt_tokens=200, answer_tokens=32),
-)
-RATES = (
-    *(Load(requests=max(4, n), at_once=n, prompt_tokens=200, answer_tokens=128) for n in (1, 16, 64, 256, 1024)),
-    *(Load(requests=4, at_once=1, prompt_tokens=n, answer_tokens=16, stream=True) for n in (200, 1000, 4000, 15000)),
-    Load(requests=64, at_once=64, prompt_tokens=4000, answer_tokens=128),
-)
-HEAVY = (
-    Load(requests=32, at_once=16, prompt_tokens=15000, answer_tokens=64),
-    Load(requests=1024, at_once=1024, prompt_tokens=500, answer_tokens=256),
-    Load(requests=1, at_once=1, prompt_tokens=16000, answer_tokens=380),
-    Load(
-        requests=512,
-        at_once=512,
-        prompt_tokens=300,
-        answer_tokens=128,
-        more={"temperature": 0.9, "top_p": 0.9, "top_k": 50, "logprobs": 5},
-    ),
-    Load(requests=64, at_once=64, prompt_tokens=4000, answer_tokens=128, more={"n": 8, "temperature": 1.0}),
-)
-"""What takes memory: long prompts, full batches, the longest request, sampling with all its options."""
 
 
 def main() -> None:
@@ -72,19 +46,8 @@ def main() -> None:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One start: what it was told, what it reported, how fast it was, and what it held at the most."""
     found = gpus()
-    settings = parse(
-        {
-            "model": {
-                "repository": f"https://huggingface.co/{V3[options.precision]}",
-                "name": NAME,
-                "architecture": {"num_hidden_layers": options.layers},
-            },
-            "hardware": {"gpu": found[0]["name"].replace(" ", "-"), "gpusPerNode": ranks(options.serving), "nodes": 1},
-            "storage": {"size": "3Ti"},
-            "image": {"push": "registry.example.com/team"},
-            "serving": {"authentication": "none", **options.serving},
-        }
-    )
+    sections = stack(found[0]["name"].replace(" ", "-"), options.layers, options.precision, options.serving)
+    settings = parse({**sections, "model": {**sections["model"], "name": NAME}})
     plan = make_plan(settings)
     model = folder / "model"
     model.mkdir(parents=True)
@@ -137,30 +100,6 @@ def _arguments(settings: StackSettings, plan: Plan, model: Path, port: int) -> l
     arguments = vllm_arguments(settings.serving, plan, str(model), model=settings.model, port=port)
     local = ["--host=127.0.0.1" if argument.startswith("--host=") else argument for argument in arguments]
     return [*local, "--load-format=dummy"]
-
-
-def versions() -> dict[str, str]:
-    """What is measured."""
-    return {name: importlib.metadata.version(name) for name in ("vllm", "torch", "ray", "flashinfer-python")}
-
-
-def ranks(serving: dict[str, Any]) -> int:
-    """How many GPUs a layout takes."""
-    sizes = ("tensorParallelSize", "pipelineParallelSize", "dataParallelSize")
-    return math.prod(serving.get(size, 1) for size in sizes)
-
-
-def gpus() -> list[dict[str, Any]]:
-    """This machine's GPUs as nvidia-smi has them."""
-    query = "--query-gpu=name,driver_version,memory.total,memory.used"
-    lines = subprocess.run(
-        ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    fields = [line.split(", ") for line in lines]
-    return [
-        {"name": name, "driver": driver, "total_mib": int(total), "used_mib": int(used)}
-        for name, driver, total, used in fields
-    ]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -21,10 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.gpu.__main__ import RATES, WARM_UP, gpus, versions
-from bench.gpu.load import put
+from bench.gpu.load import RATES, WARM_UP, put
+from bench.gpu.machine import gpus, versions
 from bench.gpu.model import write_model
-from bench.gpu.server import reported
+from bench.gpu.server import end, reported
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "images/ray-vllm/programs/shared"))
+
+from supervisor_log import Event, parse
 
 MODELS, CACHES, PROGRAMS = "/mnt/models", "/var/cache/vllm", "/programs"
 """Where the pods have them."""
@@ -35,9 +38,11 @@ ADDRESS = "import ray; print(ray.util.get_node_ip_address())"
 OF_THE_CLUSTER = ("NETWORK_RESULT", "AGENT_PORT")
 """Variables of the supervisor that need a cluster."""
 
-EVENT = re.compile(r"supervisor: (\w+) ?(.*)")
 STEPS = ("joined", "network", "submitted", "warmed_up", "serving")
 """Events of the supervisor whose time is noted, in their order."""
+
+TOLD = ("network", "kv_cache", "failed", "stopped")
+"""Events of which the result has the details."""
 
 STOP_SECONDS = 120
 PROBE_SECONDS = 1.0
@@ -45,11 +50,11 @@ PROBE_SECONDS = 1.0
 
 @dataclass
 class Told:
-    """What the supervisor has said: the first time of each event after the start, in seconds, and its text."""
+    """What the supervisor has said: the first of each event, and its time after the start in seconds."""
 
     started: float = field(default_factory=time.monotonic)
     seconds: dict[str, float] = field(default_factory=dict[str, float])
-    texts: dict[str, str] = field(default_factory=dict[str, str])
+    events: dict[str, Event] = field(default_factory=dict[str, Event])
 
     def read(self, stream: Iterable[bytes], log: Path) -> None:
         """Copy the supervisor's output into `log` until it ends."""
@@ -57,9 +62,9 @@ class Told:
             for line in stream:
                 copy.write(line)
                 copy.flush()
-                if found := EVENT.match(line.decode(errors="replace")):
-                    self.seconds.setdefault(found[1], round(time.monotonic() - self.started, 1))
-                    self.texts.setdefault(found[1], found[2].strip())
+                if event := parse(line.decode(errors="replace")):
+                    self.seconds.setdefault(event.name, round(time.monotonic() - self.started, 1))
+                    self.events.setdefault(event.name, event)
 
 
 def main() -> None:
@@ -137,7 +142,7 @@ def serve(pods: dict[str, Any], keep: Path, number: int, timeout: float, *, rate
         reader.join(STOP_SECONDS)
         found["memory_mib_after_it"] = [gpu["used_mib"] for gpu in gpus()]
     text = log.read_text(errors="replace")
-    words = {name: told.texts[name] for name in ("network", "kv_cache", "failed", "stopped") if name in told.texts}
+    words = {name: told.events[name].fields for name in TOLD if name in told.events}
     planned = int(supervisor.get("PLANNED_KV_CACHE_TOKENS", 0))
     return {**found, "told": words, "kv_tokens_planned": planned, **reported(text)}
 
@@ -184,10 +189,7 @@ def _running(command: list[str], environment: dict[str, str], log: Path | None) 
     try:
         yield process
     finally:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(process.pid, sign)
-                process.wait(STOP_SECONDS)
+        end(process, signal.SIGTERM, STOP_SECONDS)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,31 @@ class Load:
     """Further keys of the request's body."""
 
 
+WARM_UP = (
+    Load(requests=1, at_once=1, prompt_tokens=200, answer_tokens=16),
+    Load(requests=64, at_once=64, prompt_tokens=200, answer_tokens=32),
+)
+RATES = (
+    *(Load(requests=max(4, n), at_once=n, prompt_tokens=200, answer_tokens=128) for n in (1, 16, 64, 256, 1024)),
+    *(Load(requests=4, at_once=1, prompt_tokens=n, answer_tokens=16, stream=True) for n in (200, 1000, 4000, 15000)),
+    Load(requests=64, at_once=64, prompt_tokens=4000, answer_tokens=128),
+)
+HEAVY = (
+    Load(requests=32, at_once=16, prompt_tokens=15000, answer_tokens=64),
+    Load(requests=1024, at_once=1024, prompt_tokens=500, answer_tokens=256),
+    Load(requests=1, at_once=1, prompt_tokens=16000, answer_tokens=380),
+    Load(
+        requests=512,
+        at_once=512,
+        prompt_tokens=300,
+        answer_tokens=128,
+        more={"temperature": 0.9, "top_p": 0.9, "top_k": 50, "logprobs": 5},
+    ),
+    Load(requests=64, at_once=64, prompt_tokens=4000, answer_tokens=128, more={"n": 8, "temperature": 1.0}),
+)
+"""What takes memory: long prompts, full batches, the longest request, sampling with all its options."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """How one request went. Seconds."""

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.gpu import machine
 from bench.gpu.server import MULTICAST_OFF, free_port
 
 PROGRAMS = Path(__file__).parents[2] / "images/ray-vllm/programs/proof"
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="bound of each proof")
     parser.add_argument("--cpus", type=int, default=0, help="so many ranks over Gloo, in place of the GPUs")
     options = parser.parse_args()
-    names = [] if options.cpus else _gpus()
+    names = [] if options.cpus else [f"{gpu['name']}, {gpu['driver']}" for gpu in machine.gpus()]
     gpus = options.cpus or len(names)
     one = Layout(
         nodes=1,
@@ -76,11 +76,6 @@ def prove(layout: Layout, variables: dict[str, str], seconds: float) -> dict[str
         log = Path(folder) / "0/nccl-0"
         lines = [line for line in log.read_text().splitlines() if TELLING.search(line)] if log.exists() else []
     return {"result": report(layout, nodes, time.monotonic() - began), "nodes": nodes, "nccl": lines[:MOST_LINES]}
-
-
-def _gpus() -> list[str]:
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    return subprocess.run(query, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import json
 import os
 from typing import Any
 
-from bench.gpu.__main__ import V3, ranks
 from bench.gpu.server import MULTICAST_OFF, UNIFORM_ROUTING
+from bench.gpu.stack import V3, stack
 from tests.unit.components.registrations import PROJECT, Program, run
 
 HEAD, SUPERVISOR = "head-programs", "serving-programs"
@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["KUBECONFIG"] = os.devnull  # no cluster is asked
     written = {name: getattr(options, name) for name in ("layers", "precision", "serving")}
-    print(json.dumps(written | pods(run(_stack(options))), indent=1))
+    print(json.dumps(written | pods(run(_configuration(options))), indent=1))
 
 
 def pods(program: Program) -> dict[str, Any]:
@@ -51,20 +51,12 @@ def _pod(program: Program, spec: dict[str, Any], config_map: str) -> dict[str, A
     }
 
 
-def _stack(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "deepseek:model": {
-            "repository": f"https://huggingface.co/{V3[options.precision]}",
-            "revision": "0" * 40,
-            "architecture": {"num_hidden_layers": options.layers},
-        },
-        "deepseek:hardware": {"gpu": options.gpu, "gpusPerNode": ranks(options.serving), "nodes": 1},
-        "deepseek:storage": {"size": "3Ti", "storageClass": "nfs"},
-        "deepseek:image": {"push": "registry.example.com/team"},
-        "deepseek:network": {"proof": True},
-        "deepseek:pods": {"environment": {**MULTICAST_OFF, **UNIFORM_ROUTING}},
-        "deepseek:serving": {"authentication": "none", **options.serving},
-    }
+def _configuration(options: argparse.Namespace) -> dict[str, Any]:
+    sections = stack(options.gpu, options.layers, options.precision, options.serving)
+    sections["storage"]["storageClass"] = "nfs"
+    sections["network"] = {"proof": True}
+    sections["pods"] = {"environment": {**MULTICAST_OFF, **UNIFORM_ROUTING}}
+    return {f"{PROJECT}:{name}": keys for name, keys in sections.items()}
 
 
 if __name__ == "__main__":

@@ -89,10 +89,15 @@ def started(arguments: Sequence[str], port: int, folder: Path) -> Generator[Serv
     try:
         yield Server(process, log, f"http://127.0.0.1:{port}", time.monotonic())
     finally:
-        for sign in (signal.SIGINT, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(process.pid, sign)
-                process.wait(STOP_SECONDS)
+        end(process, signal.SIGINT, STOP_SECONDS)
+
+
+def end(process: subprocess.Popen[bytes], asked: signal.Signals, seconds: float) -> None:
+    """End a process of its own session and what it has started: ask it, and kill it after so many seconds."""
+    for sign in (asked, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, sign)
+            process.wait(seconds)
 
 
 def free_port() -> int:
