@@ -12,9 +12,9 @@ from typing import Any
 from bench.gpu.load import HEAVY, NAME, RATES, WARM_UP, put
 from bench.gpu.machine import gpus, versions
 from bench.gpu.memory import held
-from bench.gpu.model import TOKENIZER, write_model
+from bench.gpu.model import TOKENIZER, known, write_model
 from bench.gpu.server import ROUTING, UNIFORM_ROUTING, Server, free_port, reported, started
-from bench.gpu.stack import V3, stack
+from bench.gpu.stack import V3_BF16, stack
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning.parse import parse
 from planning.plan import Plan, make_plan
@@ -26,14 +26,15 @@ ROWS = Path(__file__).parent / "rows.json"
 def main() -> None:
     """Start vLLM, load it, print the row and add it to rows.json."""
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
-    parser.add_argument("--layers", type=int, required=True, help="of DeepSeek-V3's 61; the first three are dense")
-    parser.add_argument("--precision", choices=sorted(V3), default="bf16")
+    parser.add_argument("--layers", type=int, required=True, help="how many of the model; V3's first three are dense")
+    parser.add_argument("--repository", default=V3_BF16, help="OWNER/NAME of a file of planning/models")
     parser.add_argument("--serving", type=json.loads, default={}, help="keys of deepseek:serving, as JSON")
     parser.add_argument("--rates", action="store_true", help="measure tokens/s at 1 to 1,024 requests")
     parser.add_argument("--heavy", type=float, default=0, metavar="SECONDS", help="load its memory for so long")
     parser.add_argument("--unpinned", action="store_true", help="let vLLM size its KV cache, not the plan")
     parser.add_argument("--timeout", type=float, default=420, help="seconds to wait for /health")
     parser.add_argument("--keep", type=Path, help="folder for the log and the trace of the memory")
+    parser.add_argument("--shared", action="store_true", help="others use this machine too, so that rates tell less")
     parser.add_argument("--note", default="", help="what a reader should know, such as `first start`")
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="gpu-row-"))
@@ -46,22 +47,24 @@ def main() -> None:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One start: what it was told, what it reported, how fast it was, and what it held at the most."""
     found = gpus()
-    sections = stack(found[0]["name"].replace(" ", "-"), options.layers, options.precision, options.serving)
+    sections = stack(found[0]["name"].replace(" ", "-"), options.layers, options.repository, options.serving)
     settings = parse({**sections, "model": {**sections["model"], "name": NAME}})
     plan = make_plan(settings)
     model = folder / "model"
     model.mkdir(parents=True)
-    write_model(model, options.layers, options.precision)
+    write_model(model, options.layers, options.repository)
     row: dict[str, Any] = {
         "versions": versions(),
         "gpu": found[0],
         "layers": options.layers,
-        "precision": options.precision,
+        "repository": options.repository,
+        "precision": known(options.repository).precision,
         "serving": options.serving,
         "routing": os.environ.get(ROUTING, UNIFORM_ROUTING[ROUTING]),
         "tokenizer": TOKENIZER,
-        "kv_cache_memory_bytes": None if options.unpinned else plan.kv_cache_memory_bytes,
+        "kv_cache_memory_bytes": None if options.unpinned else plan.kv_cache_memory_bytes or None,
         "note": options.note,
+        "shared": options.shared,
     }
     port = free_port()
     pinned = replace(plan, kv_cache_memory_bytes=row["kv_cache_memory_bytes"])

@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.gpu.load import RATES, WARM_UP, put
 from bench.gpu.machine import gpus, versions
-from bench.gpu.model import write_model
+from bench.gpu.model import known, write_model
 from bench.gpu.server import end, reported
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images/ray-vllm/programs/shared"))
@@ -81,7 +81,8 @@ def main() -> None:
     result: dict[str, Any] = {
         "versions": versions(),
         "gpu": gpus()[0],
-        **{name: pods[name] for name in ("layers", "precision", "serving")},
+        **{name: pods[name] for name in ("layers", "repository", "serving")},
+        "precision": known(pods["repository"]).precision,
         "note": options.note,
         "starts": list[Any](),
     }
@@ -98,7 +99,7 @@ def serve(pods: dict[str, Any], keep: Path, number: int, timeout: float, *, rate
     model = Path(_placed(pods["head"]["environment"]["SERVED_MODEL"], models, caches, keep))
     if not model.exists():
         model.mkdir(parents=True)
-        write_model(model, pods["layers"], pods["precision"])
+        write_model(model, pods["layers"], pods["repository"])
     token = secrets.token_hex(16)
     log = keep / f"supervisor-{number}.log"
     # vLLM looks for a data-parallel rank's node by the address that Ray has for it, which is never 127.0.0.1.

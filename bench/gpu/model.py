@@ -1,4 +1,4 @@
-"""A model of DeepSeek-V3's dimensions with few layers: config.json and a tokenizer; vLLM makes up the weights."""
+"""A known model with few of its layers: config.json and a tokenizer; vLLM makes up the weights."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,8 +7,7 @@ from typing import Any
 
 from tiny_tokenizer import ALPHABET, SPECIAL, tokenizer, tokenizer_config
 
-from planning.sizing.matrices import Precision
-from planning.sizing.model_file import architecture_of
+from planning.sizing.model_file import KnownModel, WrittenFile, known_model, path_of
 
 SPACE = ALPHABET[ord(" ")]
 FIRST_TOKEN = len(SPECIAL)
@@ -49,14 +48,32 @@ def tokenizer_of(vocabulary: int) -> dict[str, Any]:
     return found
 
 
-def write_model(folder: Path, layers: int, precision: Precision) -> None:
-    """Write a model of `layers` layers, the first three dense, into an existing folder."""
-    architecture = replace(architecture_of("deepseek-ai/DeepSeek-V3"), num_hidden_layers=layers)
+CLASSES = {
+    "deepseek_v3": "DeepseekV3ForCausalLM",
+    "kimi_k2": "DeepseekV3ForCausalLM",
+    "deepseek_v32": "DeepseekV32ForCausalLM",
+}
+"""vLLM's class by what planning/models calls the architecture."""
+
+
+def known(repository: str) -> KnownModel:
+    """What planning/models has of OWNER/NAME. Raises LookupError where it has nothing."""
+    found = known_model(repository)
+    if found is None:
+        raise LookupError(f"planning/models has no file of {repository}")
+    return found
+
+
+def write_model(folder: Path, layers: int, repository: str) -> None:
+    """Write that model with `layers` of its layers into an existing folder. Raises LookupError, also for its class."""
+    model = known(repository)
+    architecture = replace(model.architecture, num_hidden_layers=layers)
     config: dict[str, object] = {
         **asdict(architecture),
         **ROUTING,
-        "architectures": ["DeepseekV3ForCausalLM"],
-        "model_type": "deepseek_v3",
+        "architectures": [CLASSES[model.model_type]],
+        # Kimi K2's has code of its own in the repository, for the same numbers.
+        "model_type": "deepseek_v3" if model.model_type == "kimi_k2" else model.model_type,
         "torch_dtype": "bfloat16",
         "num_key_value_heads": architecture.num_attention_heads,
         "rope_theta": 10000,
@@ -67,9 +84,17 @@ def write_model(folder: Path, layers: int, precision: Precision) -> None:
         "bos_token_id": 0,
         "eos_token_id": 1,
     }
-    if precision == "fp8":
-        config["quantization_config"] = BLOCK_FP8
+    if quantization := _quantization(repository):
+        config["quantization_config"] = quantization
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_of(architecture.vocab_size)))
     longest = architecture.max_position_embeddings
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(longest)))
+
+
+def _quantization(repository: str) -> dict[str, Any]:
+    path = path_of(repository)
+    found = WrittenFile.model_validate_json(path.read_bytes()).quantization if path else None
+    if not found:
+        return {}
+    return BLOCK_FP8 | found if found["quant_method"] == "fp8" else found

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from bench.gpu.server import MULTICAST_OFF, UNIFORM_ROUTING
-from bench.gpu.stack import V3, stack
+from bench.gpu.stack import V3_BF16, stack
 from tests.unit.components.registrations import PROJECT, Program, run
 
 HEAD, SUPERVISOR = "head-programs", "serving-programs"
@@ -20,12 +20,12 @@ def main() -> None:
     """Print what head and supervisor run, as JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.gpu.pods", description=__doc__)
     parser.add_argument("--gpu", required=True, help="hardware.gpu of the machine, such as NVIDIA-H200")
-    parser.add_argument("--layers", type=int, required=True, help="of DeepSeek-V3's 61; the first three are dense")
-    parser.add_argument("--precision", choices=sorted(V3), default="bf16")
+    parser.add_argument("--layers", type=int, required=True, help="how many of the model; V3's first three are dense")
+    parser.add_argument("--repository", default=V3_BF16, help="OWNER/NAME of a file of planning/models")
     parser.add_argument("--serving", type=json.loads, default={}, help="keys of deepseek:serving, as JSON")
     options = parser.parse_args()
     os.environ["KUBECONFIG"] = os.devnull  # no cluster is asked
-    written = {name: getattr(options, name) for name in ("layers", "precision", "serving")}
+    written = {name: getattr(options, name) for name in ("layers", "repository", "serving")}
     print(json.dumps(written | pods(run(_configuration(options))), indent=1))
 
 
@@ -52,7 +52,7 @@ def _pod(program: Program, spec: dict[str, Any], config_map: str) -> dict[str, A
 
 
 def _configuration(options: argparse.Namespace) -> dict[str, Any]:
-    sections = stack(options.gpu, options.layers, options.precision, options.serving)
+    sections = stack(options.gpu, options.layers, options.repository, options.serving)
     sections["storage"]["storageClass"] = "nfs"
     sections["network"] = {"proof": True}
     sections["pods"] = {"environment": {**MULTICAST_OFF, **UNIFORM_ROUTING}}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.gpu.stack import repository_of
 from planning.release import VLLM
 from planning.sizing.gpus import TABLE
 from planning.sizing.matrices import BF16
@@ -84,8 +85,13 @@ def divided_rows() -> list[Row]:
 
 def kept_aside() -> list[Row]:
     """Return the other ones: a pipeline, more layers, another GPU, a router that sends all tokens to 8 experts."""
-    fitted = [*fitted_rows(), *divided_rows()]
+    fitted = [*fitted_rows(), *divided_rows(), *shared_rows()]
     return [row for row in measured_rows() if row not in fitted]
+
+
+def shared_rows() -> list[Row]:
+    """Return those that were measured while another vLLM started on the same machine: their rates tell less."""
+    return [row for row in measured_rows() if row.get("shared")]
 
 
 def elsewhere() -> list[Row]:
@@ -146,7 +152,7 @@ def machine_of(row: Row, efficiency: Efficiency = FITTED) -> Machine:
     if rates is None:
         raise ValueError(f"planning/sizing/gpus.py has no rates of {product(row)}: add them")
     element = 1 if str(serving.get("kvCacheDtype", "auto")).startswith("fp8") else BF16
-    architecture = replace(architecture_of("deepseek-ai/DeepSeek-V3"), num_hidden_layers=row["layers"])
+    architecture = replace(architecture_of(repository_of(row)), num_hidden_layers=row["layers"])
     model = Model(architecture, row["precision"], element, "even" if row.get("routing") else "same")
     links = Links.of(rates, layout, NETWORK_GBIT)
     return Machine(model, layout, rates, links, efficiency, serving.get("enforceEager", False))

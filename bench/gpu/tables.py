@@ -16,6 +16,7 @@ from bench.gpu.predicted import (
     elsewhere,
     fitted_rows,
     kept_aside,
+    shared_rows,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
@@ -80,6 +81,8 @@ def _machine(found: Compared) -> str:
     sizes |= {"DCP": serving.get("decodeContextParallelSize", 1)}
     layout = "".join(f", {size} {count}" for size, count in sizes.items() if count > 1)
     layout += ", EP" if serving.get("expertParallel") else ""
+    layout += ", eager" if serving.get("enforceEager") else ""
+    layout += f", batches of {tokens:,}" if (tokens := serving.get("maxNumBatchedTokens")) else ""
     return f"{gpus} × {name}{layout}, {found.row['layers']}"
 
 
@@ -103,6 +106,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "divided-rates": lambda: _rates(divided_rows()),
     "divided-times": lambda: _times(divided_rows()),
     "aside-rates": lambda: _rates(kept_aside()),
+    "shared-rates": lambda: _rates(shared_rows()),
+    "shared-times": lambda: _times(shared_rows()),
     "elsewhere": lambda: _elsewhere(elsewhere()),
     "aside-times": lambda: _times(kept_aside()),
 }

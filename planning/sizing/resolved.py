@@ -96,9 +96,16 @@ class ResolvedStack:
 
     @property
     def sums(self) -> TensorSums | None:
-        """Of the repository's own files, where they were read and are of the precision that is planned."""
+        """Of the repository's own files, where they were read and are of the precision that is planned.
+
+        A model with fewer layers than those files is measured by bench.gpu; checks refuse it in a stack file.
+        """
         known = self.known
-        return known.sums if known and known.precision == self.precision else None
+        if known is None or known.sums is None or known.precision != self.precision:
+            return None
+        whole = known.architecture.num_hidden_layers
+        count = self.settings.model.architecture.get("num_hidden_layers", whole)
+        return known.sums if count == whole else known.sums.first_layers(count, whole)
 
     @cached_property
     def repository_bytes(self) -> int | None:

@@ -1,7 +1,7 @@
 """What a rank holds of the tensors that a repository's own files name, whatever their precision."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planning.sizing.architecture import Architecture
 from planning.sizing.sizes import Sizes
@@ -54,6 +54,10 @@ class TensorSums:
     def bytes(self) -> int:
         """Of all tensors, in the repository."""
         return sum(item.bytes for group in (*self.layers, self.outside) for item in group)
+
+    def first_layers(self, count: int, of: int) -> "TensorSums":
+        """Return what the model has with `count` of its `of` layers, and those that predict further tokens."""
+        return replace(self, layers=(*self.layers[:count], *self.layers[of:]))
 
     @property
     def reads_images(self) -> bool:

@@ -42,13 +42,14 @@ FITTED = Efficiency(
     remote=40e-6,
     layer=40e-6,
     prompt_layer=1.5e-3,
-    eager_layer=2.5e-3,
+    eager_layer=1.2e-3,
     step=0.69e-3,
     request=8e-6,
     divided_request=1.9e-6,
 )
 """`experts_memory`, `math`, `prompt_layer` and `step` are fitted to one row of bench/gpu/rows.json by bench/gpu/fit.py,
-`divided_request` to another one; the others are estimates. docs/speed.md compares the prediction with these rows and
+`divided_request` to another one, and `eager_layer` is from the times of one request of a third; the others are
+estimates. docs/speed.md compares the prediction with these rows and
 with those kept aside."""
 
 FITTED_TO = "7 layers in BF16 on 2 H200"

@@ -3,18 +3,21 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.gpu.stack import repository_of
 from planning.parse import parse
 from planning.plan import Plan, make_plan
 from planning.release import VLLM
 from planning.settings.quantities import GiB
-from planning.sizing.capacity import Capacity
-from tests.unit.planning.stacks import V3_BF16, V3_FP8, raw
+from planning.settings.sections import StackSettings
+from planning.sizing.capacity import Capacity, Rank
+from planning.sizing.resolved import ResolvedStack
+from tests.unit.planning.stacks import raw
 
 CHECKOUT = Path(__file__).parents[4]
 ROWS: list[dict[str, Any]] = json.loads((CHECKOUT / "bench/gpu/rows.json").read_text())
@@ -43,20 +46,31 @@ def named(row: Mapping[str, Any]) -> str:
     return f"{row['gpu']['name']}, {row['layers']} layers, {row['precision']}, {row['serving']}"
 
 
-def planned(row: Mapping[str, Any]) -> Plan:
+def configured(row: Mapping[str, Any]) -> StackSettings:
     serving: dict[str, Any] = row["serving"]
     sizes = ("tensorParallelSize", "pipelineParallelSize", "dataParallelSize")
     ranks = math.prod(serving.get(size, 1) for size in sizes)
     stack = raw(
         model={
-            "repository": V3_FP8 if row["precision"] == "fp8" else V3_BF16,
+            "repository": f"https://huggingface.co/{repository_of(row)}",
             "architecture": {"num_hidden_layers": row["layers"]},
         },
         hardware={"gpu": row["gpu"]["name"].replace(" ", "-"), "gpusPerNode": ranks, "nodes": 1},
         # A row says every key that was not left to its default.
         serving={"gpuMemoryUtilization": None, **serving},
     )
-    return make_plan(parse(stack))
+    return parse(stack)
+
+
+def planned(row: Mapping[str, Any]) -> Plan:
+    return make_plan(configured(row))
+
+
+def ranks(row: Mapping[str, Any]) -> Sequence[Rank]:
+    """What is planned of a repository's own files, too, which no stack file may cut down to few layers."""
+    deployment = ResolvedStack(configured(row)).deployment
+    assert deployment
+    return Capacity(deployment).ranks
 
 
 def test_the_plan_is_of_the_locked_vllm() -> None:
@@ -70,7 +84,7 @@ def test_rows_were_measured_with_the_locked_vllm() -> None:
 
 @pytest.mark.parametrize("row", OF_THE_LOCK, ids=named)
 def test_weights_are_within_half_a_percent(row: dict[str, Any]) -> None:
-    most = max(rank.weights_bytes for rank in planned(row).ranks)
+    most = max(rank.weights_bytes for rank in ranks(row))
     assert most / GiB == pytest.approx(row["weights_gib"], rel=0.005)
 
 
@@ -87,7 +101,7 @@ def test_vllm_has_the_tokens_that_the_plan_gave_it(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", [row for row in OF_THE_LOCK if "kv_cache_gib" in row], ids=named)
 def test_a_token_takes_the_planned_bytes_of_the_cache(row: dict[str, Any]) -> None:
     """Where vLLM sized its cache itself."""
-    [rank] = planned(row).ranks
+    [rank] = ranks(row)
     assert row["kv_cache_gib"] * GiB / row["kv_tokens"] == pytest.approx(rank.kv_bytes_per_token, rel=0.002)
 
 
