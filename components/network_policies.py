@@ -8,11 +8,12 @@ from typing import Any, Self, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.endpoint.haproxy_sections import AGENT_PORT, PROBE_PORT, TLS_PORT
+from components.endpoint.haproxy_sections import PROBE_PORT, TLS_PORT
 from components.endpoint.limits import LIMITS_PORT
 from components.monitoring.targets import PROGRAM_PORT
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, METRICS_PORT, PORT
 from components.shared.content import digest
+from components.shared.engine_names import AGENT_PORT
 from components.shared.labels import FOR_NAMESPACE, metadata, selector
 from components.shared.pods import Manifest
 from components.stack_config import StackConfig
@@ -68,7 +69,7 @@ class NetworkPoliciesArgs:
     """Whether there are such pods."""
 
     several_engines: bool = False
-    """Whether the gates ask each engine by itself, and others whether it serves."""
+    """Whether Ray pods that go ask their supervisor."""
 
     @classmethod
     def of(cls, config: StackConfig) -> Self:
@@ -136,15 +137,17 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     api_server = rules_to(args.network.api_server)
     scraper = _scraper(args.monitoring)
     counter = [_pods(LIMITS)] if args.limits else []
-    gates = [_pods("gate")] if args.several_engines else []
     past_proxies: list[Manifest] = (
-        [{"from": [_pods(ENDPOINT), *counter, _pods("serving"), *gates], "ports": _ports(PORT)}] if args.proxy else []
+        [{"from": [_pods(ENDPOINT), *counter, _pods("serving"), _pods("gate")], "ports": _ports(PORT)}]
+        if args.proxy
+        else []
     )
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     to_agent: Manifest = {"to": [_pods("serving")], "ports": _ports(AGENT_PORT)}
+    leaving = [_pods(RAY)] if args.several_engines else []
     asking: list[Manifest] = (
-        [{"from": [_pods(ENDPOINT), _pods(LIMITS)], "ports": _ports(AGENT_PORT)}] if args.proxy else []
+        [{"from": [_pods(ENDPOINT), _pods(LIMITS), *leaving], "ports": _ports(AGENT_PORT)}] if args.proxy else []
     )
     proxies = Traffic(
         ingress=[*_to_proxies(args), *_read_by(scraper, PROBE_PORT)],
@@ -170,15 +173,18 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
                 *past_proxies,
                 *_read_by(scraper, METRICS_PORT, PORT),
             ],
-            egress=[{"to": [_pods(RAY)]}, *dns, *rules_to(traces_peers(args.monitoring))],
+            egress=[
+                {"to": [_pods(RAY)]},
+                *([to_agent] if leaving else []),
+                *dns,
+                *rules_to(traces_peers(args.monitoring)),
+            ],
         ),
         "serving": Traffic(
             ingress=[*asking, *_read_by(scraper, PROGRAM_PORT)],
             egress=[*dns, *api_server, _to_ray(args.network, DASHBOARD_PORT, PORT)],
         ),
-        "gate": Traffic(
-            egress=[*dns, *api_server, to_model, *([_to_ray(args.network, PORT)] if args.several_engines else [])]
-        ),
+        "gate": Traffic(egress=[*dns, *api_server, to_model, *([_to_ray(args.network, PORT)] if args.proxy else [])]),
         **({"benchmark": Traffic(egress=[*dns, *api_server, to_model])} if args.benchmark else {}),
         **({ENDPOINT: proxies} if args.proxy else {}),
         **({LIMITS: counting} if counter else {}),

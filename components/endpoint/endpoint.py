@@ -10,13 +10,13 @@ import pulumi_kubernetes as k8s
 from components.api_key import ApiKey
 from components.endpoint.deployment import Pods, haproxy_deployment
 from components.endpoint.haproxy import DoorRules, haproxy_configuration
-from components.endpoint.haproxy_sections import AGENT_PORT, engine_server
+from components.endpoint.haproxy_sections import engine_server
 from components.endpoint.key_map import KEY_MAP, secret_data
 from components.endpoint.limits import LIMITS_PORT, limits_configuration
 from components.endpoint.self_signed import SelfSigned
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
-from components.shared.engine_names import labels_of_engine, numbered
+from components.shared.engine_names import AGENT_PORT, labels_of_engine, numbered
 from components.shared.jobs import after
 from components.shared.labels import metadata, selector
 from components.stack_config import StackConfig

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.ray_cluster.ray_cluster import PORT
+from components.shared.engine_names import AGENT_PORT
 
 PROBE_PORT = 8404
 """Where the kubelet asks whether a proxy runs, and a Prometheus for its metrics. It is no part of the Service."""
-
-AGENT_PORT = 8405
-"""Where the supervisor tells the proxies whether vLLM takes requests."""
 
 MOST_FILES = 21_000
 """Open at a time: for 10,000 connections of clients, or for fewer where the node allows a pod fewer files."""

@@ -39,6 +39,9 @@ class RayClusterArgs:
     engine: int = 0
     """Of which engine it is."""
 
+    engines: int = 1
+    """How many the stack has. Of several, one that loses a pod lets its answers end."""
+
     take_turn: TakeTurn | None = None
     """How it waits until the one before may end; None where there is one engine."""
 
@@ -68,5 +71,6 @@ class RayClusterArgs:
             pods=settings.pods,
             counts_tokens=settings.endpoint.count_tokens,
             engine=engine,
+            engines=settings.serving.engines,
             take_turn=take_turn,
         )

@@ -7,7 +7,7 @@ from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_pods import group
 from components.shared.engine_names import numbered
-from components.shared.labels import metadata
+from components.shared.labels import metadata, selector
 from components.shared.pods import Manifest
 from components.shared.programs import programs, programs_config_map
 from components.shared.versions import RAY
@@ -24,6 +24,9 @@ METRICS_PORT = 8080
 PROGRAMS = ("ray-vllm/programs/head/ray_pod", "ray-vllm/programs/head/readiness", "ray-vllm/programs/head/require_key")
 """What runs in the Ray pods. A change of these, or of a module that they import, restarts every GPU."""
 
+LEAVING = ("ray-vllm/programs/head/leaving", "ray-vllm/programs/head/worker_readiness")
+"""Beside them, where there are several engines."""
+
 COUNTING = "ray-vllm/programs/head/count_tokens"
 """Beside them, where tokens are counted."""
 
@@ -38,9 +41,10 @@ class RayCluster(pulumi.ComponentResource):
     """Runs Ray on the planned nodes: a head and `nodes - 1` workers, one pod a node, all GPUs of the node in it.
 
     Creates: a RayCluster (KubeRay makes the pods, the head's Service and the Secret of Ray's token from it), a
-    ConfigMap of the programs that run in the head (readiness probe, key check, token count), and a PodDisruptionBudget
-    that forbids evictions. Waits for: its turn, where it is of one of several engines; the serving Job waits for the
-    nodes, bounded. Gives: `name`, the
+    ConfigMap of the programs that run in the pods (readiness probes, key check, token count), and with engine 0 a
+    PodDisruptionBudget. It forbids evictions where there is one engine. Of several it lets one begin at a time; the pod
+    waits until its engine has ended its answers, and all pods of an engine that does not serve may go. Waits for: its
+    turn, where it is of one of several engines; the serving Job waits for the nodes, bounded. Gives: `name`, the
     RayCluster's, and `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart
     the pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
     """
@@ -53,23 +57,39 @@ class RayCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: RayClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:RayCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        entry_points = (*PROGRAMS, COUNTING) if args.counts_tokens else PROGRAMS
-        config_map = programs_config_map(numbered("head", args.engine), "ray", programs(*entry_points), child)
+        config_map = programs_config_map(numbered("head", args.engine), "ray", programs(*_entry_points(args)), child)
         self.resource = _custom_resource(name, args, config_map, child)
         self.name = self.resource.metadata["name"]
         # KubeRay 1.6.1, utils.GenerateHeadServiceName.
         self.head = self.name.apply(lambda cluster: f"{cluster}-head-svc")
-        k8s.policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata(name, "ray"),
-            # Not max_unavailable, for which Kubernetes would ask the RayCluster for a scale that it has not.
-            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-                min_available=args.hardware.nodes,
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels={"ray.io/cluster": self.name}),
-            ),
-            opts=child,
-        )
+        if not args.engine:
+            _budget(name, self.name, args, child)
         self.register_outputs({"name": self.name, "head": self.head})
+
+
+def _entry_points(args: RayClusterArgs) -> list[str]:
+    return [*PROGRAMS, *([COUNTING] if args.counts_tokens else []), *(LEAVING if args.engines > 1 else [])]
+
+
+def _budget(
+    name: str, cluster: pulumi.Output[str], args: RayClusterArgs, opts: pulumi.ResourceOptions
+) -> k8s.policy.v1.PodDisruptionBudget:
+    """Create the budget of engine 0's pods where it is alone, else of those of all engines.
+
+    Kubernetes evicts no pod that two budgets have. It counts ready pods: one that may go at a time, and as many as do
+    not serve. Not `max_unavailable`, for which it would ask the RayCluster for a scale that it has not.
+    """
+    one = k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+        min_available=args.hardware.nodes,
+        selector=k8s.meta.v1.LabelSelectorArgs(match_labels={"ray.io/cluster": cluster}),
+    )
+    several = k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+        min_available=args.engines * args.hardware.nodes - 1,
+        selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector("ray")),
+        unhealthy_pod_eviction_policy="AlwaysAllow",
+    )
+    spec = several if args.engines > 1 else one
+    return k8s.policy.v1.PodDisruptionBudget(name, metadata=metadata(name, "ray"), spec=spec, opts=opts)
 
 
 def ray_cluster_spec(name: str, args: RayClusterArgs, config_map: pulumi.Input[str]) -> Manifest:

@@ -4,6 +4,7 @@ import pulumi
 
 from components.ray_cluster.args import RayClusterArgs
 from components.shared.content import digest
+from components.shared.engine_names import AGENT_PORT, ENGINE_SERVICE, SUPERVISOR_SERVICE, numbered
 from components.shared.labels import pod_metadata
 from components.shared.placement import off_avoided_nodes, ray_nodes
 from components.shared.pods import (
@@ -19,6 +20,7 @@ from components.shared.pods import (
 from components.shared.versions import RAY
 from planning.settings.quantities import bytes_of
 from planning.settings.sections import Hardware, Network, Pods
+from planning.settings.sections.rollout import LONGEST_DRAIN_SECONDS
 
 CONTAINER = "ray"
 GPU = "nvidia.com/gpu"
@@ -72,6 +74,17 @@ request occupy the engine for minutes."""
 DISK_REQUEST, DISK_LIMIT = {"ephemeral-storage": "2Gi"}, {"ephemeral-storage": "64Gi"}
 """Of the node's disk, assumed: Ray keeps up to six log files of 512 MiB for each of its processes. Weights and compiled
 kernels lie on the claim. The kubelet evicts a pod above its limit, so the limit is high."""
+
+LONGEST_HOLD_SECONDS = LONGEST_DRAIN_SECONDS + 120
+"""How long a pod that goes may wait for its engine, and Ray may then take to end: longer than any drain. Not the
+configured time, which would restart the pods when it changes."""
+
+WORKER_PROBE: Manifest = {
+    "exec": {"command": ["python3", "-m", "worker_readiness"]},
+    "periodSeconds": 5,
+    "timeoutSeconds": 5,
+    "failureThreshold": 1,
+}
 
 DO_NOT_EVICT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 
@@ -127,6 +140,10 @@ def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, h
     }
     if head:
         container["readinessProbe"] = HEAD_PROBE
+    if args.engines > 1:
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["python3", "-m", "leaving"]}}}
+        if not head:
+            container["readinessProbe"] = WORKER_PROBE
     pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -143,6 +160,8 @@ def _pod(args: RayClusterArgs, cluster: str, config_map: pulumi.Input[str], *, h
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": args.hardware.shared_memory_limit}},
         ],
     }
+    if args.engines > 1:
+        pod["terminationGracePeriodSeconds"] = LONGEST_HOLD_SECONDS
     if head and args.api_key_secret:
         mount_key(pod, args.api_key_secret)
     return pod | _placement(args)
@@ -183,6 +202,12 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
         "RAY_VERSION": RAY,
     }
     variables |= {"ON_GPUS": "1"} if args.hardware.on_gpus else CPU_VARIABLES
+    if args.engines > 1:
+        variables |= {
+            "ENGINE_SERVICE": numbered(ENGINE_SERVICE, args.engine),
+            "SUPERVISOR": numbered(SUPERVISOR_SERVICE, args.engine),
+            "AGENT_PORT": str(AGENT_PORT),
+        }
     if args.network.interface:
         variables["NETWORK_INTERFACE"] = args.network.interface
     if args.network.rdma_resources:

@@ -10,6 +10,12 @@ from components.shared.labels import PART_OF
 ENGINE_SERVICE = "deepseek-engine"
 """The Service of engine 0 by itself; those of the others are numbered."""
 
+SUPERVISOR_SERVICE = "deepseek-supervisor"
+"""The Service of its supervisor, numbered in the same way."""
+
+AGENT_PORT = 8405
+"""Where a supervisor tells proxies, and Ray pods that go, whether its vLLM takes requests."""
+
 ENGINE = "deepseek-on-kubernetes/engine"
 """Annotation of a Job that waits for a turn: the number of its engine."""
 

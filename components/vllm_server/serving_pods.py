@@ -4,10 +4,9 @@ import json
 
 import pulumi
 
-from components.endpoint.haproxy_sections import AGENT_PORT
 from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
 from components.shared.content import digest
-from components.shared.engine_names import ENGINE_SERVICE, numbered
+from components.shared.engine_names import AGENT_PORT, ENGINE_SERVICE, numbered
 from components.shared.labels import DRAIN_TIMEOUT, JOIN_TIMEOUT, LOAD_TIMEOUT, MINIMUM_BANDWIDTH
 from components.shared.pods import (
     Manifest,
@@ -55,6 +54,8 @@ def supervisor_pod(
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
         "NETWORK_RESULT": numbered(NETWORK_RESULT, args.engine),
     }
+    if args.take_turn:
+        variables["RAY_CLUSTER"] = cluster.name
     if args.traces_endpoint:
         variables["VLLM_ENVIRONMENT"] = json.dumps({"OTEL_SERVICE_NAME": f"vllm-{pulumi.get_stack()}"})
     if is_proven(args.hardware, args.network):
@@ -96,18 +97,18 @@ def gate_pod(
 ) -> Manifest:
     """Return the gate Job's pod; programs/gate/gate.py tells what it does, and its environment.
 
-    It asks at `service`; of several engines each at its own, and then there.
+    With proxies it asks at the engine's own Service, and then at `service`, where clients come and others may answer.
     """
     clients_come = service.apply(lambda host: f"http://{host}:{PORT}")
     variables: dict[str, pulumi.Input[str]] = {
-        "ENDPOINT": f"http://{numbered(ENGINE_SERVICE, args.engine)}:{PORT}" if args.take_turn else clients_come,
+        "ENDPOINT": f"http://{numbered(ENGINE_SERVICE, args.engine)}:{PORT}" if args.proxies else clients_come,
         "SERVING_JOB": serving_job,
         "RAY_CLUSTER": cluster.name,
         "TIMEOUT_SECONDS": str(gate_seconds(args)),
         "JOIN_TIMEOUT_SECONDS": str(args.scheduling.join_timeout),
         **dict.fromkeys(_checked_forms(args.serving), "true"),
     }
-    if args.take_turn:
+    if args.proxies:
         variables["DOOR"] = clients_come
     pod = program_pod(
         "gate",

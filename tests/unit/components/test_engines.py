@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from planning.settings.sections.rollout import LONGEST_DRAIN_SECONDS
 from tests.unit.components.registrations import Program, Registration, run_with_key, stack_file
 
 PINNED = f"docker.io/library/haproxy:2.6-bookworm@sha256:{64 * '0'}"
@@ -35,18 +36,72 @@ def by_urn(stack: Program) -> dict[str, Registration]:
     return {item.urn: item for item in stack.kubernetes()}
 
 
-def test_what_serves_already_is_not_touched_when_another_engine_comes() -> None:
-    one, two = by_urn(program(1)), by_urn(program(2))
-    assert one.keys() <= two.keys()
-    changed = {one[urn].name for urn in one if text_of(one[urn]) != text_of(two[urn])}
-    assert changed == {
-        "deepseek-ray",  # lets the gates in
-        "deepseek-gate",
-        "deepseek-supervisor",  # selects the first supervisor
-        "deepseek-endpoint",  # asks two engines
-        "gate",
-        "gate-role",
+def test_a_third_engine_changes_nothing_of_the_two_that_serve() -> None:
+    two, three = by_urn(program(2)), by_urn(program(3))
+    assert two.keys() <= three.keys()
+    kinds = {two[urn].type.rpartition(":")[2] for urn in two if text_of(two[urn]) != text_of(three[urn])}
+    assert kinds == {
+        "PodDisruptionBudget",  # counts the new pods
+        "Job",  # the turns ask three
+        "ConfigMap",  # so do the proxies
+        "Deployment",
     }
+    replaced = {two[urn].name for urn in two if text_of(two[urn]) != text_of(three[urn])}
+    assert not replaced & {"serve", "serve-1", "gate", "gate-1"}
+
+
+def test_pods_of_several_engines_wait_until_their_engine_has_ended_its_answers() -> None:
+    one, two = program(1), program(2)
+    for number, name in enumerate(("deepseek", "deepseek-1")):
+        spec = two.one("RayCluster", name).inputs["spec"]
+        head, worker = (group["template"]["spec"] for group in (spec["headGroupSpec"], spec["workerGroupSpecs"][0]))
+        service, supervisor = (
+            two.one("Service", f"deepseek-{kind}{f'-{number}' if number else ''}").inputs
+            for kind in ("engine", "supervisor")
+        )
+        for pod in (head, worker):
+            [container] = pod["containers"]
+            assert container["lifecycle"] == {"preStop": {"exec": {"command": ["python3", "-m", "leaving"]}}}
+            given = {item["name"]: item.get("value") for item in container["env"]}
+            assert given["SUPERVISOR"] == supervisor["metadata"]["name"]
+            assert given["AGENT_PORT"] == str(int(supervisor["spec"]["ports"][0]["port"]))
+            assert given["ENGINE_SERVICE"] == service["metadata"]["name"]
+            assert pod["terminationGracePeriodSeconds"] > LONGEST_DRAIN_SECONDS
+        assert "worker_readiness" in worker["containers"][0]["readinessProbe"]["exec"]["command"]
+        serve = two.one("Job", f"serve{f'-{number}' if number else ''}").inputs["spec"]["template"]["spec"]
+        assert {"name": "RAY_CLUSTER", "value": name} in serve["containers"][0]["env"]
+    alone = text_of(one.one("RayCluster", "deepseek"))
+    assert "leaving" not in alone
+    assert "terminationGracePeriodSeconds" not in alone
+
+
+def test_of_several_engines_one_pod_at_a_time_may_go_and_all_of_one_that_does_not_serve() -> None:
+    [budget] = [item.inputs for item in program(2).kubernetes() if is_budget_of_ray(item)]
+    assert budget["spec"]["minAvailable"] == 2 * 4 - 1
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    labels = budget["spec"]["selector"]["matchLabels"]
+    for name in ("deepseek", "deepseek-1"):
+        spec = program(2).one("RayCluster", name).inputs["spec"]
+        assert labels.items() <= spec["headGroupSpec"]["template"]["metadata"]["labels"].items()
+        assert labels.items() <= spec["workerGroupSpecs"][0]["template"]["metadata"]["labels"].items()
+    [alone] = [item.inputs for item in program(1).kubernetes() if is_budget_of_ray(item)]
+    assert alone["spec"] == {"minAvailable": 4, "selector": {"matchLabels": {"ray.io/cluster": "deepseek"}}}
+
+
+def test_a_ray_pod_that_goes_may_ask_its_supervisor() -> None:
+    policies = {
+        item.name: item.inputs["spec"] for item in program(2).kubernetes() if item.type.endswith("NetworkPolicy")
+    }
+    ray, serving = policies["deepseek-ray"], policies["deepseek-serving"]
+    [port] = program(2).one("Service", "deepseek-supervisor").inputs["spec"]["ports"]
+    ports = [{"protocol": "TCP", "port": port["port"]}]
+    assert {"to": [{"podSelector": serving["podSelector"]}], "ports": ports} in ray["egress"]
+    [asking] = [rule for rule in serving["ingress"] if rule["ports"] == ports]
+    assert {"podSelector": ray["podSelector"]} in asking["from"]
+
+
+def is_budget_of_ray(item: Registration) -> bool:
+    return item.type.endswith(":PodDisruptionBudget") and "endpoint" not in item.name
 
 
 def test_one_engine_has_the_names_and_labels_of_a_stack_that_knew_no_others() -> None:
@@ -65,6 +120,7 @@ def test_the_second_engine_is_as_the_first_and_numbered() -> None:
     two = program(2)
     first, second = (two.one("RayCluster", name).inputs for name in ("deepseek", "deepseek-1"))
     of_first = json.dumps(second["spec"]).replace("head-1-", "head-").replace("deepseek-1", "deepseek")
+    of_first = of_first.replace("deepseek-engine-1", "deepseek-engine").replace("-supervisor-1", "-supervisor")
     assert json.loads(of_first) == first["spec"]
     assert second["metadata"]["name"] == "deepseek-1"
     new = [item for urn, item in by_urn(two).items() if urn not in by_urn(program(1))]

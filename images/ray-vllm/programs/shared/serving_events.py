@@ -12,6 +12,7 @@ NETWORK = "NetworkMeasured"
 NETWORK_PROBLEM = "NetworkProblem"
 SUSPENDED = "Suspended"
 GPU_ERRORS = "GpuErrors"
+LEAVING = "RayPodLeaves"
 WARNINGS = (FAILED, KV_CACHE_DIFFERS, NETWORK_PROBLEM, SUSPENDED, GPU_ERRORS)
 """Pulumi shows events of type Warning only."""
 

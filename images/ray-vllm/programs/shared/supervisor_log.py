@@ -22,7 +22,9 @@ One event a line, durations in seconds. The output of vLLM runs between them and
     failed       kind, same, after, retry_in, reason             kinds: failure_history; `same`: times in a row
     gpu_errors   node, same, reason                              CUDA errors on one node, three times in a row or more
     hopeless     same, reason                                    with the third of the same failures and all after
-    draining     requests, bound;  drained  requests, after      after SIGTERM: those that vLLM finishes, that are left
+    draining     requests, bound;  drained  requests, after      before its end: those that vLLM finishes, that are left
+    leaving      pods                                            Ray pods are evicted or deleted: vLLM is drained
+    still_there  pods, after                                     those pods have not gone in time
     stopping     job, reason;  still_running  job, reason;  stop_unknown  reason
     stopped      reason;  left  reason                           after SIGTERM, the last line
     no_metrics   reason                                          Prometheus is told nothing

@@ -33,6 +33,10 @@ class DoorAgent:
         """Say from now on that vLLM takes no requests."""
         self._line = DRAIN
 
+    def take_requests(self) -> None:
+        """Say from now on that vLLM takes requests."""
+        self._line = READY
+
     @property
     def is_asked(self) -> bool:
         """Whether there are proxies."""

@@ -48,14 +48,16 @@ class Following:
         self._engine_errors = ""
         self.served = False
 
-    def until_end(self, announce: Callable[[], None]) -> NoReturn:
+    def until_end(self, announce: Callable[[], None], look_at_pods: Callable[[], None]) -> NoReturn:
         """Raise `Failed` with the reason when this vLLM does not serve any more; by then it has ended or is stopped.
 
-        `announce` is called when it begins to serve.
+        `announce` is called when it begins to serve, `look_at_pods` every two seconds. What that one raises leaves vLLM
+        running.
         """
         try:
             while True:
                 time.sleep(POLL_SECONDS)
+                look_at_pods()
                 if self._head_knows_job():
                     self._check_engines()
                     self._check_nodes()

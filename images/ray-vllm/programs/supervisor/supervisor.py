@@ -18,11 +18,14 @@ network proof measures; nothing if it is empty), RDMA_RESOURCES (optional: the d
 SERVING_JOB (optional: the name of its Kubernetes Job, which its service account may get), with it JOB_UID,
 POD_NAMESPACE and NETWORK_RESULT (a ConfigMap that its service account may patch). With SERVING_JOB it also makes an
 Event on that Job when the network was proven, when vLLM has failed and when it serves, and asks for the pods of Ray
-where CUDA errors end vLLM. How long nodes may take to join, the model to load and answers to end, and the least
-bandwidth, the Job's annotations say (own_job.py), at the beginning of each attempt and at SIGTERM;
+where CUDA errors end vLLM. Of several engines it has RAY_CLUSTER, and looks whether a pod of that RayCluster has been
+told to go: then it drains and stops vLLM, and serves again when the pod is back (leaving_pods.py). How long nodes may
+take to join, the model to load and answers to end, and the least bandwidth, the Job's annotations say (own_job.py), at
+the beginning of each attempt and at SIGTERM;
 JOIN_TIMEOUT_SECONDS, LOAD_TIMEOUT_SECONDS and DRAIN_TIMEOUT_SECONDS (1800, 7200, 0) hold where they say nothing.
 """
 
+import functools
 import json
 import os
 import shlex
@@ -42,13 +45,14 @@ from failing_node import FailingNode
 from failure_history import HOPELESS_REPETITIONS, Failed, FailureHistory
 from following import SERVING_FILE, Following
 from joining import wait_for_nodes
+from leaving_pods import Leaving, LeavingPods
 from log_follower import RECENT_LINES, WHOLE_LOG, LogFollower
 from metrics import PORT, tell_metrics
 from network_check import NetworkCheck
 from own_job import Bounds, bounds_now, is_first_pod, will_start_another_pod
 from planned_nodes import PlannedNodes
 from ray_api import Job, RayApi
-from serving_events import FAILED, KV_CACHE_DIFFERS, SERVING, tell
+from serving_events import FAILED, KV_CACHE_DIFFERS, LEAVING, SERVING, tell
 from supervisor_log import say
 from supervisor_metrics import SupervisorMetrics
 from vllm_job import VllmJobs
@@ -76,6 +80,7 @@ class Settings:
     bounds: Bounds
     serving_job: str
     network: NetworkCheck
+    leaving: LeavingPods
     planned_kv_cache_tokens: int
     """0 where there is no plan of it."""
 
@@ -110,6 +115,7 @@ class Settings:
                 serving_job=serving_job,
                 job_uid=env.get("JOB_UID", ""),
             ),
+            leaving=LeavingPods(env.get("RAY_CLUSTER", "")),
             planned_kv_cache_tokens=int(env.get("PLANNED_KV_CACHE_TOKENS", "0")),
             metrics_port=int(env.get("METRICS_PORT", PORT)),
             agent_port=int(env["AGENT_PORT"]) if "AGENT_PORT" in env else None,
@@ -140,6 +146,20 @@ class Supervisor:
                 self.serve()
             except Failed as failure:
                 self._report(failure, time.monotonic() - began)
+            except Leaving as leaving:
+                self.make_way(leaving.pods)
+
+    def make_way(self, pods: list[str]) -> None:
+        """Drain and stop vLLM for Ray pods that wait for it, and take requests again when they have gone."""
+        say("leaving", pods=", ".join(pods))
+        reason = f"Ray pods are evicted or deleted: {', '.join(pods)}. vLLM is drained, and starts when they are back"
+        tell(self._settings.serving_job, LEAVING, reason)
+        bounds = bounds_now(self._settings.serving_job, self._bounds)
+        self._drain_and_stop(bounds.drain)
+        if not self._settings.leaving.wait_until_gone(pods, bounds.join):
+            say("still_there", pods=", ".join(pods), after=int(bounds.join))
+        if self.agent:
+            self.agent.take_requests()
 
     def end(self) -> None:
         """Let vLLM finish its requests and stop it, unless another pod will follow and take it over."""
@@ -148,14 +168,19 @@ class Supervisor:
             say("left", reason="only this pod ends, its Job goes on: vLLM is left running for the next pod")
             return
         bounds = bounds_now(self._settings.serving_job, self._bounds)
-        drain(self._settings.model.endpoint, bounds.drain, self.agent)
+        if self._drain_and_stop(bounds.drain):
+            say("stopped", reason="no vLLM is running")
+
+    def _drain_and_stop(self, seconds: float) -> bool:
+        """Let vLLM finish its requests within so many seconds and stop it; return whether none is running."""
+        drain(self._settings.model.endpoint, seconds, self.agent)
         deadline = time.monotonic() + HEAD_SECONDS
         while problem := self._stop_all():
             if time.monotonic() > deadline:
                 say("stop_unknown", reason=problem)
-                return
+                return False
             time.sleep(1)
-        say("stopped", reason="no vLLM is running")
+        return True
 
     def _stop_all(self) -> str:
         """Return why a vLLM may still be running, nothing when none is."""
@@ -196,7 +221,8 @@ class Supervisor:
         log = LogFollower(settings.ray, job.submission_id, lines)
         following = Following(settings.ray, job, log, settings.model, settings.planned_nodes, self._bounds)
         try:
-            following.until_end(lambda: self._announce(job, log, following.silent_for))
+            announce = functools.partial(self._announce, job, log, following.silent_for)
+            following.until_end(announce, settings.leaving.check)
         except Failed:
             self._failing_node.note(log.engine.gpu_error)
             raise

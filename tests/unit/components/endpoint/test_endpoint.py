@@ -45,7 +45,7 @@ def test_a_stack_may_do_without_proxies_and_then_the_service_selects_the_head(st
     assert selected == {"ray.io/cluster": "deepseek", "ray.io/node-type": "head"}
 
 
-def test_the_proxies_add_objects_and_change_only_the_service_and_three_policies() -> None:
+def test_the_proxies_add_objects_and_change_only_the_service_the_gate_and_three_policies() -> None:
     without = stack_file("a100-bf16") | {"deepseek:endpoint": {"proxy": False}}
     before, after = run_with_key(without).texts(), run_with_key(configured()).texts()
     gone = {urn.rpartition("$")[2] for urn in before.keys() - after.keys()}
@@ -53,6 +53,8 @@ def test_the_proxies_add_objects_and_change_only_the_service_and_three_policies(
     changed = {urn.rpartition("$")[2] for urn in before.keys() & after.keys() if before[urn] != after[urn]}
     assert changed == {
         "kubernetes:core/v1:Service::deepseek",
+        "kubernetes:batch/v1:Job::gate",  # asks the engine by itself, too
+        "kubernetes:rbac.authorization.k8s.io/v1:Role::gate-role",  # has the gate's name
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-ray",
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-gate",
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::deepseek-serving",
@@ -81,10 +83,10 @@ def test_the_service_is_pointed_at_the_proxies_when_they_are_ready() -> None:
     assert "skipAwait" not in json.dumps(deployment.inputs, default=str)
 
 
-def test_only_the_proxies_and_the_supervisor_reach_vllm() -> None:
+def test_only_the_proxies_the_supervisor_and_the_gate_reach_vllm() -> None:
     program = with_proxies()
     _, _, to_model = policy(program, "ray")["ingress"]
-    selectors = [{"podSelector": policy(program, name)["podSelector"]} for name in ("endpoint", "serving")]
+    selectors = [{"podSelector": policy(program, name)["podSelector"]} for name in ("endpoint", "serving", "gate")]
     assert to_model == {"from": selectors, "ports": [{"protocol": "TCP", "port": 8000}]}
     assert policy(program, "endpoint")["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8000}]}]
     ray = {"podSelector": policy(program, "ray")["podSelector"]}

@@ -21,6 +21,7 @@ from claim import ClaimCheck
 from download_settings import from_environment
 from engine_log import GpuError
 from failing_node import FailingNode
+from leaving_pods import LeavingPods
 from own_deadline import OwnDeadline
 from ray_api import RayApi
 
@@ -78,6 +79,7 @@ def supervise() -> None:
     own_job.bounds_now("some", own_job.Bounds(1, 1, 1, 1))
     own_job.will_start_another_pod("some")
     network_check.keep("some", {})
+    LeavingPods("deepseek").check()
     FailingNode(RayApi("http://127.0.0.1"), "some").note(GpuError("10.0.0.2", "CUDA error"))
 
 
