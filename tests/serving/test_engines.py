@@ -1,66 +1,162 @@
-"""Two engines of one pod each behind the proxies: a change cuts no answer and loses no request."""
+"""Two engines behind the proxies: neither a change nor an eviction cuts an answer or loses a request."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import http
+import json
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from completion import Model
+from completion import Model, sum_of
+from direct_http import fetch
+from draining import RUNNING
 from pulumi import automation
 
 from local import dev, stack
+from local.cluster.api_server import ApiError
 from tests.serving import live
 from tests.serving.conftest import Served
 from tests.serving.dev_stack import changed
-from tests.serving.observer import LONG_ANSWER_SECONDS, LongRequest
+from tests.serving.observer import LONG_ANSWER_SECONDS, Ask, LongRequest
+from tests.serving.recovery import wait_for
 
 ANSWER_SECONDS = 60.0
 GENERATING_SECONDS = 120.0
-ONE_POD: dict[str, dict[str, Any]] = {
-    "hardware": {"nodes": 1, "memory": "5Gi"},
-    "rollout": {"drainTimeout": "10m"},
-}
+RAY = "ray.io/cluster"
+LOOKS = 5
+LOSS_SECONDS = 2.0
+"""In which a killed engine may still be sent requests."""
+
+EVICTION_SECONDS = 600.0
+"""Until a pod is evicted, its engine has ended its answers, and all pods are ready again."""
 
 
 def two_engines(**serving: Any) -> automation.Stack:
     """Return the dev stack with two engines, of one rank each."""
-    keys = {**ONE_POD, "serving": {"engines": 2, "tensorParallelSize": 1, **serving}}
+    keys: dict[str, dict[str, Any]] = {
+        "hardware": {"nodes": 1, "memory": "5Gi"},
+        "rollout": {"drainTimeout": "10m"},
+        "serving": {"engines": 2, "tensorParallelSize": 1, **serving},
+    }
     configured = stack.configuration(dev.STACK)
     return changed({f"deepseek:{name}": configured.get(f"deepseek:{name}", {}) | of for name, of in keys.items()})
 
 
 @pytest.fixture
 def model(served: Served) -> Iterator[Model]:
-    """The model behind two engines; then the stack is as its file says."""
+    """The model behind two engines; then the stack is as its file says.
+
+    There is a pause in between: this machine has no room for the engine of the file beside one of the two.
+    """
     two_engines().up(on_output=stack.show)
     yield Model(live.service_url(served.outputs["service"]), served.outputs["servedModels"][0])
+    two_engines(engines=0).up(on_output=stack.show)
     changed().up(on_output=stack.show)
 
 
 def heads() -> dict[str, str]:
     """Return the uid of the head of each engine."""
-    return {pod["metadata"]["labels"]["ray.io/cluster"]: pod["metadata"]["uid"] for pod in live.pods(live.HEAD)}
+    return {pod["metadata"]["labels"][RAY]: pod["metadata"]["uid"] for pod in live.pods(live.HEAD)}
+
+
+@dataclass
+class Asked:
+    """What clients got that ask all the time: short questions one after the other, and streams of long answers."""
+
+    short: list[Ask] = field(default_factory=list[Ask])
+    long: list[LongRequest] = field(default_factory=list[LongRequest])
+
+    @property
+    def problems(self) -> list[str]:
+        """Of short questions, and of streams that were cut."""
+        return [ask.problem for ask in self.short if ask.problem] + [one.outcome for one in self.long if one.outcome]
+
+
+@contextlib.contextmanager
+def asking(model: Model) -> Generator[Asked]:
+    """Keep two streams and a short question under way until the context is left, and the streams have ended."""
+    asked, over = Asked(long=[LongRequest(model, stream=True) for _ in range(2)]), threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            began = time.time()
+            answer = model.ask("Say yes.", 1, ANSWER_SECONDS)
+            asked.short.append(Ask(began, time.time(), "" if answer.completed else answer.problem))
+
+    short = threading.Thread(target=ask, daemon=True)
+    for thread in (*asked.long, short):
+        thread.start()
+    try:
+        assert all(one.generating.wait(GENERATING_SECONDS) for one in asked.long)
+        yield asked
+    finally:
+        over.set()
+        for one in asked.long:
+            one.stop()
+        for thread in (*asked.long, short):
+            thread.join(LONG_ANSWER_SECONDS)
+
+
+def evict(name: str) -> bool:
+    """Ask for an eviction; return whether the budget lets it begin."""
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": dev.NAMESPACE}}
+    try:
+        live.API.request("POST", f"{live.CORE}/pods/{name}/eviction", json.dumps(body))
+    except ApiError as error:
+        if error.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+            return False
+        raise
+    return True
+
+
+def wait_for_ready_pods(count: int) -> None:
+    """A pod that goes is none of them."""
+    wait_for(f"{count} ready Ray pods", lambda: sum(map(live.is_ready, live.pods(RAY))) == count, EVICTION_SECONDS)
 
 
 @pytest.mark.faults
 def test_a_change_of_both_cuts_no_answer_and_loses_no_request(model: Model) -> None:
     before = heads()
     assert before.keys() == {"deepseek", "deepseek-1"}
-    under_way = [LongRequest(model, stream=True) for _ in range(2)]
-    for request in under_way:
-        request.start()
-    assert all(request.generating.wait(GENERATING_SECONDS) for request in under_way)
-    problems: list[str] = []
-    with ThreadPoolExecutor() as pool:
-        changing = pool.submit(two_engines(maxModelLen=2040).up, on_output=stack.show)
-        while not changing.done():
-            answer = model.ask("Say yes.", 1, ANSWER_SECONDS)
-            problems.append("" if answer.completed else answer.problem)
-        changing.result()
-    for request in under_way:
-        request.stop()
-    for request in under_way:
-        request.join(LONG_ANSWER_SECONDS)
-    assert [request.outcome for request in under_way] == ["", ""]
-    assert set(problems) == {""}
+    with asking(model) as asked:
+        two_engines(maxModelLen=2040).up(on_output=stack.show)
+    assert asked.problems == []
     assert heads() == before, "only vLLM was started anew"
+
+
+def streams(engine: str) -> int:
+    """Return how many streams an engine computes; short questions come and go meanwhile."""
+    url = live.service_url(engine.replace("deepseek", live.engine_service("deepseek"), 1))
+    looks = [sum_of(fetch("GET", f"{url}/metrics", timeout=ANSWER_SECONDS), RUNNING) or 0 for _ in range(LOOKS)]
+    return int(min(looks))
+
+
+@pytest.mark.faults
+def test_an_engine_that_is_killed_takes_no_requests_with_it_but_its_own(model: Model) -> None:
+    with asking(model) as asked:
+        computed = {engine: streams(engine) for engine in heads()}
+        engine = max(computed, key=lambda name: computed[name])
+        killed = live.send_signal(f"{live.HEAD},{RAY}={engine}", live.API_SERVER, signal.SIGKILL)
+        wait_for("end of a stream", lambda: any(one.outcome for one in asked.long))
+        wait_for_ready_pods(1)
+        wait_for_ready_pods(2)
+    assert len([one for one in asked.long if one.outcome]) == computed[engine]
+    assert [ask for ask in asked.short if ask.problem and ask.began > killed + LOSS_SECONDS] == []
+
+
+@pytest.mark.faults
+def test_an_eviction_of_every_ray_pod_in_turn_cuts_no_answer_and_loses_no_request(model: Model) -> None:
+    with asking(model) as asked:
+        for engine in sorted(heads()):
+            serving = [pod["metadata"] for pod in live.pods(RAY)]
+            [leaves] = [pod["name"] for pod in serving if pod["labels"][RAY] == engine]
+            [stays] = [pod["name"] for pod in serving if pod["labels"][RAY] != engine]
+            assert evict(leaves)
+            assert not evict(stays)
+            wait_for_ready_pods(2)
+    assert asked.problems == []
+    assert len(asked.short) > len(heads())
