@@ -56,7 +56,7 @@ test-unit: venv ## two minutes: components against a mocked engine, the plan, th
 test-images: servers .venv-fetch/installed ## two minutes: the programs of the pods, with real git, git-lfs and servers on loopback
 	$(PYTHON) -m pytest -n 2 -m $(SAMPLED) images local/git-server
 test-endpoint: servers ## a minute: the door's configuration, by Debian's HAProxy on loopback
-	$(PYTHON) -m pytest tests/endpoint
+	$(PYTHON) -m pytest -n 2 tests/endpoint
 test-monitoring: servers ## a minute: each alert fires and clears, by Debian's promtool and Prometheus
 	$(PYTHON) -m pytest -n 2 tests/monitoring
 test-properties: venv ## a minute: the plan over the whole space, and a sample of 10,000 random stack files
