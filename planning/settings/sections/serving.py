@@ -144,7 +144,8 @@ class Serving(Section):
         ),
         json_schema_extra=changing(
             "0 deletes serving Jobs and RayClusters: serving stops until it is 1 again, which builds and fetches "
-            "nothing; more engines come up beside those that serve"
+            "nothing; more engines come up beside those that serve, and the Ray pods of a first one that was alone are "
+            "replaced when the second serves"
         ),
     )
     load_timeout: Duration = Field(
