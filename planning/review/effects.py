@@ -16,7 +16,7 @@ def effects(steps: Iterable[Step], settings: StackSettings | None) -> list[str]:
     # Where several engines change, engine 0 stands for them.
     engine_0_last = sorted(changed, key=lambda step: step.name in {CLIENTS, SERVE, GATE})
     parts = {part: step for step in engine_0_last if (part := part_of(step))}
-    several = settings and what_several_engines_do(parts, settings)
+    several = settings and what_several_engines_do(changed, settings)
     told = [several or _serving(parts, settings) if changed else "**Nothing changes.**"]
     work = _work(parts)
     if work:

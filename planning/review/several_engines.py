@@ -1,36 +1,47 @@
 """What a change does to a stack with several engines, in words: one at a time is replaced, or their number changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from planning.review.parts import CLIENTS, CLUSTER, SERVE
+from planning.review.parts import CLIENTS, CLUSTER, SERVE, part_of
 from planning.review.patience import bounds, drain, on_nodes
 from planning.review.preview import CREATED, DELETED, REPLACED, Step
 from planning.settings.sections import StackSettings
 
+FIRST = (CLIENTS, SERVE)
+"""RayCluster and serving Job of engine 0; those of the others are numbered."""
 
-def what_several_engines_do(parts: Mapping[str, Step], settings: StackSettings) -> str:
-    """Return it for the changed parts; nothing where one engine says it all.
 
-    Where several engines change, engine 0 stands for them in `parts`.
-    """
-    serving = [step for part, step in parts.items() if part in {CLUSTER, SERVE}]
-    operations = {step.operation for step in serving}
-    engine_0 = any(step.name in {CLIENTS, SERVE} for step in serving)
-    engines, joining = settings.serving.engines, CLUSTER in parts
-    if DELETED in operations and not engine_0:
-        return f"**Serving goes on, with fewer engines.** {drain(settings)}".strip()
-    if engines < 2:
+def what_several_engines_do(changed: Iterable[Step], settings: StackSettings) -> str:
+    """Return it for the changed steps; nothing where one engine says it all."""
+    serving = [step for step in changed if part_of(step) in {CLUSTER, SERVE}]
+    first = {step.operation for step in serving if step.name in FIRST}
+    further = {step.operation for step in serving if step.name not in FIRST}
+    engines, joining = settings.serving.engines, any(part_of(step) == CLUSTER for step in serving)
+    if REPLACED in first | further and engines > 1:
+        return _in_turn(settings, joining=joining, more=CREATED in further)
+    if DELETED in further and DELETED not in first:
+        anew = " The first one is replaced while the others still serve." if REPLACED in first else ""
+        return f"**Serving goes on, with fewer engines.**{anew} {drain(settings)}".strip()
+    if engines < 2 or CREATED not in first | further:
         return ""
-    bound = bounds(settings, joining=joining).replace("gives", "gives each engine", 1)
-    if REPLACED in operations:
-        least, share = settings.rollout.minimum_of(engines), f"{(engines - 1) / engines:.0%}"
+    if CREATED in first:
         return (
-            f"**Serving goes on, and 1 of {engines} engines at a time is replaced.** Until its model is loaded, the "
-            f"others have {share} of the capacity; none is touched unless {least} others serve. "
-            f"{drain(settings)}{bound}"
+            f"**Serving starts** with {engines} engines{on_nodes(settings)} each; nothing serves yet. "
+            f"{_bounds(settings, joining=joining)}"
         )
-    if CREATED in operations and not engine_0:
-        return f"**Serving goes on, and more engines start**{on_nodes(settings)} each. {bound}"
-    if CREATED in operations:
-        return f"**Serving starts** with {engines} engines{on_nodes(settings)} each; nothing serves yet. {bound}"
-    return ""
+    return f"**Serving goes on, and more engines start**{on_nodes(settings)} each. {_bounds(settings, joining=joining)}"
+
+
+def _in_turn(settings: StackSettings, *, joining: bool, more: bool) -> str:
+    engines = settings.serving.engines
+    least, share = settings.rollout.minimum_of(engines), f"{(engines - 1) / engines:.0%}"
+    starting = f" Before that, more engines start{on_nodes(settings)} each." if more else ""
+    return (
+        f"**Serving goes on, and 1 of {engines} engines at a time is replaced.**{starting} Until its model is loaded, "
+        f"the others have {share} of the capacity; none is touched unless {least} others serve. "
+        f"{drain(settings)}{_bounds(settings, joining=joining)}"
+    )
+
+
+def _bounds(settings: StackSettings, *, joining: bool) -> str:
+    return bounds(settings, joining=joining).replace("gives", "gives each engine", 1)

@@ -72,9 +72,12 @@ def test_a_second_engine_comes_beside_the_first(configured: Configure, api: ApiS
     assert len(before) == 2
     with watched(api) as moments:
         assert up(with_engines(configured, 2), api) == ""
-    assert order(moments) == ["deepseek-1 ADDED", "serve-1 ADDED", "gate-1 ADDED", "gate ADDED"]
+    told = order(moments)
+    assert told[:3] == ["deepseek-1 ADDED", "serve-1 ADDED", "gate-1 ADDED"]
+    assert told[3] == "serve ENDING", "then the first, whose pods can be evicted from now on"
+    assert told[-3:] == ["deepseek ADDED", "serve ADDED", "gate ADDED"]
     after = serving(api)
-    assert before.items() <= after.items(), "the first engine is as it was"
+    assert not before.items() & after.items()
     assert {name for kind, name in after if kind == "rayclusters"} == {"deepseek", "deepseek-1"}
     assert len(after) == 4
     assert changed(with_engines(configured, 2).preview(expect_no_changes=True)) == {}
@@ -112,8 +115,9 @@ def test_a_gate_that_fails_leaves_the_other_engine_as_it_is(configured: Configur
 
 
 def test_one_engine_less_ends_the_last(configured: Configure, api: ApiServer) -> None:
-    before = serving(api)
-    assert up(with_engines(configured, 1, serving={"maxModelLen": 8192}), api) == ""
-    assert serving(api).items() <= before.items()
+    with watched(api) as moments:
+        assert up(with_engines(configured, 1, serving={"maxModelLen": 8192}), api) == ""
+    told = order(moments)
+    assert told.index("gate ADDED") < told.index("serve-1 ENDING") < told.index("deepseek-1 ENDING")
     assert uids(api, "rayclusters").keys() == {"deepseek"}
     configured().destroy()

@@ -111,6 +111,16 @@ def test_the_end_of_a_pause_starts_serving() -> None:
         ),
         (
             2,
+            [("ray.io/v1:RayCluster", "deepseek-1", "create"), ("ray.io/v1:RayCluster", "deepseek", "replace")],
+            "1 of 2 engines at a time is replaced.** Before that, more engines start on 4 nodes each. Until",
+        ),
+        (
+            1,
+            [("ray.io/v1:RayCluster", "deepseek-1", "delete"), ("ray.io/v1:RayCluster", "deepseek", "replace")],
+            "**Serving goes on, with fewer engines.** The first one is replaced while the others still serve. Answers",
+        ),
+        (
+            2,
             [("ray.io/v1:RayCluster", name, "create") for name in ("deepseek", "deepseek-1")],
             "**Serving starts** with 2 engines on 4 nodes each; nothing serves yet.",
         ),
