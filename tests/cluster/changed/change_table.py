@@ -169,8 +169,13 @@ def out_of_order(changed: Changed) -> list[str]:
 
 
 def no_service(changed: Changed) -> str:
-    """Return for how long there is no service: by what was replaced of that which serves."""
+    """Return for how long there is no service: by what was replaced of that which serves.
+
+    Of several engines another one serves.
+    """
     operations = changed.done.operations
+    if changed.step.after.get("serving.engines", 1) > 1:
+        return NONE
     if operations.get(CLUSTER) == DELETED:
         return PAUSED
     if operations.get(CLUSTER) == REPLACED:
