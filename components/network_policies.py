@@ -145,7 +145,7 @@ def traffic(args: NetworkPoliciesArgs) -> dict[str, Traffic]:
     to_model = {"to": [_pods(ENDPOINT)], "ports": _ports(PORT)} if args.proxy else _to_ray(args.network, PORT)
     to_counter = [{"to": counter, "ports": _ports(LIMITS_PORT)}] if counter else []
     to_agent: Manifest = {"to": [_pods("serving")], "ports": _ports(AGENT_PORT)}
-    leaving = [_pods(RAY)] if args.several_engines else []
+    leaving = _ray(args.network) if args.several_engines else []
     asking: list[Manifest] = (
         [{"from": [_pods(ENDPOINT), _pods(LIMITS), *leaving], "ports": _ports(AGENT_PORT)}] if args.proxy else []
     )
@@ -244,9 +244,12 @@ def _spec(component: str, allowed: Traffic) -> Manifest:
 
 
 def _to_ray(network: Network, *ports: int) -> Manifest:
+    return {"to": _ray(network), "ports": _ports(*ports)}
+
+
+def _ray(network: Network) -> list[Manifest]:
     """On the nodes' network a Ray pod has its node's address, by which alone it is found."""
-    found = [_block(address) for address in EVERYWHERE] if network.host_network else [_pods(RAY)]
-    return {"to": found, "ports": _ports(*ports)}
+    return [_block(address) for address in EVERYWHERE] if network.host_network else [_pods(RAY)]
 
 
 def _pods(component: str) -> Manifest:

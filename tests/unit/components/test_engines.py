@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.shared.engine_names import AGENT_PORT
 from planning.settings.sections.rollout import LONGEST_DRAIN_SECONDS
 from tests.unit.components.registrations import Program, Registration, run_with_key, stack_file
 
@@ -98,6 +99,13 @@ def test_a_ray_pod_that_goes_may_ask_its_supervisor() -> None:
     assert {"to": [{"podSelector": serving["podSelector"]}], "ports": ports} in ray["egress"]
     [asking] = [rule for rule in serving["ingress"] if rule["ports"] == ports]
     assert {"podSelector": ray["podSelector"]} in asking["from"]
+
+
+def test_a_ray_pod_on_the_nodes_network_may_ask_its_supervisor_too() -> None:
+    stack = run_with(2, network={"hostNetwork": True, "hostNetworkIsTrusted": True})
+    [serving] = [item.inputs["spec"] for item in stack.kubernetes() if item.name == "deepseek-serving"]
+    [asking] = [rule for rule in serving["ingress"] if rule["ports"][0]["port"] == AGENT_PORT]
+    assert [peer["ipBlock"]["cidr"] for peer in asking["from"] if "ipBlock" in peer] == ["0.0.0.0/0", "::/0"]
 
 
 def is_budget_of_ray(item: Registration) -> bool:
