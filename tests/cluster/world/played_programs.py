@@ -126,7 +126,13 @@ class PlayedPrograms:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         key_file = environment.get("API_KEY_FILE", "")
-        here = {"RAY_JOBS_ADDRESS": self.ray.url, "ENDPOINT": self.model.url, "API_KEY_FILE": key_file.lstrip("/")}
+        model = self.model.url
+        here = {
+            "RAY_JOBS_ADDRESS": self.ray.url,
+            "ENDPOINT": model,
+            "DOOR": model,
+            "API_KEY_FILE": key_file.lstrip("/"),
+        }
         environment |= {name: value for name, value in here.items() if name in environment}
         folder = self._folder / pod["metadata"]["uid"]
         self._mount(pod, folder)
