@@ -60,7 +60,7 @@ def test_a_request_for_too_many_answers_is_refused_and_others_are_served(
 
 
 @pytest.mark.usefixtures("served")
-def test_nobody_but_proxies_and_supervisor_reaches_the_model() -> None:
+def test_nobody_but_proxies_supervisor_and_gate_reaches_the_model() -> None:
     head = Pod(live.pod_name(live.HEAD), dev.NAMESPACE)
     proxies = [pod["status"]["podIP"] for pod in live.pods(live.PROXY)]
     assert len(proxies) == 2
@@ -80,8 +80,10 @@ def test_nobody_but_proxies_and_supervisor_reaches_the_model() -> None:
             pods(ELSEWHERE, {"stranger": {}}) as strangers,
             pods(dev.NAMESPACE, {"door-test-neighbour": {}, "door-test-gate": gate}) as neighbours,
         ):
+            asks = neighbours.pop("door-test-gate")
             for pod in (*strangers.values(), *neighbours.values()):
                 assert settled(pod, targets, only_proxies) == only_proxies, pod.name
+            assert settled(asks, targets, {"model", *only_proxies}) == {"model", *only_proxies}
     finally:
         live.API.delete(f"/api/v1/namespaces/{ELSEWHERE}")
     supervisor = Pod(live.pod_name(live.SUPERVISOR), dev.NAMESPACE)

@@ -26,7 +26,7 @@ REACHED = {
     "claim": {"DNS", "API server"},
     "download": {"DNS", "API server", "git server"},
     "remove": set[str](),
-    "gate": {"DNS", "API server", "door"},
+    "gate": {"DNS", "API server", "door", "model"},
 }
 """What pods of each component reach, with the keys of Pulumi.dev.yaml."""
 
