@@ -16,7 +16,13 @@ from components.endpoint.limits import LIMITS_PORT, limits_configuration
 from components.endpoint.self_signed import SelfSigned
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
-from components.shared.engine_names import AGENT_PORT, labels_of_engine, numbered
+from components.shared.engine_names import (
+    AGENT_PORT,
+    ENGINE_SERVICE,
+    SUPERVISOR_SERVICE,
+    labels_of_engine,
+    numbered,
+)
 from components.shared.jobs import after
 from components.shared.labels import metadata, selector
 from components.stack_config import StackConfig
@@ -54,8 +60,8 @@ class EndpointArgs:
 class Endpoint(pulumi.ComponentResource):
     """Runs the proxies through which clients reach vLLM.
 
-    Creates: for each engine the Service `NAME-engine`, which selects the head while it answers, and the Service
-    `NAME-supervisor`, where the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two
+    Creates: for each engine the Service ENGINE_SERVICE, which selects the head while it answers, and the Service
+    SUPERVISOR_SERVICE, where the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two
     HAProxy pods, the ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget
     that keeps one of them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service;
     with `endpoint.selfSigned` a certificate. Waits for: the pods to be ready. Gives: `selector`, the labels of the
@@ -76,7 +82,7 @@ class Endpoint(pulumi.ComponentResource):
         several = args.settings.serving.engines > 1
         # In a pause there is the Service of the engine that comes again.
         engines = [
-            _engine(name, args.cluster_name, number, child, several=several)
+            _engine(args.cluster_name, number, child, several=several)
             for number in range(args.settings.serving.planned_engines)
         ]
         servers = pulumi.Output.all(*engines)
@@ -118,14 +124,12 @@ class Endpoint(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _engine(
-    name: str, cluster_name: str, number: int, opts: pulumi.ResourceOptions, *, several: bool
-) -> pulumi.Output[str]:
+def _engine(cluster_name: str, number: int, opts: pulumi.ResourceOptions, *, several: bool) -> pulumi.Output[str]:
     """Create the two Services of an engine; return it as a server of the proxies."""
     engine = k8s.core.v1.Service(
-        numbered(f"{name}-engine", number),
+        numbered(ENGINE_SERVICE, number),
         # Its endpoints come when vLLM answers.
-        metadata=metadata(numbered(f"{name}-engine", number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
+        metadata=metadata(numbered(ENGINE_SERVICE, number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
             selector={"ray.io/cluster": numbered(cluster_name, number), "ray.io/node-type": "head"},
             ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
@@ -133,8 +137,8 @@ def _engine(
         opts=opts,
     )
     supervisor = k8s.core.v1.Service(
-        numbered(f"{name}-supervisor", number),
-        metadata=metadata(numbered(f"{name}-supervisor", number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
+        numbered(SUPERVISOR_SERVICE, number),
+        metadata=metadata(numbered(SUPERVISOR_SERVICE, number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
             selector={**selector("serving"), **(labels_of_engine(number) if several else {})},
             ports=[k8s.core.v1.ServicePortArgs(name="agent", port=AGENT_PORT, target_port=AGENT_PORT)],
