@@ -12,13 +12,14 @@ from typing import Any
 from bench.gpu.load import HEAVY, NAME, RATES, WARM_UP, put
 from bench.gpu.machine import gpus, versions
 from bench.gpu.memory import held
-from bench.gpu.model import TOKENIZER, known, write_model
+from bench.gpu.model import TOKENIZER, write_model
 from bench.gpu.server import ROUTING, UNIFORM_ROUTING, Server, free_port, reported, started
 from bench.gpu.stack import V3_BF16, stack
 from components.vllm_server.vllm_arguments import vllm_arguments
 from planning.parse import parse
 from planning.plan import Plan, make_plan
 from planning.settings.sections import StackSettings
+from planning.sizing.model_file import model_of
 
 ROWS = Path(__file__).parent / "rows.json"
 
@@ -58,7 +59,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "gpu": found[0],
         "layers": options.layers,
         "repository": options.repository,
-        "precision": known(options.repository).precision,
+        "precision": model_of(options.repository).precision,
         "serving": options.serving,
         "routing": os.environ.get(ROUTING, UNIFORM_ROUTING[ROUTING]),
         "tokenizer": TOKENIZER,

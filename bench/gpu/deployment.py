@@ -22,8 +22,9 @@ from typing import Any
 
 from bench.gpu.load import RATES, WARM_UP, put
 from bench.gpu.machine import gpus, versions
-from bench.gpu.model import known, write_model
+from bench.gpu.model import write_model
 from bench.gpu.server import end, reported
+from planning.sizing.model_file import model_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images/ray-vllm/programs/shared"))
 
@@ -82,7 +83,7 @@ def main() -> None:
         "versions": versions(),
         "gpu": gpus()[0],
         **{name: pods[name] for name in ("layers", "repository", "serving")},
-        "precision": known(pods["repository"]).precision,
+        "precision": model_of(pods["repository"]).precision,
         "note": options.note,
         "starts": list[Any](),
     }

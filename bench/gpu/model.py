@@ -7,7 +7,7 @@ from typing import Any
 
 from tiny_tokenizer import ALPHABET, SPECIAL, tokenizer, tokenizer_config
 
-from planning.sizing.model_file import KnownModel, WrittenFile, known_model, path_of
+from planning.sizing.model_file import WrittenFile, model_of, path_of
 
 SPACE = ALPHABET[ord(" ")]
 FIRST_TOKEN = len(SPECIAL)
@@ -56,17 +56,9 @@ CLASSES = {
 """vLLM's class by what planning/models calls the architecture."""
 
 
-def known(repository: str) -> KnownModel:
-    """What planning/models has of OWNER/NAME. Raises LookupError where it has nothing."""
-    found = known_model(repository)
-    if found is None:
-        raise LookupError(f"planning/models has no file of {repository}")
-    return found
-
-
 def write_model(folder: Path, layers: int, repository: str) -> None:
     """Write that model with `layers` of its layers into an existing folder. Raises LookupError, also for its class."""
-    model = known(repository)
+    model = model_of(repository)
     architecture = replace(model.architecture, num_hidden_layers=layers)
     config: dict[str, object] = {
         **asdict(architecture),

@@ -101,12 +101,17 @@ def path_of(address: str) -> Path | None:
     return _files().get(owner_and_name(address).lower())
 
 
-def architecture_of(repository: str) -> Architecture:
-    """The numbers of a repository that is known. Raises LookupError if it is not, and BadModelFile."""
+def model_of(repository: str) -> KnownModel:
+    """What is known of a repository. Raises LookupError where that is nothing, and BadModelFile."""
     known = known_model(repository)
     if known is None:
         raise LookupError(f"planning/models has no file of {repository}")
-    return known.architecture
+    return known
+
+
+def architecture_of(repository: str) -> Architecture:
+    """The numbers of a repository that is known. Raises as `model_of`."""
+    return model_of(repository).architecture
 
 
 @cache
