@@ -9,10 +9,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from safetensors_file import Tensor, write_safetensors
 
 PLUGIN = Path(__file__).parents[1] / "stage-weights"
 LOADER = "vllm.model_executor.model_loader.default_loader"
 UTILS = "vllm.model_executor.models.utils"
+WEIGHTS = "vllm.model_executor.model_loader.weight_utils"
+DISTRIBUTED = "vllm.distributed"
 MISSING = ["model.embed_tokens.", "model.layers.0.", "model.layers.1.", "lm_head."]
 
 
@@ -33,16 +36,30 @@ class Stage:
         def get_pp_missing_layer_names(_model: object) -> list[str]:
             return missing
 
+        def safetensors_weights_iterator(
+            files: list[str], _progress: object, strategy: str | None = None, **_options: Any
+        ) -> Iterator[Any]:
+            yield strategy, files
+
         self.loader: Any = type("DefaultModelLoader", (), {"get_all_weights": get_all_weights})
         modules: dict[str, dict[str, Any]] = {
             "vllm": {"__version__": version},
-            LOADER: {"DefaultModelLoader": self.loader},
+            DISTRIBUTED: {
+                "get_tensor_model_parallel_rank": lambda: 0,
+                "get_tensor_model_parallel_world_size": lambda: 1,
+            },
+            LOADER: {
+                "DefaultModelLoader": self.loader,
+                "safetensors_weights_iterator": safetensors_weights_iterator,
+            },
+            WEIGHTS: {"_natural_sort_key": str, "_get_available_ram_bytes": lambda: 1 << 40},
             UTILS: {"get_pp_missing_layer_names": get_pp_missing_layer_names},
         }
         for name, content in modules.items():
             module = ModuleType(name)
             vars(module).update(content)
             monkeypatch.setitem(sys.modules, name, module)
+        self.module: Any = sys.modules[LOADER]
         for package in ("vllm.model_executor", "vllm.model_executor.model_loader", "vllm.model_executor.models"):
             monkeypatch.setitem(sys.modules, package, ModuleType(package))
         monkeypatch.setattr(sys, "path", [str(PLUGIN), *sys.path])
@@ -133,3 +150,25 @@ def test_it_steps_aside_where_the_loader_is_another(
     with caplog.at_level(logging.WARNING):
         changed.plugin.register()
     assert "not as expected" in caplog.text
+
+
+@pytest.mark.parametrize("strategy", ["eager", "prefetch", "torchao"])
+def test_a_strategy_that_somebody_chose_stays(stage: Callable[..., Stage], strategy: str) -> None:
+    chosen = stage()
+    chosen.plugin.register()
+    assert list(chosen.module.safetensors_weights_iterator(["a"], None, strategy)) == [(strategy, ["a"])]
+
+
+def test_where_a_rank_loads_its_own_experts_only_nothing_is_read_ahead(stage: Callable[..., Stage]) -> None:
+    divided = stage()
+    divided.plugin.register()
+    found = divided.module.safetensors_weights_iterator(["a"], None, None, local_expert_ids={1})
+    assert list(found) == [(None, ["a"])]
+
+
+def test_ahead_of_the_loader_vllm_itself_reads_nothing(stage: Callable[..., Stage], tmp_path: Path) -> None:
+    alone = stage()
+    alone.plugin.register()
+    write_safetensors(tmp_path / "a", [Tensor("lazy", "BF16", (1,), bytearray(2))])
+    files = [str(tmp_path / "a")]
+    assert list(alone.module.safetensors_weights_iterator(files, None)) == [("lazy", files)]

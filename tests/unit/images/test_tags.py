@@ -23,6 +23,7 @@ GOES_INTO = {
     "ray-vllm/requirements-cuda.txt": {"cuda"},
     "ray-vllm/stage-weights/pyproject.toml": {"cpu", "cuda"},
     "ray-vllm/stage-weights/stage_weights.py": {"cpu", "cuda"},
+    "ray-vllm/stage-weights/weights_read_ahead.py": {"cpu", "cuda"},
 }
 FILES = [str(path.relative_to(IMAGES)) for path in sorted(IMAGES.rglob("*")) if path.is_file()]
 EDITED = [name for name in FILES if "__pycache__" not in name]
