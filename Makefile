@@ -89,7 +89,7 @@ reference: venv ## write docs/stack-file.md and its JSON schema from planning/se
 lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
-.PHONY: bench bench-weights bench-load dashboard gpu-row gpu-network gpu-pods gpu-deployment
+.PHONY: bench bench-weights bench-load dashboard gpu-row gpu-network gpu-plain gpu-pods gpu-deployment
 bench: servers ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
@@ -98,8 +98,8 @@ bench: servers ## benchmarks, into bench/results.json: preview_ratio, scale, pro
 	$(PYTHON) -m bench.proxy
 bench-weights: servers ## a download beside plain `git clone`, into bench/weights.json
 	$(PYTHON) -m bench.weights
-bench-load: ## on a machine with vLLM for CPUs (root): what pipeline stages read of a checkpoint, into bench/results.json: load
-	PYTHONPATH=.:local/git-server python3 -m bench.loading
+bench-load: ## on a machine with vLLM (root): what pipeline stages read of a checkpoint; on two GPUs with LOAD=--gpus
+	PYTHONPATH=.:local/git-server python3 -m bench.loading $(LOAD)
 dashboard: venv ## with the cluster of make dev up: ask the dev stack and draw its dashboard, docs/dashboard.png
 	PYTHONPATH=.:images/ray-vllm/programs/shared:images/ray-vllm/programs/supervisor $(PYTHON) -m tests.recorders.record_dashboard
 gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)
@@ -108,5 +108,7 @@ gpu-pods: venv ## what the pods of a stack run, for gpu-deployment: PODS='--gpu 
 	@$(PYTHON) -m bench.gpu.pods $(PODS)
 gpu-deployment: ## on a machine with GPUs, Ray and vLLM: serve as these pods do, and tell the time of each step
 	PYTHONPATH=.:local/git-server python3 -m bench.gpu.deployment $(DEPLOYMENT)
+gpu-plain: ## on a machine with GPUs and vLLM: how long plain `vllm serve` takes to start there, in an empty home
+	PYTHONPATH=.:local/git-server python3 -m bench.gpu.plain $(PLAIN)
 gpu-network: ## on a machine with GPUs and PyTorch: the network proof, played as one node and as several
 	python3 -m bench.gpu.network

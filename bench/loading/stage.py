@@ -1,8 +1,9 @@
 """One pipeline stage that loads its part of a checkpoint: `python stage.py MODEL RANK STAGES PORT`.
 
-It runs where vLLM 0.32 is installed, and begins to load when it reads a line. It prints a line of JSON when it is
-ready to, and another when it has loaded: seconds, bytes that storage has sent for it (`read_bytes` of /proc/self/io),
-bytes of the parameters that it keeps, and a checksum of them.
+It runs where vLLM 0.32 is installed, on the GPU of its rank where that vLLM is for GPUs. It prints a line of JSON when
+it is ready, and then loads for each line that it reads, which names a load format, and prints another line: seconds,
+bytes that storage has sent for it (`read_bytes` of /proc/self/io), bytes of the parameters that it keeps, and a
+checksum of them.
 """
 
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 import time
-import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,8 +22,12 @@ from vllm.distributed import init_distributed_environment, initialize_model_para
 from vllm.engine.arg_utils import EngineArgs
 from vllm.model_executor.model_loader import get_model_loader
 from vllm.model_executor.model_loader.utils import initialize_model
+from vllm.platforms import current_platform
 from vllm.plugins import load_general_plugins
 from vllm.utils.torch_utils import set_default_torch_dtype
+
+PIECE = 1 << 27
+PRIME = (1 << 61) - 1
 
 
 def read_bytes() -> int:
@@ -34,8 +39,11 @@ def read_bytes() -> int:
 def checksum(model: torch.nn.Module) -> int:
     """Return a number that tells other parameters apart, and their order."""
     found = 0
-    for name, parameter in model.named_parameters():
-        found = zlib.crc32(parameter.detach().view(torch.uint8).numpy(), zlib.crc32(name.encode(), found))
+    for parameter in model.parameters():
+        words = parameter.detach().view(torch.uint8).flatten().view(torch.int32)
+        for piece in words.split(PIECE):
+            places = torch.arange(1, len(piece) + 1, dtype=torch.int32, device=piece.device)
+            found = (31 * found + int((piece * places).sum(dtype=torch.int64))) % PRIME
     return found
 
 
@@ -52,19 +60,27 @@ def main() -> None:
     config = EngineArgs(
         model=folder, pipeline_parallel_size=int(stages), distributed_executor_backend="mp", max_model_len=2048
     ).create_engine_config()
+    device = current_platform.device_type
+    if device == "cuda":
+        torch.cuda.set_device(int(rank))
     with set_current_vllm_config(config):
-        init_distributed_environment(int(stages), int(rank), f"tcp://127.0.0.1:{port}", 0, backend="gloo")
+        backend = current_platform.dist_backend
+        init_distributed_environment(int(stages), int(rank), f"tcp://127.0.0.1:{port}", int(rank), backend=backend)
         initialize_model_parallel(1, int(stages))
-        with set_default_torch_dtype(torch.bfloat16):
+        with set_default_torch_dtype(torch.bfloat16), torch.device(device):
             model = initialize_model(vllm_config=config)
-        loader = get_model_loader(config.load_config)
         say(ready=True)
-        sys.stdin.readline()
-        began, read_before = time.monotonic(), read_bytes()
-        loader.load_weights(model, config.model_config)
-        seconds, read = time.monotonic() - began, read_bytes() - read_before
-    kept = sum(parameter.nbytes for parameter in model.parameters())
-    say(seconds=seconds, read=read, kept=kept, checksum=checksum(model))
+        for line in sys.stdin:
+            loader = get_model_loader(replace(config.load_config, load_format=line.strip()))
+            for parameter in model.parameters():
+                parameter.data.zero_()
+            began, read_before = time.monotonic(), read_bytes()
+            loader.load_weights(model, config.model_config)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            seconds, read = time.monotonic() - began, read_bytes() - read_before
+            kept = sum(parameter.nbytes for parameter in model.parameters())
+            say(seconds=seconds, read=read, kept=kept, checksum=checksum(model))
 
 
 if __name__ == "__main__":

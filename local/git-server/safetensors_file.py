@@ -14,7 +14,7 @@ class Tensor:
     dtype: str
     """As the format spells it: BF16, F32, …"""
     shape: tuple[int, ...]
-    data: bytearray
+    data: bytearray | memoryview
     """Little-endian, row-major."""
 
 
