@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.gpu.load import RATES, WARM_UP, put
+from bench.gpu.load import AFTER_READY, RATES, WARM_UP, put
 from bench.gpu.machine import gpus, versions
 from bench.gpu.model import write_model
 from bench.gpu.server import end, reported
@@ -133,6 +133,7 @@ def serve(pods: dict[str, Any], keep: Path, number: int, timeout: float, *, rate
         found: dict[str, Any] = {"ready": ready, "seconds": _steps(told)}
         if ready:
             found["seconds"]["ready"] = round(time.monotonic() - told.started, 1)
+            found["after_ready"] = [put(ENDPOINT, load, str(model)) for load in AFTER_READY]
             found["warm_up"] = [put(ENDPOINT, load, str(model)) for load in WARM_UP]
             if rates:
                 found["rates"] = [put(ENDPOINT, load, str(model)) for load in RATES]

@@ -35,6 +35,9 @@ WARM_UP = (
     Load(requests=1, at_once=1, prompt_tokens=200, answer_tokens=16),
     Load(requests=64, at_once=64, prompt_tokens=200, answer_tokens=32),
 )
+AFTER_READY = (Load(requests=64, at_once=64, prompt_tokens=300, answer_tokens=64),) * 2
+"""The first requests of users: of a shape with which the supervisor does not warm vLLM up."""
+
 RATES = (
     *(Load(requests=max(4, n), at_once=n, prompt_tokens=200, answer_tokens=128) for n in (1, 16, 64, 256, 1024)),
     *(Load(requests=4, at_once=1, prompt_tokens=n, answer_tokens=16, stream=True) for n in (200, 1000, 4000, 15000)),
