@@ -34,9 +34,6 @@ def _tensors(source: Source) -> dict[str, tuple[str, Tensor]]:
         for name in sorted((indexed or frozenset()) - set(read)):
             raise BadRepository(INDEX, f"weight_map.{name}", file, "another file: this one has no such tensor")
         for name, tensor in read.items():
-            if indexed is not None and name not in indexed:
-                continue
-            if name in tensors:
-                raise BadRepository(file, name, f"in {tensors[name][0]} too", "in one file")
-            tensors[name] = file, tensor
+            if indexed is None or name in indexed:
+                tensors[name] = file, tensor
     return tensors

@@ -4,14 +4,13 @@ A file is 8 bytes with the length of the header (little-endian), the header as J
 between them. Source: the format's page in the repository huggingface/safetensors.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from planning.headers.faults import BadRepository
-from planning.headers.sources import Source
+from planning.headers.sources import Source, parsed_object
 
 LENGTH = 8
 """Bytes before the header."""
@@ -58,27 +57,9 @@ def read_tensors(source: Source, file: str) -> list[Tensor]:
     if not 2 <= length <= min(LONGEST, size - LENGTH):
         most = f"2 to {min(LONGEST, size - LENGTH):,} in a file of {size:,} bytes"
         raise BadRepository(file, "length of the header", f"{length:,} bytes", most)
-    header = _parsed(file, source.read(file, LENGTH, length))
+    header = parsed_object(file, source.read(file, LENGTH, length), "header", "an object of tensors")
     header.pop("__metadata__", None)
     return _checked(file, header, size - LENGTH - length)
-
-
-def _parsed(file: str, text: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in found:
-                raise BadRepository(file, name, "named twice", "once")
-            found[name] = value
-        return found
-
-    try:
-        header: object = json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise BadRepository(file, "header", f"no JSON ({error})", "an object of tensors") from None
-    if not isinstance(header, dict):
-        raise BadRepository(file, "header", "no object", "an object of tensors")
-    return cast("dict[str, Any]", header)
 
 
 def _checked(file: str, header: Mapping[str, Any], room: int) -> list[Tensor]:

@@ -106,12 +106,26 @@ def read_json(source: Source, file: str) -> dict[str, Any]:
     size = source.size(file)
     if size > LARGEST_TEXT:
         raise BadRepository(file, "length", f"{size:,} bytes", f"{LARGEST_TEXT:,} at most")
+    return parsed_object(file, source.read(file, 0, size), "the file", "an object")
+
+
+def parsed_object(file: str, text: bytes, field: str, right: str) -> dict[str, Any]:
+    """Parse an object that names each of its parts once. Raises BadRepository, of that field of the file."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise BadRepository(file, name, "named twice", "once")
+            found[name] = value
+        return found
+
     try:
-        found: object = json.loads(source.read(file, 0, size))
+        found: object = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise BadRepository(file, "the file", f"no JSON ({error})", "an object") from None
+        raise BadRepository(file, field, f"no JSON ({error})", right) from None
     if not isinstance(found, dict):
-        raise BadRepository(file, "the file", "no object", "an object")
+        raise BadRepository(file, field, "no object", right)
     return cast("dict[str, Any]", found)
 
 

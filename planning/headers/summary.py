@@ -26,6 +26,8 @@ OF_IMAGES = (
 """Of models that read images. Source: vLLM's `model_executor/models/kimi_k25_vit.py`."""
 WHOLE_SHAPES = ("F8_E4M3", "BF16", "F16", "F32")
 """Types in which a weight has an element for each of its numbers. Others pack several into one."""
+QUANTIZED = ("F4", "F8_E4M3", "F8_E5M2", "U8", "I8", "I32")
+"""Types in which quantized weights are stored."""
 ROTARY = "self_attn.rotary_emb.inv_freq"
 """Which vLLM works out instead of loading it."""
 
@@ -64,6 +66,7 @@ def model_file(found: Found) -> dict[str, object]:
         precision_of(found.quantization)
     except ValueError as error:
         raise BadRepository(CONFIG, "quantization_config", str(error), "one that the plan knows") from None
+    _check_quantization(found)
     layers, outside = _by_layer(found.tensors, architecture)
     _check_layers(layers, architecture)
     sums = [_added(found, layer, architecture.tensor_rules) for layer in layers]
@@ -80,6 +83,18 @@ def model_file(found: Found) -> dict[str, object]:
         "layers": _alike(sums),
         "outside": _lines(beside),
     }
+
+
+def _check_quantization(found: Found) -> None:
+    """The tensors are quantized if config.json says so, and only then."""
+    packed = next((item for item in found.tensors.values() if item[1].type in QUANTIZED), None)
+    if packed and not found.quantization:
+        file, tensor = packed
+        right = f"that of {tensor.name}, which is {tensor.type} in {file}"
+        raise BadRepository(CONFIG, "quantization_config", "none", right)
+    if found.quantization and not packed:
+        method = f"quant_method '{found.quantization.get('quant_method')}'"
+        raise BadRepository(CONFIG, "quantization_config", method, "none: no tensor is of a quantized type")
 
 
 def _by_layer(

@@ -212,6 +212,10 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "feed-forward": ({"intermediate_size": 500}, "intermediate_size: 500; right is 512"),
     "architecture": ({"model_type": "mamba"}, "model_type: mamba; right is one of "),
     "quantization": ({"quantization_config": {"quant_method": "x"}}, "quantization_config: quant_method 'x'"),
+    "quantized by its word alone": (
+        {"quantization_config": INT4},
+        "quantization_config: quant_method 'compressed-tensors'; right is none: no tensor is of a quantized type",
+    ),
 }
 
 
@@ -226,13 +230,37 @@ def test_a_config_that_contradicts_the_files_is_refused(
     assert said in error
 
 
+def test_quantized_tensors_of_which_config_does_not_tell_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_repository(tmp_path / "small", LLAMA, llama(("mlp.up_proj",)))
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    said = "quantization_config: none; right is that of model.layers.0.mlp.up_proj.weight_packed, which is I32"
+    assert said in capsys.readouterr().err
+
+
 def test_a_number_that_config_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_repository(tmp_path / "small", {k: v for k, v in LLAMA.items() if k != "vocab_size"}, llama())
     assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
     assert "config.json: numbers: vocab_size missing" in capsys.readouterr().err
 
 
-def test_a_tensor_in_two_files_or_in_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("file", "field"), [("config.json", "hidden_size"), ("model.safetensors.index.json", "model.norm.weight")]
+)
+def test_a_name_that_stands_twice_in_a_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, field: str
+) -> None:
+    write_repository(tmp_path / "small", LLAMA, llama())
+    index = {"weight_map": dict.fromkeys(llama(), "model.safetensors")}
+    (tmp_path / "small" / "model.safetensors.index.json").write_text(json.dumps(index))
+    path = tmp_path / "small" / file
+    path.write_text(path.read_text().replace(f'"{field}"', f'"{field}": 1, "{field}"', 1))
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
+    assert capsys.readouterr().err.startswith(f"{file}: {field}: named twice; right is once")
+
+
+def test_a_tensor_that_its_file_does_not_have_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_repository(tmp_path / "small", LLAMA, llama())
     index = tmp_path / "small" / "model.safetensors.index.json"
     placed = dict.fromkeys(llama(), "model.safetensors")
