@@ -15,6 +15,7 @@ TOOL_CALLS: Mapping[str, str] = {
     r"deepseek-v3\.2(-nvfp4)?": "deepseek_v32",
     r"kimi-k2([.-](?!base).*)?": "kimi_k2",
     r"glm-5([.-].*)?": "glm47",
+    r"gpt-oss-\d+b": "openai",
 }
 """Parsers by names of repositories, in lower case and without owner."""
 REASONING: Mapping[str, str] = {
@@ -22,6 +23,7 @@ REASONING: Mapping[str, str] = {
     r"deepseek-v3\.[12](-(?!base).*)?": "deepseek_v3",
     r"kimi-k2(-thinking|\.[5-9])(-.*)?": "kimi_k2",
     r"glm-5([.-].*)?": "glm45",
+    r"gpt-oss-\d+b": "openai_gptoss",
 }
 """Parsers by the same names."""
 

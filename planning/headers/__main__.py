@@ -11,8 +11,11 @@ from planning.headers.faults import BadRepository
 from planning.headers.repository import read_repository
 from planning.headers.sources import Folder, Host, Source
 from planning.headers.summary import CONFIG, Found, model_file
+from planning.release import VLLM
 from planning.settings.addresses import check_address, check_revision, is_commit, owner_and_name
-from planning.sizing.model_file import FOLDER
+from planning.sizing.model_file import FOLDER, read
+from planning.sizing.mxfp4_experts import QUARK_FAILS
+from planning.sizing.quantization import QUARK
 
 TOKEN = "MODEL_TOKEN"  # noqa: S105 - a variable's name
 WRITTEN, REFUSED = 0, 2
@@ -43,6 +46,11 @@ def main(arguments: list[str] | None = None, models: Path = FOLDER) -> int:
         return REFUSED
     path.write_text(text, encoding="utf-8")
     print(f"{path.name}: written, of {len(found.tensors):,} tensors")
+    known = read(path)
+    if known.quantization_method == QUARK and known.sums and known.sums.has_quantized_experts:
+        generations = " and ".join(f"{number}.x" for number in QUARK_FAILS)
+        where = f"on GPUs of compute capability {generations}"
+        print(f"{path.name}: {where} vLLM {VLLM} takes its experts with --moe-backend=marlin only", file=sys.stderr)
     return WRITTEN
 
 

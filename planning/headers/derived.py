@@ -12,9 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from planning.headers.gpt_oss_tensors import gpt_oss_tensors
 from planning.headers.safetensors import Tensor
 from planning.headers.summary import EXPERT, Found, model_file
 from planning.sizing.architectures import ARCHITECTURES
+from planning.sizing.architectures.gpt_oss import GptOss
 from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.architectures.sparse_latent_attention import SparseLatentAttention
 from planning.sizing.matrices import FP8_BLOCK
@@ -168,9 +170,13 @@ def derive(written: Mapping[str, Any]) -> dict[str, object]:
     """
     numbers, quantization = written["config"], written.get("quantization")
     a = ARCHITECTURES[written["model_type"]].from_config(numbers)
-    if not isinstance(a, LatentAttention):
+    if isinstance(a, GptOss):
+        tensors = gpt_oss_tensors(a)
+    elif isinstance(a, LatentAttention):
+        tensors = tensors_of(a, quantization)
+    else:
         raise TypeError(f"{written['repository']}: tensors of {written['model_type']} are not written down")
-    named = {tensor.name: ("derived", tensor) for tensor in tensors_of(a, quantization)}
+    named = {tensor.name: ("derived", tensor) for tensor in tensors}
     config = {**numbers, "model_type": written["model_type"]}
     sums: dict[str, Any] = model_file(Found(written["repository"], "", config, quantization, named))
     kept: list[dict[str, Any]] = [line for line in written.get("outside", []) if line["kind"] == "other"]

@@ -65,7 +65,8 @@ def model_file(found: Found) -> dict[str, object]:
     try:
         precision_of(found.quantization)
     except ValueError as error:
-        raise BadRepository(CONFIG, "quantization_config", str(error), "one that the plan knows") from None
+        right = "one of these; any other that vLLM has is served with model.planned: false"
+        raise BadRepository(CONFIG, "quantization_config", str(error), right) from None
     _check_quantization(found)
     layers, outside = _by_layer(found.tensors, architecture)
     _check_layers(layers, architecture)
@@ -111,7 +112,7 @@ def _by_layer(
                 fields = "num_hidden_layers + num_nextn_predict_layers"
                 raise BadRepository(CONFIG, fields, f"{len(layers)}", f"{index + 1}: {file} has {name}")
             layers[index][short] = name
-            _check_shape(file, tensor, shapes.get(short.removesuffix(".weight")) if short.endswith(".weight") else None)
+            _check_shape(file, tensor, shapes.get(short.removesuffix(".weight")))
         else:
             short = name.removeprefix("language_model.")
             outside[short] = name
@@ -135,6 +136,8 @@ def _check_layers(layers: list[dict[str, str]], a: Architecture) -> None:
         if not layer:
             field = "num_hidden_layers" if index < a.num_hidden_layers else "num_nextn_predict_layers"
             raise BadRepository(CONFIG, field, f"{getattr(a, field)}", f"fewer: no file has a tensor of layer {index}")
+        if a.stacked_experts:
+            continue
         experts = {match[0] for name in layer if (match := EXPERT.search(name))}
         wanted = a.n_routed_experts or 0 if index >= a.num_hidden_layers or a.is_moe(index) else 0
         if len(experts) != wanted:

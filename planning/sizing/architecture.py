@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, Self
 from planning.sizing.matrices import Matrix, Precision
 from planning.sizing.tensor_rules import TensorRule
 
-Attention = Literal["latent", "sparse", "grouped"]
-"""Multi-head latent attention (MLA), the same of chosen tokens alone, or grouped-query attention (GQA)."""
+Attention = Literal["latent", "sparse", "grouped", "sinks"]
+"""Multi-head latent attention (MLA), the same of chosen tokens alone, grouped-query attention (GQA), or the same with
+sinks."""
 
 
 Dimension = tuple[str, int]
@@ -29,6 +30,10 @@ class Architecture(ABC):
     """By which vLLM chooses its attention backends."""
     tensor_rules: ClassVar[tuple[TensorRule, ...]]
     """Of the tensors of a layer, by their names in the repository; the first that fits counts."""
+    stacked_experts: ClassVar[bool] = False
+    """Whether one tensor has all experts of a layer, so that its shape tells how many they are."""
+    captured_tokens: ClassVar[int | None] = None
+    """Tokens of the largest batch that vLLM captures for this architecture; None where requests decide it."""
 
     hidden_size: int
     intermediate_size: int
@@ -91,6 +96,15 @@ class Architecture(ABC):
     @abstractmethod
     def cache_elements(self, tensor_parallel_size: int) -> int:
         """Elements of the KV cache for each token."""
+
+    def cached_layers(self, layers: int) -> int:
+        """For how many of so many layers a block of the KV cache has room."""
+        return layers
+
+    @property
+    def window(self) -> int:
+        """Tokens that some layers attend to, with blocks of their own for each request; 0 where all see all."""
+        return 0
 
     def beside_cache_bytes(self, layers: range) -> int:  # noqa: ARG002 - for those that have such a cache
         """Bytes that those layers cache for each token beside the attention's own cache."""

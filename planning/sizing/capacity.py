@@ -50,6 +50,10 @@ class Rank:
     """On the rank that caches the token."""
     block_tokens: int = BLOCK_TOKENS
     """Tokens of a block of the KV cache, on all ranks that divide it together."""
+    length: int = 0
+    """Tokens of the longest request."""
+    window: int = 0
+    """Tokens that the layers with a window hold of a request, those of batches in flight included; 0 without such."""
 
     @property
     def block_bytes(self) -> int:
@@ -57,13 +61,40 @@ class Rank:
         return self.kv_bytes_per_token * BLOCK_TOKENS
 
     @property
+    def blocks(self) -> int:
+        """How many the KV cache has."""
+        return max(0, self.kv_cache_bytes // self.block_bytes)
+
+    @property
     def kv_cache_tokens(self) -> int:
-        """In whole blocks."""
-        return max(0, self.kv_cache_bytes // self.block_bytes) * self.block_tokens
+        """In whole blocks.
+
+        With a window it is as many requests of full length as the blocks hold, times that length, as vLLM reports it
+        (`get_kv_cache_capacity` in `v1/core/kv_cache_utils.py`).
+        """
+        if not self.window:
+            return self.blocks * self.block_tokens
+        return self.blocks * self.length // self.blocks_of(self.length)
+
+    @property
+    def longest_request(self) -> int:
+        """Tokens of the longest request for which there are blocks."""
+        if not self.window:
+            return self.kv_cache_tokens
+        within = (self.blocks - 1) // 2 * self.block_tokens
+        return max(0, min(within, self.window), (self.blocks - self._window_blocks(self.window)) * self.block_tokens)
+
+    def blocks_of(self, tokens: int) -> int:
+        """How many a request of so many tokens takes."""
+        return -(-tokens // self.block_tokens) + self._window_blocks(tokens)
+
+    def _window_blocks(self, tokens: int) -> int:
+        """One more than the tokens fill: a window begins within a block (`SlidingWindowSpec`)."""
+        return -(-min(self.window, tokens) // self.block_tokens) + 1 if self.window else 0
 
     def missing_bytes(self, tokens: int) -> int:
-        """How much more room that many tokens would need; negative where there is enough."""
-        return -(-tokens // self.block_tokens) * self.block_bytes - self.kv_cache_bytes
+        """How much more room a request of that many tokens would need; negative where there is enough."""
+        return self.blocks_of(tokens) * self.block_bytes - self.kv_cache_bytes
 
     @property
     def name(self) -> str:
@@ -81,9 +112,11 @@ class Capacity:
     def ranks(self) -> list[Rank]:
         """The stages, first to last; what alike stages hold is worked out once."""
         d = self.deployment
-        pipeline = stages(d.architecture, d.precision, d.engine, d.sums)
+        pipeline = stages(d.architecture, d.precision, d.engine, d.held)
         held = {stage: self._held(stage) for stage in dict.fromkeys(stage for _, stage in pipeline)}
-        return [Rank(index, layers, *held[stage], self.block_tokens) for index, (layers, stage) in enumerate(pipeline)]
+        window = d.architecture.window and d.architecture.window - 1 + d.engine.tokens_in_flight
+        cache = self.block_tokens, d.engine.max_model_len, window
+        return [Rank(index, layers, *held[stage], *cache) for index, (layers, stage) in enumerate(pipeline)]
 
     @property
     def block_tokens(self) -> int:
@@ -121,7 +154,7 @@ class Capacity:
         vLLM divides it by the size of the rank's own block and takes the fewest blocks of any rank. So the planned
         blocks times the largest block of any rank give the planned number on the rank that decides.
         """
-        return self.kv_cache_tokens // self.block_tokens * max(rank.block_bytes for rank in self.ranks)
+        return self.tightest.blocks * max(rank.block_bytes for rank in self.ranks)
 
     @cached_property
     def tightest(self) -> Rank:

@@ -27,6 +27,8 @@ class Engine(Sizes):
     """Whether sparse attention packs the latent vector of a token in PACKED_LATENT bytes (`fp8_ds_mla`)."""
     speculative_tokens: int = 0
     """Tokens that the model's own layers for it predict in each step, beside the one that is certain."""
+    captured_tokens: int | None = None
+    """Tokens of the largest captured batch, whatever the requests, where the model's own configuration says so."""
     unmeasured: tuple[str, ...] = ()
     """What of this no row of bench/gpu/rows.json was measured with under heavy load, so that a margin is kept."""
 
@@ -38,7 +40,16 @@ class Engine(Sizes):
     @property
     def largest_graph(self) -> int:
         """Tokens of the largest batch that is captured."""
-        return min(self.max_num_seqs * self.query_tokens * 2, LARGEST_GRAPH, self.max_num_batched_tokens)
+        wanted = self.captured_tokens or min(self.max_num_seqs * self.query_tokens * 2, LARGEST_GRAPH)
+        return min(wanted, self.max_num_batched_tokens)
+
+    @property
+    def tokens_in_flight(self) -> int:
+        """Tokens of all batches that are worked on at once (`VllmConfig.max_in_flight_tokens`).
+
+        One for each stage, and one more, which is scheduled meanwhile.
+        """
+        return (self.pipeline_parallel_size + 1) * self.max_num_batched_tokens
 
 
 @cache

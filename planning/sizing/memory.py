@@ -92,11 +92,12 @@ class Stage:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Of all layers of the stage, on the rank that caches the token."""
+        """Of all layers of the stage that share a block, on the rank that caches the token."""
         engine = self.engine
         elements = self.architecture.cache_elements(engine.tensor_parallel_size)
         of_a_layer = PACKED_LATENT if engine.packed_cache else elements * engine.kv_cache_element_bytes
-        return (self.layers + self.next_token_layers) * of_a_layer + self.beside_cache_bytes
+        layers = self.architecture.cached_layers(self.layers + self.next_token_layers)
+        return layers * of_a_layer + self.beside_cache_bytes
 
     @property
     def activations(self) -> int:

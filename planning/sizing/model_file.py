@@ -84,6 +84,8 @@ class KnownModel:
     """None where sizes are derived from the architecture's numbers."""
     least_vllm: str | None = None
     """The oldest release of vLLM that is known to serve it."""
+    quantization_method: str | None = None
+    """`quant_method` of its config.json, as vLLM knows it."""
 
 
 @cache
@@ -140,7 +142,14 @@ def read(path: Path) -> KnownModel:
     if sums is None and precision not in ("bf16", "fp8"):
         raise BadModelFile(f"{_shown(path)}: layers: there are none, and {precision} weights have no formula")
     return KnownModel(
-        written.repository, written.commit, written.model_type, architecture, precision, sums, written.least_vllm
+        written.repository,
+        written.commit,
+        written.model_type,
+        architecture,
+        precision,
+        sums,
+        written.least_vllm,
+        (written.quantization or {}).get("quant_method"),
     )
 
 

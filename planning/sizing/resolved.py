@@ -13,6 +13,7 @@ from planning.sizing.engine import FLASH_ATTENTION_SPLITS, Engine
 from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
 from planning.sizing.matrices import BF16, Precision
 from planning.sizing.model_file import BadModelFile, KnownModel, known_model
+from planning.sizing.mxfp4_experts import rounded_up
 from planning.sizing.product_names import compute_capability_of, is_shared, is_slice, whole_product
 from planning.sizing.sizes import Sizes
 from planning.sizing.tensor_sums import TensorSums
@@ -39,6 +40,13 @@ class Deployment:
     def repository_bytes(self) -> int:
         """All tensors of the repository."""
         return _repository_bytes(self.architecture, self.precision, self.sums)
+
+    @property
+    def held(self) -> TensorSums | None:
+        """The same as vLLM holds them on this GPU, whose kernels round experts in MXFP4 up."""
+        if self.sums is None or self.precision != "mxfp4":
+            return self.sums
+        return rounded_up(self.sums, self.architecture, self.engine, self.gpu)
 
     @property
     def requested_bytes(self) -> int:
@@ -201,6 +209,7 @@ class ResolvedStack:
             kv_cache_element_bytes=1 if kv_cache_dtype.startswith("fp8") else BF16,
             packed_cache=architecture.attention_kind == "sparse" and _packs(gpu, kv_cache_dtype),
             speculative_tokens=serving.speculative or 0,
+            captured_tokens=architecture.captured_tokens,
             unmeasured=tuple(_unmeasured(serving)),
         )
 

@@ -64,6 +64,11 @@ class TensorSums:
         """Whether there is more than the language model."""
         return any(item.kind == "other" for item in self.outside)
 
+    @property
+    def has_quantized_experts(self) -> bool:
+        """Whether the experts of some layer are quantized."""
+        return any(item.kind == "experts" and item.type not in UNQUANTIZED for layer in self.layers for item in layer)
+
     def stage_bytes(self, a: Architecture, sizes: Sizes, layers: range, *, first: bool, last: bool) -> int:
         """Bytes that vLLM reports as model loading, on one rank of the stage with those layers."""
         held = self.layers[layers.start : layers.stop]

@@ -29,6 +29,7 @@ UNPLANNED_FLAGS = (
     "--kv-cache-memory-bytes",
     "--max-cudagraph-capture-size",
     "--model-class-overrides",
+    "--moe-backend",
     "--num-gpu-blocks-override",
     "--offload-group-size",
     "--optimization-level",
@@ -99,7 +100,7 @@ def _of_the_hardware(stack: ResolvedStack, deployment: Deployment | None) -> Ite
     if deployment.precision in ("nvfp4", "mxfp4") and gpu.compute_capability < NATIVE_FP4:
         yield (
             f"hardware.gpu: {gpu.product} has no FP4 arithmetic: vLLM keeps the weights in FP4 and unpacks them as it "
-            "multiplies (Marlin), which saves memory and not time"
+            "multiplies, which saves memory and not time"
         )
     if deployment.sums and deployment.sums.reads_images:
         yield (

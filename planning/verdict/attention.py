@@ -1,12 +1,12 @@
 """Which attention backends vLLM 0.32 has for each kind of attention, and which KV caches they hold on which GPU.
 
 Source: `_get_backend_priorities` in `platforms/cuda.py`, and `supported_kv_cache_dtypes`, `supports_compute_capability`
-and `get_supported_kernel_block_sizes` of each class in `v1/attention/backends/`. Which KV caches FlashAttention reads:
-`flash_attn_supports_kv_cache_dtype` in its `fa_utils.py`.
+`supports_sink` and `get_supported_kernel_block_sizes` of each class in `v1/attention/backends/`. Which KV caches
+FlashAttention reads: `flash_attn_supports_kv_cache_dtype` in its `fa_utils.py`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from planning import flags
@@ -100,10 +100,16 @@ BACKENDS["grouped"] = {
     ),
     "FLEX_ATTENTION": Backend(cache_types=PLAIN, block_sizes=(16,), shares_context=False),
 }
+BACKENDS["sinks"] = {
+    "FLASH_ATTN": replace(BACKENDS["grouped"]["FLASH_ATTN"], generations=(9, 10), shares_context=False),
+    "FLASHINFER": replace(BACKENDS["grouped"]["FLASHINFER"], generations=(9, 10, 12), shares_context=False),
+    "TRITON_ATTN": BACKENDS["grouped"]["TRITON_ATTN"],
+}
 CALLED: dict[Attention, str] = {
     "latent": "latent attention (MLA)",
     "sparse": "sparse latent attention",
     "grouped": "grouped-query attention (GQA)",
+    "sinks": "grouped-query attention with sinks",
 }
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 
+from planning import flags
 from planning.problems import Problem
+from planning.release import VLLM
 from planning.sizing.gpus import LEAST_FOR_BF16, LEAST_FOR_CUDA_13, nearest_products
+from planning.sizing.mxfp4_experts import QUARK_FAILS
 from planning.sizing.product_names import compute_capability_of, is_of_another_maker, is_shared, is_slice, whole_product
+from planning.sizing.quantization import QUARK
 from planning.sizing.resolved import ResolvedStack
 
 KEY = "hardware.gpu"
@@ -66,6 +70,19 @@ def gpu_runs_the_image(stack: ResolvedStack) -> Iterator[Problem]:
         )
 
 
+def gpu_loads_the_experts(stack: ResolvedStack) -> Iterator[Problem]:
+    """VLLM has kernels on the GPU that take the experts as the repository stores them."""
+    gpu, known = stack.gpu, stack.known
+    if gpu is None or known is None or known.sums is None or not stack.settings.hardware.on_gpus:
+        return
+    quark = known.quantization_method == QUARK and known.sums.has_quantized_experts
+    chosen = flags.value_of(stack.settings.serving.extra_args, "--moe-backend") or "auto"
+    if quark and chosen == "auto" and int(gpu.compute_capability) in QUARK_FAILS:
+        has = f"{gpu.product} has compute capability {gpu.compute_capability}"
+        text = f"{has}: there vLLM {VLLM} chooses kernels that do not take experts of Quark, and stops at loading them"
+        yield Problem(KEY, text, "--moe-backend=marlin in serving.extraArgs, whose kernels take them")
+
+
 def ranks_have_gpus_of_their_own(stack: ResolvedStack) -> Iterator[Problem]:
     """Several ranks need whole GPUs: NCCL joins neither slices of a GPU nor two ranks on one."""
     hardware = stack.settings.hardware
@@ -82,4 +99,10 @@ def ranks_have_gpus_of_their_own(stack: ResolvedStack) -> Iterator[Problem]:
     )
 
 
-GPU_CHECKS = (gpu_is_known, capability_is_the_products, gpu_runs_the_image, ranks_have_gpus_of_their_own)
+GPU_CHECKS = (
+    gpu_is_known,
+    capability_is_the_products,
+    gpu_runs_the_image,
+    gpu_loads_the_experts,
+    ranks_have_gpus_of_their_own,
+)

@@ -69,7 +69,7 @@ def alternatives(settings: StackSettings, capacity: Capacity) -> Candidates:
 
 
 def _shorter_requests(capacity: Capacity) -> Candidates:
-    tokens = capacity.kv_cache_tokens
+    tokens = capacity.tightest.longest_request
     if tokens >= LEAST_TOKENS:
         yield {"serving.maxModelLen": tokens // 1024 * 1024}, "as long as the KV cache holds"
 

@@ -23,6 +23,8 @@ PARSERS: dict[str, tuple[str | None, str | None]] = {
     "deepseek-ai/DeepSeek-R1-0528": (None, "deepseek_r1"),
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B": (None, "deepseek_r1"),
     "deepseek-ai/DeepSeek-V3": (None, None),
+    "openai/gpt-oss-120b": ("openai", "openai_gptoss"),
+    "openai/gpt-oss-20b": ("openai", "openai_gptoss"),
 }
 
 

@@ -84,6 +84,78 @@ def llama(packed: tuple[str, ...] = ()) -> dict[str, tuple[str, tuple[int, ...]]
     return tensors | {"model.norm.weight": ("BF16", (hidden,)), "lm_head.weight": ("BF16", (1024, hidden))}
 
 
+QUARK: dict[str, Any] = {
+    "quant_method": "quark",
+    "global_quant_config": {
+        "weight": {"dtype": "fp4", "qscheme": "per_group", "group_size": 32, "scale_format": "e8m0"},
+        "input_tensors": {"dtype": "fp4", "qscheme": "per_group", "group_size": 32, "is_dynamic": True},
+    },
+    "exclude": ["lm_head", "*self_attn*"],
+}
+"""As AMD's tool writes it for weights and activations in MXFP4."""
+
+
+def quark(tensors: Tensors) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The tensors with the experts in MXFP4: two weights in a byte, and a scale in a byte for 32 of them."""
+    stored: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for name, (kind, shape) in tensors.items():
+        if ".experts." in name:
+            outputs, inputs = shape
+            stored[name] = ("U8", (outputs, inputs // 2))
+            stored[f"{name}_scale"] = ("U8", (outputs, inputs // 32))
+        else:
+            stored[name] = (kind, shape)
+    return stored
+
+
+GPT_OSS: dict[str, Any] = {
+    "architectures": ["GptOssForCausalLM"],
+    "model_type": "gpt_oss",
+    "hidden_size": 320,
+    "intermediate_size": 192,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "vocab_size": 1024,
+    "max_position_embeddings": 2048,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "experts_per_token": 2,
+    "sliding_window": 128,
+    "quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]},
+}
+
+
+def gpt_oss() -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Tensors of GPT_OSS, named as in the index of openai/gpt-oss-20b."""
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {"model.embed_tokens.weight": ("BF16", (1024, 320))}
+    for layer in range(3):
+        shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+            "input_layernorm.weight": ("BF16", (320,)),
+            "post_attention_layernorm.weight": ("BF16", (320,)),
+            "self_attn.q_proj.weight": ("BF16", (512, 320)),
+            "self_attn.q_proj.bias": ("BF16", (512,)),
+            "self_attn.k_proj.weight": ("BF16", (128, 320)),
+            "self_attn.k_proj.bias": ("BF16", (128,)),
+            "self_attn.v_proj.weight": ("BF16", (128, 320)),
+            "self_attn.v_proj.bias": ("BF16", (128,)),
+            "self_attn.o_proj.weight": ("BF16", (320, 512)),
+            "self_attn.o_proj.bias": ("BF16", (320,)),
+            "self_attn.sinks": ("BF16", (8,)),
+            "mlp.router.weight": ("BF16", (4, 320)),
+            "mlp.router.bias": ("BF16", (4,)),
+            "mlp.experts.gate_up_proj_blocks": ("U8", (4, 384, 10, 16)),
+            "mlp.experts.gate_up_proj_scales": ("U8", (4, 384, 10)),
+            "mlp.experts.gate_up_proj_bias": ("BF16", (4, 384)),
+            "mlp.experts.down_proj_blocks": ("U8", (4, 320, 6, 16)),
+            "mlp.experts.down_proj_scales": ("U8", (4, 320, 6)),
+            "mlp.experts.down_proj_bias": ("BF16", (4, 320)),
+        }
+        tensors |= {f"model.layers.{layer}.{name}": tensor for name, tensor in shapes.items()}
+    return tensors | {"model.norm.weight": ("BF16", (320,)), "lm_head.weight": ("BF16", (1024, 320))}
+
+
 def deepseek_fp8(a: LatentAttention) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Tensors of a model of that architecture in FP8, in blocks of 128 × 128, as DeepSeek-V3 stores them."""
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}

@@ -12,34 +12,22 @@ from tiny_model import write_model
 from planning.headers.__main__ import main
 from planning.sizing.architectures.latent_attention import LatentAttention
 from planning.sizing.memory import stages
-from planning.sizing.model_file import KnownModel, read
-from planning.sizing.quantization import precision_of
 from planning.sizing.weights import repository_bytes
 from tests.unit.planning.architectures import DEEPSEEK_V3
 from tests.unit.planning.engines import engine
 from tests.unit.planning.headers.host import COMMIT, host
+from tests.unit.planning.headers.reading import ADDRESS, made, weights
 from tests.unit.planning.headers.repositories import (
+    GPT_OSS,
     INT4,
     LLAMA,
     deepseek_fp8,
+    gpt_oss,
     header_of,
     llama,
     write,
     write_repository,
 )
-
-ADDRESS = "https://models.example.com/owner/small"
-
-
-def made(folder: Path, models: Path) -> KnownModel:
-    models.mkdir(exist_ok=True)
-    assert main([ADDRESS, COMMIT, "--folder", str(folder)], models) == 0
-    return read(models / "owner--small.json")
-
-
-def weights(known: KnownModel, tensor: int, pipeline: int = 1) -> list[int]:
-    found = stages(known.architecture, known.precision, engine(tensor, pipeline), known.sums)
-    return [stage.weights for _, stage in found]
 
 
 def test_a_repository_in_bf16_has_the_sizes_that_its_numbers_make(tmp_path: Path) -> None:
@@ -69,31 +57,6 @@ def test_a_repository_in_fp8_has_the_sizes_that_its_numbers_make(tmp_path: Path)
         derived = [stage.weights for _, stage in stages(a, "fp8", engine(tensor, pipeline))]
         # A scale that several ranks need, because a block ends on another rank, is on each of them.
         assert weights(known, tensor, pipeline) == pytest.approx(derived, rel=1e-5)
-
-
-def test_int4_weights_are_a_sum_over_what_the_files_name(tmp_path: Path) -> None:
-    packed = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "self_attn.k_proj")
-    write_repository(tmp_path / "int4", LLAMA | {"quantization_config": INT4}, llama(packed))
-    known = made(tmp_path / "int4", tmp_path / "models")
-    assert known.precision == "int4"
-    of_packed = 256 * 512 // 2 + 2 * 256 * 512 // 32
-    layer = 3 * of_packed // 4 + (64 * 256 // 2 + 2 * 64 * 256 // 32) // 2 + 2 * 64 * 256 // 2
-    layer += 2 * 2 * 256 * 256 // 4 + 2 * 2 * 256 + 4 * 8 * 2
-    rotary = 2 * 2048 * 32
-    assert weights(known, 4) == [2 * layer + 2 * 2 * 1024 * 256 // 4 + 2 * 256 + rotary]
-
-
-@pytest.mark.parametrize(("group_size", "precision"), [(16, "nvfp4"), (32, "mxfp4")])
-def test_four_float_bits_are_told_apart_by_the_weights_that_share_a_scale(group_size: int, precision: str) -> None:
-    weights = {"num_bits": 4, "type": "float", "group_size": group_size}
-    found = {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}}
-    assert precision_of(found) == precision
-
-
-def test_another_group_of_four_float_bits_is_refused() -> None:
-    weights = {"num_bits": 4, "type": "float", "group_size": 64}
-    with pytest.raises(ValueError, match="group_size 64 of 4 float bits: 16 and 32 are known"):
-        precision_of({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}})
 
 
 def test_the_release_that_somebody_wrote_into_a_file_stays_there(tmp_path: Path) -> None:
@@ -211,7 +174,7 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "key heads": ({"num_key_value_heads": 4}, "num_key_value_heads × head_dim: 128; right is 64"),
     "feed-forward": ({"intermediate_size": 500}, "intermediate_size: 500; right is 512"),
     "architecture": ({"model_type": "mamba"}, "model_type: mamba; right is one of "),
-    "quantization": ({"quantization_config": {"quant_method": "x"}}, "quantization_config: quant_method 'x'"),
+    "quantization": ({"quantization_config": {"quant_method": "x"}}, "quant_method 'x': vLLM 0.32 has no such method"),
     "quantized by its word alone": (
         {"quantization_config": INT4},
         "quantization_config: quant_method 'compressed-tensors'; right is none: no tensor is of a quantized type",
@@ -236,6 +199,21 @@ def test_quantized_tensors_of_which_config_does_not_tell_are_refused(
     write_repository(tmp_path / "small", LLAMA, llama(("mlp.up_proj",)))
     assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
     said = "quantization_config: none; right is that of model.layers.0.mlp.up_proj.weight_packed, which is I32"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_local_experts": 8}, "num_local_experts: 8; right is 4"),
+        ({"intermediate_size": 256}, "2 × intermediate_size: 512; right is 384"),
+    ],
+)
+def test_experts_in_one_tensor_are_counted_by_its_shape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    write_repository(tmp_path / "small", GPT_OSS | change, gpt_oss())
+    assert main([ADDRESS, COMMIT, "--folder", str(tmp_path / "small")], tmp_path) == 2
     assert said in capsys.readouterr().err
 
 
