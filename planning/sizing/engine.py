@@ -9,8 +9,8 @@ from planning.sizing.sizes import Sizes
 FLASH_ATTENTION_SPLITS = 32
 """Parts of the context that FlashAttention's decode kernel sums up separately
 (`AttentionConfig.flash_attn_max_num_splits_for_cuda_graph`)."""
-LARGEST_GRAPH = 512
-"""Tokens of the largest captured batch (`VllmConfig._set_cudagraph_sizes`)."""
+LARGEST_GRAPH, LARGEST_GRAPH_OF_10_X = 512, 1024
+"""Tokens of the largest captured batch, on GPUs of compute capability 10.x more (`VllmConfig._set_cudagraph_sizes`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Engine(Sizes):
     """Whether sparse attention packs the latent vector of a token in PACKED_LATENT bytes (`fp8_ds_mla`)."""
     speculative_tokens: int = 0
     """Tokens that the model's own layers for it predict in each step, beside the one that is certain."""
+    most_captured_tokens: int = LARGEST_GRAPH
     captured_tokens: int | None = None
     """Tokens of the largest captured batch, whatever the requests, where the model's own configuration says so."""
     unmeasured: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class Engine(Sizes):
     @property
     def largest_graph(self) -> int:
         """Tokens of the largest batch that is captured."""
-        wanted = self.captured_tokens or min(self.max_num_seqs * self.query_tokens * 2, LARGEST_GRAPH)
+        wanted = self.captured_tokens or min(self.max_num_seqs * self.query_tokens * 2, self.most_captured_tokens)
         return min(wanted, self.max_num_batched_tokens)
 
     @property

@@ -9,7 +9,7 @@ from planning import flags
 from planning.settings.sections import Hardware, Serving, StackSettings
 from planning.sizing.architecture import Architecture
 from planning.sizing.architectures.latent_attention import LatentAttention
-from planning.sizing.engine import FLASH_ATTENTION_SPLITS, Engine
+from planning.sizing.engine import FLASH_ATTENTION_SPLITS, LARGEST_GRAPH, LARGEST_GRAPH_OF_10_X, Engine
 from planning.sizing.gpus import MOST_MULTIPROCESSORS, TABLE, Gpu
 from planning.sizing.matrices import BF16, Precision
 from planning.sizing.model_file import BadModelFile, KnownModel, known_model
@@ -209,6 +209,7 @@ class ResolvedStack:
             kv_cache_element_bytes=1 if kv_cache_dtype.startswith("fp8") else BF16,
             packed_cache=architecture.attention_kind == "sparse" and _packs(gpu, kv_cache_dtype),
             speculative_tokens=serving.speculative or 0,
+            most_captured_tokens=LARGEST_GRAPH_OF_10_X if int(gpu.compute_capability) == 10 else LARGEST_GRAPH,
             captured_tokens=architecture.captured_tokens,
             unmeasured=tuple(_unmeasured(serving)),
         )

@@ -59,3 +59,12 @@ def test_a_load_finds_room_even_where_the_utilization_leaves_none() -> None:
     assert usual.kv_cache_tokens < most.kv_cache_tokens
     assert any("serving.gpuMemoryUtilization: 0.98" in warning for warning in most.warnings)
     assert not any("serving.gpuMemoryUtilization" in warning for warning in usual.warnings)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "tokens"), [("NVIDIA-H200", 512), ("NVIDIA-B200", 1024), ("NVIDIA-B300-SXM6-AC", 1024)]
+)
+def test_larger_batches_are_captured_on_data_center_blackwell(gpu: str, tokens: int) -> None:
+    planned = plan(model={"repository": V3_FP8}, hardware={"gpu": gpu, "gpusPerNode": 8, "nodes": 1})
+    assert planned.deployment
+    assert planned.deployment.engine.largest_graph == tokens
