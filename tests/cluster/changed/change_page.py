@@ -1,4 +1,7 @@
-"""The page docs/changes.md: the rows of change_table, grouped by what they do, and read back from it."""
+"""The page docs/changes.md: the rows of change_table, grouped by what they do, and read back from it.
+
+What two engines make of a row is written beside it, and not read back: two_engines.py tells it from the row.
+"""
 
 import re
 import textwrap
@@ -6,9 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from local.paths import CHECKOUT
 from tests.cluster.changed.change_table import ANEW, INTRODUCTION, NONE, PAUSED, RELOADED
+from tests.cluster.changed.two_engines import with_two_engines
 
 PAGE = CHECKOUT / "docs" / "changes.md"
-HEAD = "| key | example |\n|---|---|"
+HEAD = "| key | example | two engines stop serving |\n|---|---|---|"
 HEADINGS = {
     NONE: "Nothing stops serving",
     RELOADED: "Serving stops until the model is loaded",
@@ -23,7 +27,8 @@ def page(rows: Iterable[str]) -> str:
     """Return the page with these rows."""
     groups: dict[str, dict[tuple[str, str], list[str]]] = {without_service: {} for without_service in HEADINGS}
     for key, example, shows, does, without_service in map(cells, rows):
-        groups[without_service].setdefault((shows, does), []).append(f"| {key} | {example} |")
+        line = f"| {key} | {example} | {with_two_engines(key, does, without_service)} |"
+        groups[without_service].setdefault((shows, does), []).append(line)
     parts = [INTRODUCTION]
     for without_service, group in groups.items():
         parts.append(f"## {HEADINGS[without_service]}\n")
@@ -46,7 +51,7 @@ def rows(text: str) -> Iterator[str]:
                 does = plain.removeprefix(DOES).removesuffix(".")
             for line in block.split("\n"):
                 if line.startswith("| `"):
-                    key, example = line.removeprefix("| ").removesuffix(" |").split(" | ")
+                    key, example, _ = line.removeprefix("| ").removesuffix(" |").split(" | ")
                     yield f"| {key} | {example} | {shows} | {does} | {without_service} |"
 
 

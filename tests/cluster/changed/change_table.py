@@ -111,9 +111,11 @@ size and its storage: minutes to an hour. A change of several keys does what eac
 Another `kubernetes:namespace` moves the stack: the weights are downloaded onto a claim there before Ray leaves the old
 namespace, where the old claim stays.
 
-This is a stack with one engine. With several ([engines.md](engines.md)) each change below that stops serving is made to
-one engine after the other, and serving stops at no time. A pause stops all of them. Another `apiKey` or model is
-refused or unknown at an engine until its turn.
+Headings are of a stack with one engine. The last column is of one with two ([engines.md](engines.md)) on twice the
+nodes. Where it says *at no time*, at least one of them serves at every moment, because `up` replaces one after the
+other. `tests/cluster/test_changes_of_two_engines.py` makes one change of each kind, and watches both engines. A kind is
+what a change touches of builds and downloads, proxies, gate, serving Job and RayCluster; other changes of it say the
+same.
 """
 
 

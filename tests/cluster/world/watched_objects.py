@@ -27,7 +27,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 @dataclass(frozen=True, order=True)
 class Moment:
-    """An object was made (ADDED), its deletion was asked for (ENDING), or it was gone (DELETED).
+    """An object was made (ADDED), a Job was complete (COMPLETE), an end was asked for (ENDING), or done (DELETED).
 
     `version` is the API server's, which counts the changes of all objects, so that moments of several kinds compare.
     """
@@ -50,19 +50,19 @@ class Watch:
         for kind, path in KINDS.items():
             listed = api.request("GET", path)
             self._alive[kind] = {item["metadata"]["uid"] for item in listed["items"]}
+            complete = {item["metadata"]["uid"] for item in listed["items"] if is_complete(item)}
             version = listed["metadata"]["resourceVersion"]
-            threading.Thread(target=self._follow, args=(kind, path, version), daemon=True).start()
+            threading.Thread(target=self._follow, args=(kind, path, version, complete), daemon=True).start()
 
-    def _follow(self, kind: str, path: str, version: str) -> None:
-        ending: set[str] = set()
+    def _follow(self, kind: str, path: str, version: str, complete: set[str]) -> None:
+        seen = {(uid, "COMPLETE") for uid in complete}
         for event, item in self._api.watch(path, version):
             metadata = item["metadata"]
             uid = metadata["uid"]
-            if event == "MODIFIED":
-                if uid in ending or "deletionTimestamp" not in metadata:
-                    continue
-                ending.add(uid)
-            told = "ENDING" if event == "MODIFIED" else event
+            told = _modified(item) if event == "MODIFIED" else event
+            if not told or (uid, told) in seen:
+                continue
+            seen.add((uid, told))
             at, labels = int(metadata["resourceVersion"]), metadata.get("labels", {})
             self.moments.append(Moment(at, told, kind, metadata["name"], uid, labels))
             (self._alive[kind].discard if event == "DELETED" else self._alive[kind].add)(uid)
@@ -75,6 +75,18 @@ class Watch:
     def _listed(self, kind: str) -> set[str]:
         items: list[dict[str, Any]] = self._api.request("GET", KINDS[kind])["items"]
         return {item["metadata"]["uid"] for item in items}
+
+
+def is_complete(item: Mapping[str, Any]) -> bool:
+    """Whether an object is a Job that has ended well."""
+    return "completionTime" in item.get("status", {})
+
+
+def _modified(item: Mapping[str, Any]) -> str:
+    """Return what a changed object tells; nothing where no moment is meant."""
+    if "deletionTimestamp" in item["metadata"]:
+        return "ENDING"
+    return "COMPLETE" if is_complete(item) else ""
 
 
 @contextmanager
