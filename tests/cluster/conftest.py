@@ -43,6 +43,15 @@ def state_is_saved_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_provider() -> Iterator[None]:
+    """Let the provider send its requests as they come, not 50 a second: more of them are in flight at each moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_K8S_CLIENT_QPS", "100")
+        patch.setenv("PULUMI_K8S_CLIENT_BURST", "200")
+        yield
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[RunningCluster]:
     with simulated_cluster(more_stages=image_pulls.STAGES) as running:

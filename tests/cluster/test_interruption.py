@@ -1,6 +1,5 @@
 """Runs that are cut off at each resource in turn: the next one ends what they began, and nothing is doubled."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,15 +9,16 @@ from pulumi import automation
 
 from local.cluster.api_server import ApiServer
 from local.cluster.simulated import RunningCluster
+from tests.cluster.world.after_interruption import CLAIM, finish, unlock, with_changes
 from tests.cluster.world.interrupted_run import HOW, Place, Target, interrupted, places
-from tests.cluster.world.stack_objects import NAMESPACE, changed, objects
+from tests.cluster.world.stack_objects import NAMESPACE, objects
 from tests.sampling import swept
+
+pytestmark = pytest.mark.usefixtures("quick_provider")
 
 RESOURCES = 50
 """How many objects the stack makes."""
 
-CLAIM = ("persistentvolumeclaims", "weights-local-rwx")
-JOBS = {"build-fetch", "build-ray-vllm", "mount", "claim", "download", "serve", "gate"}
 FLAG: dict[str, Any] = {"deepseek:serving": {"maxModelLen": 8192}}
 NODES: dict[str, Any] = {
     "deepseek:hardware": {"gpu": "NVIDIA-A100-SXM4-80GB", "gpusPerNode": 8, "nodes": 2},
@@ -38,15 +38,6 @@ def state_is_saved_once() -> None:
     """Save it at each resource, as users' engines do: an interruption finds the state of the moment."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_provider() -> Iterator[None]:
-    """Let the provider send its requests as they come, not 50 a second: more of them are in flight at each place."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PULUMI_K8S_CLIENT_QPS", "100")
-        patch.setenv("PULUMI_K8S_CLIENT_BURST", "200")
-        yield
-
-
 @pytest.fixture(scope="module")
 def target(
     cluster: RunningCluster, article: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
@@ -56,50 +47,6 @@ def target(
     yield target
     unlock(target)
     target.select().destroy()
-
-
-def with_changes(target: Target, changes: dict[str, Any]) -> Target:
-    return Target(target.kubeconfig, target.folder, target.overrides | changes)
-
-
-def unlock(target: Target) -> None:
-    if target.locks():
-        target.select().cancel()
-
-
-def finish(target: Target, api: ApiServer) -> None:
-    """Bring the stack up after an interruption, and see that what is there is what one `up` makes."""
-    unlock(target)
-    selected = target.select()
-    selected.up()
-    found = objects(api)
-    of_jobs = Counter(name.rsplit("-", 1)[0] for kind, name in found if kind == "jobs")
-    assert of_jobs == dict.fromkeys(JOBS, 1)
-    assert [key for key in found if key[0] == "persistentvolumeclaims"] == [CLAIM]
-    assert [key for key in found if key[0] == "rayclusters"] == [("rayclusters", "deepseek")]
-    assert unaccounted(api, selected) == set()
-    assert changed(selected.preview(refresh=True, expect_no_changes=True)) == {}
-
-
-def unaccounted(api: ApiServer, selected: automation.Stack) -> set[tuple[str, str]]:
-    """Return the objects that neither the state has nor another object owns."""
-    deployment = selected.export_stack().deployment or {}
-    recorded = {
-        item["outputs"]["metadata"]["uid"]
-        for item in deployment.get("resources", [])
-        if item["type"].startswith("kubernetes:")
-    }
-    found = objects(api)
-    replica_sets = api.request("GET", f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets")["items"]
-    owners = (*found.values(), *(item for item in replica_sets if _owners(item) & recorded))
-    owned_by = recorded | {item["metadata"]["uid"] for item in owners}
-    return {
-        key for key, item in found.items() if item["metadata"]["uid"] not in recorded and not owned_by & _owners(item)
-    }
-
-
-def _owners(item: dict[str, Any]) -> set[str]:
-    return {owner["uid"] for owner in item["metadata"].get("ownerReferences", ())}
 
 
 def cut_off(name: str, changes: dict[str, Any], *, sample: int) -> list[ParameterSet]:
