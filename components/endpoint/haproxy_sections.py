@@ -23,6 +23,9 @@ CONNECTS = 5
 """Further attempts to connect to vLLM, a second apart where it refuses: the packet filter's rules for a new proxy come
 a moment after it. Nothing of the request has been sent until then."""
 
+ASKED_ELSEWHERE = (401, 404)
+"""What an engine answers that has another key, or serves another model, than the one whose turn it was already."""
+
 LONGEST_SILENCE = "1h"
 """How long neither side may send a byte. An answer that is no stream comes all at once, at its end."""
 
@@ -87,9 +90,18 @@ def backend_engine(engines: Sequence[str]) -> str:
 
     Of several the one with the fewest requests is asked, and another one where it takes no connection. It gets no more
     requests then, until it does: not every network refuses connections to a Service without pods, and one that drops
-    them would let each request wait.
+    them would let each request wait. Another one is also asked where it answers one of ASKED_ELSEWHERE. For this a
+    request is sent on when all of it is there, or as much of it as HAProxy's buffer takes (`tune.bufsize` without
+    `tune.maxrewrite`, 15 KiB with the headers); a larger one is asked once.
     """
-    several = "\n    balance leastconn\n    option redispatch 1" if len(engines) > 1 else ""
+    elsewhere = " ".join(str(status) for status in ASKED_ELSEWHERE)
+    divided = (
+        "balance leastconn",
+        "option redispatch 1",
+        "option http-buffer-request",
+        f"retry-on conn-failure {elsewhere}",
+    )
+    several = "".join(f"\n    {line}" for line in divided) if len(engines) > 1 else ""
     checked = " check inter 1s fall 2 rise 1" if len(engines) > 1 else ""
     servers = "\n    ".join(f"{engine}{checked}" for engine in engines)
     return f"""backend engine

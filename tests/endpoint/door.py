@@ -36,6 +36,10 @@ class Engine:
     """A server in vLLM's place."""
 
     port: int
+    host: str = "127.0.0.1"
+    status: int = 200
+    """Of its answers; it has no body with another one."""
+
     reached: list[tuple[str, str, list[tuple[str, str]], bytes]] = field(default_factory=list)
     """Method, target, headers and body of each request."""
 
@@ -71,9 +75,9 @@ def status_of(response: bytes) -> int:
 
 
 @contextmanager
-def running_engine() -> Generator[Engine]:
+def running_engine(host: str = "127.0.0.1", port: int = 0) -> Generator[Engine]:
     """Run the stub: it answers a body with `stream` in it by an event stream, a chunk whenever it is told."""
-    engine = Engine(0)
+    engine = Engine(port, host)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -86,8 +90,8 @@ def running_engine() -> Generator[Engine]:
         def _answer(self) -> None:
             body = self._body()
             engine.reached.append((self.command, self.path, list(self.headers.items()), body))
-            self.send_response(200)
-            if b"stream" in body:
+            self.send_response(engine.status)
+            if b"stream" in body and engine.status == 200:
                 self.send_header("Content-Type", "text/event-stream")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
@@ -118,7 +122,7 @@ def running_engine() -> Generator[Engine]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Say nothing of a proxy that goes away."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server((host, port), Handler)
     engine.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -5,20 +5,25 @@ import re
 import socket
 import time
 import urllib.request
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from components.endpoint.haproxy import DoorRules, haproxy_configuration
-from components.endpoint.haproxy_sections import engine_server
+from components.endpoint.haproxy_sections import CONNECTS, engine_server
 from components.ray_cluster.ray_cluster import PORT
 from tests.endpoint.dns_server import running_name_server
-from tests.endpoint.door import CHUNKS, Door, Run, running_door, running_engine, running_haproxy, status_of
+from tests.endpoint.door import CHUNKS, Door, Engine, Run, running_door, running_engine, running_haproxy, status_of
 from tests.endpoint.test_paths import request
 
 STREAM = b'{"stream": true}'
 ASK = request("POST", "/v1/completions", f"Content-Length: {len(STREAM)}\r\n", STREAM)
 RESOLVED_WITHIN_SECONDS = 15
 NOBODYS = "127.0.0.9"
+ANOTHER = "127.0.0.2"
 
 
 def test_the_models_address_is_asked_for_again_and_again(tmp_path: Path) -> None:
@@ -64,6 +69,62 @@ def test_an_idle_engine_gets_the_next_request(tmp_path: Path) -> None:
             list(pool.map(all_of, clients))
     found = re.findall(r'haproxy_server_current_sessions{proxy="engine",server="([^"]+)"} (\d)', metrics)
     assert found == [("vllm", "2"), ("vllm-1", "2")]
+
+
+@contextmanager
+def running_two(folder: Path) -> Generator[tuple[Door, Engine, Engine]]:
+    """Run a proxy before two stubs."""
+    with running_engine() as first, running_engine(ANOTHER, first.port) as second:
+        servers = [
+            engine_server(engine.host, "127.0.0.1", name) for engine, name in ((first, "vllm"), (second, "vllm-1"))
+        ]
+        text = haproxy_configuration(servers, DoorRules(guarded=False), counter="127.0.0.1")
+        with running_haproxy(folder, first, text, PORT, Run()) as door:
+            yield door, first, second
+
+
+def question(size: int = 100) -> bytes:
+    return request("POST", "/v1/completions", f"Content-Length: {size}\r\n", b"x" * size)
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_what_one_engine_does_not_know_the_other_is_asked(tmp_path: Path, status: int) -> None:
+    """While a model or a key changes, an engine knows the other one until its turn."""
+    with running_two(tmp_path) as (door, first, second):
+        first.status = status
+        assert [status_of(door.send(question())) for _ in range(10)] == [200] * 10
+        assert first.reached, "it was asked, too"
+        assert len(second.reached) == 10
+        second.status = status
+        first.reached.clear()
+        second.reached.clear()
+        assert status_of(door.send(question())) == status, "nobody knows it"
+        assert len(first.reached) + len(second.reached) <= 1 + CONNECTS
+
+
+def test_it_is_asked_also_where_the_body_comes_after_the_headers(tmp_path: Path) -> None:
+    """So do most clients."""
+    with running_two(tmp_path) as (door, first, _):
+        first.status = 404
+        headers, end, body = question().partition(b"\r\n\r\n")
+        answers: list[int] = []
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", door.port), timeout=20) as client:
+                client.sendall(headers + end)
+                time.sleep(0.05)
+                client.sendall(body)
+                answers.append(status_of(client.recv(65536)))
+        assert answers == [200] * 10
+
+
+def test_other_errors_of_an_engine_and_long_requests_are_asked_once(tmp_path: Path) -> None:
+    with running_two(tmp_path) as (door, first, second):
+        first.status = second.status = 500
+        assert status_of(door.send(question())) == 500
+        assert len(first.reached) + len(second.reached) == 1
+        first.status = second.status = 404
+        assert status_of(door.send(question(100_000))) == 404
+        assert len(first.reached) + len(second.reached) == 2
 
 
 def answers_become(door: Door, status: int) -> bool:

@@ -113,9 +113,9 @@ namespace, where the old claim stays.
 
 Headings are of a stack with one engine. The last column is of one with two ([engines.md](engines.md)) on twice the
 nodes. Where it says *at no time*, at least one of them serves at every moment, because `up` replaces one after the
-other. `tests/cluster/test_changes_of_two_engines.py` makes one change of each kind, and watches both engines. A kind is
-what a change touches of builds and downloads, proxies, gate, serving Job and RayCluster; other changes of it say the
-same.
+other. `tests/cluster/test_changes_of_two_engines.py` makes one change of each kind (all of them in `make test-faults`),
+and watches both engines. A kind is what a change touches of builds and downloads, proxies, gate, serving Job and
+RayCluster; other changes of it say the same.
 """
 
 

@@ -40,9 +40,9 @@ ENDED = "until `serving.engines` is not 0: a pause is for all engines"
 REFUSED = "refused: "
 ONE_NODE = f"{REFUSED}a claim for one node, and Ray pods on two"
 NO_PROXIES = f"{REFUSED}nothing divides requests among the engines without the proxies"
-NO_NAME = f"{NONE}; an engine answers HTTP 404 to a name that it does not serve yet, or no longer"
+NO_NAME = f"{NONE}; between the first and the last turn requests of more than 15 KiB may get HTTP 404"
 OTHER_KEY = f"{NONE}; proxies and engines read the key within two minutes, meanwhile requests may get HTTP 401"
-NO_KEY = f"{NONE}; until its turn an engine answers HTTP 401 to requests without `apiKey`"
+NO_KEY = f"{NONE}; until the first turn requests without `apiKey` get HTTP 401"
 REASONS: Mapping[str, str] = {
     "`apiKey`": OTHER_KEY,
     "`endpoint.proxy`": NO_PROXIES,
