@@ -91,4 +91,7 @@ class Turns:
             pod=pod,
             timeout_seconds=WAIT_SECONDS + MARGIN_SECONDS,
         )
-        return handed_on(job(name, args, opts), ENGINE)
+        # An interrupted `up` may have deleted it for its cluster. Pulumi then makes it again, and deletes the one
+        # before by its name, which is the same unless this is done first.
+        first = pulumi.ResourceOptions(delete_before_replace=True)
+        return handed_on(job(name, args, pulumi.ResourceOptions.merge(opts, first)), ENGINE)
