@@ -6,7 +6,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.endpoint.haproxy_sections import BOUNDED_BODY, CERTIFICATE_END
+from components.endpoint.haproxy_sections import programs_of
 from components.endpoint.proxy_pod import CONFIGURATION, mount_certificate, mount_keys, proxy_pod
 from components.shared.content import digest
 from components.shared.labels import metadata, pod_metadata, selector
@@ -37,9 +37,8 @@ def haproxy_deployment(
     name: str, pods: Pods, settings: StackSettings, opts: pulumi.ResourceOptions
 ) -> k8s.apps.v1.Deployment:
     """Create the ConfigMap of the configuration and the Deployment `name`; it waits for its pods to be ready."""
-    programs = [BOUNDED_BODY, *([CERTIFICATE_END] if pods.certificate is not None else [])]
     files = pods.configuration.apply(
-        lambda text: {CONFIGURATION: text, **{file.name: file.read_text(encoding="utf-8") for file in programs}}
+        lambda text: {CONFIGURATION: text, **{file.name: file.read_text("utf-8") for file in programs_of(text)}}
     )
     config_map = k8s.core.v1.ConfigMap(
         name,

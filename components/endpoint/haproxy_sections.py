@@ -41,6 +41,13 @@ MOST_BODY_BYTES = 16 * 1024 * 1024
 BOUNDED_BODY = Path(__file__).with_name("bounded_body.lua")
 """The filter that bounds bodies whose length is not said."""
 
+CONVERSATION = Path(__file__).with_name("conversation.lua")
+"""The fetch that names the engine of a conversation."""
+
+CONVERSATION_ID = "X-Session-ID"
+"""The header by which a client says that requests belong together. vLLM 0.32 reads it, too, and tells it to those who
+follow its cache (`entrypoints/generate/base/serving.py`)."""
+
 CERTIFICATE_END = Path(__file__).with_name("certificate_end.lua")
 """The converter that makes seconds since the epoch of the time at which a certificate ends."""
 
@@ -70,6 +77,11 @@ def configuration(*parts: str, tls: bool = False) -> str:
     return "\n\n".join((*common, *parts, *([_CERTIFICATE] if tls else []))) + "\n"
 
 
+def programs_of(text: str) -> list[Path]:
+    """Return the Lua programs that a configuration loads from CONFIGURATION_FOLDER."""
+    return [program for program in (BOUNDED_BODY, CERTIFICATE_END, CONVERSATION) if f"/{program.name}" in text]
+
+
 def server(name: str, service: str, port: int, *, most: int) -> str:
     """Return the server `name`, a Service of the namespace whose address is followed, and `most` requests at a time."""
     found = 'resolvers cluster resolve-prefer "${FAMILY}" init-addr libc,none'
@@ -88,7 +100,8 @@ def engine_server(engine: str, supervisor: str, name: str = "vllm") -> str:
 def backend_engine(engines: Sequence[str]) -> str:
     """Return the backend of vLLM: its engines, servers as `engine_server` returns them.
 
-    Of several the one with the fewest requests is asked, and another one where it takes no connection. It gets no more
+    Of several the one is asked to which the request's conversation belongs (conversation.lua), and without
+    CONVERSATION_ID the one with the fewest requests; another one where it takes no connection. It gets no more
     requests then, until it does: not every network refuses connections to a Service without pods, and one that drops
     them would let each request wait. Another one is also asked where it answers one of ASKED_ELSEWHERE. For this a
     request is sent on when all of it is there, or as much of it as HAProxy's buffer takes (`tune.bufsize` without
@@ -100,11 +113,13 @@ def backend_engine(engines: Sequence[str]) -> str:
         "option redispatch 1",
         "option http-buffer-request",
         f"retry-on conn-failure {elsewhere}",
+        *_BY_CONVERSATION,
     )
     several = "".join(f"\n    {line}" for line in divided) if len(engines) > 1 else ""
     checked = " check inter 1s fall 2 rise 1" if len(engines) > 1 else ""
     servers = "\n    ".join(f"{engine}{checked}" for engine in engines)
-    return f"""backend engine
+    loaded = _LOAD_CONVERSATION if len(engines) > 1 else ""
+    return f"""{loaded}backend engine
     retries {CONNECTS}{several}
     {servers}"""
 
@@ -129,6 +144,17 @@ _GLOBAL = f"""global
 
 _LOAD_CERTIFICATE_END = f"""
     lua-load-per-thread {CONFIGURATION_FOLDER}/{CERTIFICATE_END.name}"""
+
+_LOAD_CONVERSATION = f"""global
+    lua-load-per-thread {CONFIGURATION_FOLDER}/{CONVERSATION.name}
+
+"""
+
+_NAMES_ONE = f"{{ req.fhdr_cnt({CONVERSATION_ID}) eq 1 }} {{ req.fhdr({CONVERSATION_ID}) -m len 1: }}"
+_BY_CONVERSATION = (
+    f"http-request set-var(txn.engine) lua.engine_of_conversation({CONVERSATION_ID}) if {_NAMES_ONE}",
+    "use-server %[var(txn.engine)] if { var(txn.engine) -m found }",
+)
 
 _CERTIFICATE = f"""backend certificate
     server itself abns@certificate ssl verify none

@@ -18,11 +18,10 @@ from typing import Any
 
 from components.endpoint.haproxy import DoorRules, haproxy_configuration
 from components.endpoint.haproxy_sections import (
-    BOUNDED_BODY,
-    CERTIFICATE_END,
     CONFIGURATION_FOLDER,
     KEYS_FOLDER,
     engine_server,
+    programs_of,
 )
 from components.endpoint.key_map import KEY_MAP, key_map
 from components.ray_cluster.ray_cluster import PORT
@@ -180,7 +179,7 @@ def running_haproxy(folder: Path, engine: Engine, text: str, listens: int, run: 
         assert was in text
         text = text.replace(was, is_now)
     (folder / "haproxy.cfg").write_text(text.replace(f"{KEYS_FOLDER}/", f"{folder}/"))
-    for program in (BOUNDED_BODY, CERTIFICATE_END):
+    for program in programs_of(text):
         shutil.copy(program, folder)
     variables = os.environ | {"LISTEN": "127.0.0.1", "FAMILY": "ipv4", "DOMAIN": "", **run.environment}
     with (folder / "log").open("wb") as log:
