@@ -89,7 +89,7 @@ reference: venv ## write docs/stack-file.md and its JSON schema from planning/se
 lock: venv ## write the hash-pinned requirements from the .in files
 	$(PYTHON) -m local.building.locks
 
-.PHONY: bench bench-weights bench-load dashboard gpu-row gpu-network gpu-plain gpu-pods gpu-deployment
+.PHONY: bench bench-weights bench-load bench-prefix dashboard gpu-row gpu-network gpu-plain gpu-pods gpu-deployment
 bench: servers ## benchmarks, into bench/results.json: preview_ratio, scale, proxy
 	$(PYTHON) -m local build
 	$(PYTHON) -m bench.preview
@@ -100,6 +100,8 @@ bench-weights: servers ## a download beside plain `git clone`, into bench/weight
 	$(PYTHON) -m bench.weights
 bench-load: ## on a machine with vLLM (root): what pipeline stages read of a checkpoint; on two GPUs with LOAD=--gpus
 	PYTHONPATH=.:local/git-server python3 -m bench.loading $(LOAD)
+bench-prefix: servers ## what conversations save that come back to their engine: VLLM_PYTHON=… is a Python with vLLM 0.32 for CPUs
+	$(PYTHON) -m bench.prefix $(VLLM_PYTHON)
 dashboard: venv ## with the cluster of make dev up: ask the dev stack and draw its dashboard, docs/dashboard.png
 	PYTHONPATH=.:images/ray-vllm/programs/shared:images/ray-vllm/programs/supervisor $(PYTHON) -m tests.recorders.record_dashboard
 gpu-row: ## on a machine with GPUs and vLLM: measure one row, into bench/gpu/rows.json (docs/gpu-memory.md)
