@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from tiny_siblings import write_siblings
 
 from bench import ROOT, results
 from bench.conversations import Conversation
+from bench.gpu.server import end
 from components.endpoint.haproxy import DoorRules, haproxy_configuration
 from components.endpoint.haproxy_sections import CONVERSATION_ID, engine_server
 from components.ray_cluster.ray_cluster import PORT
@@ -44,7 +46,7 @@ CONVERSATIONS_OF_A_CLIENT = 2
 BLOCK_TOKENS = 128
 """vLLM's on CPUs; it finds whole blocks only."""
 
-SERVES_WITHIN_SECONDS = 600
+SERVES_WITHIN_SECONDS, ENDS_WITHIN_SECONDS = 600, 30
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -152,20 +154,11 @@ def _running_engines(python: str, folder: Path) -> Generator[Engine]:
         for number, host in enumerate(HOSTS):
             log = stack.enter_context((folder / f"vllm-{number}.log").open("wb"))
             command = [python, "-m", "vllm.entrypoints.cli.main", "serve", str(model), f"--host={host}", *flags]
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-            stack.callback(_end, process)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            stack.callback(end, process, signal.SIGTERM, ENDS_WITHIN_SECONDS)
         for host in HOSTS:
             _wait(f"http://{host}:{port}/health")
         yield Engine(port)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _wait(url: str) -> None:

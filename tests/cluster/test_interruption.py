@@ -9,7 +9,7 @@ from pulumi import automation
 
 from local.cluster.api_server import ApiServer
 from local.cluster.simulated import RunningCluster
-from tests.cluster.world.after_interruption import CLAIM, finish, unlock, with_changes
+from tests.cluster.world.after_interruption import CLAIM, finish, interrupted_target, unlock, with_changes
 from tests.cluster.world.interrupted_run import HOW, Place, Target, interrupted, places
 from tests.cluster.world.stack_objects import NAMESPACE, objects
 from tests.sampling import swept
@@ -43,10 +43,8 @@ def target(
     cluster: RunningCluster, article: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
     storage = {"deepseek:storage": article["deepseek:storage"] | {"storageClass": "local"}}
-    target = Target(str(cluster.kubeconfig), str(tmp_path_factory.mktemp("interrupted")), storage)
-    yield target
-    unlock(target)
-    target.select().destroy()
+    with interrupted_target(cluster.kubeconfig, tmp_path_factory.mktemp("interrupted"), storage) as target:
+        yield target
 
 
 def cut_off(name: str, changes: dict[str, Any], *, sample: int) -> list[ParameterSet]:

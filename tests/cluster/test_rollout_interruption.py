@@ -7,7 +7,7 @@ import pytest
 
 from local.cluster.api_server import ApiServer
 from local.cluster.simulated import RunningCluster
-from tests.cluster.world.after_interruption import finish, unlock, with_changes
+from tests.cluster.world.after_interruption import finish, interrupted_target, unlock, with_changes
 from tests.cluster.world.interrupted_run import Place, Target, interrupted, places
 from tests.cluster.world.stack_objects import objects
 from tests.cluster.world.watched_objects import watched
@@ -41,10 +41,10 @@ def target(
     cluster: RunningCluster, article: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
     storage = {"deepseek:storage": article["deepseek:storage"] | {"storageClass": "local"}}
-    target = Target(str(cluster.kubeconfig), str(tmp_path_factory.mktemp("interrupted")), storage | TWO_ENGINES)
-    yield target
-    unlock(target)
-    target.select().destroy()
+    with interrupted_target(
+        cluster.kubeconfig, tmp_path_factory.mktemp("interrupted"), storage | TWO_ENGINES
+    ) as target:
+        yield target
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Ends what an interruption left, and sees that what is there is what one `up` makes."""
 
 from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pulumi import automation
@@ -16,6 +19,15 @@ JOBS = ("build-fetch", "build-ray-vllm", "mount", "claim", "download")
 OF_AN_ENGINE = ("serve", "gate")
 OF_SEVERAL = ("turn-cluster", "turn-serve")
 """Jobs of each engine where there are several."""
+
+
+@contextmanager
+def interrupted_target(kubeconfig: Path, folder: Path, overrides: Mapping[str, Any]) -> Generator[Target]:
+    """Give a stack whose runs may be cut off, and destroy it at the end."""
+    target = Target(str(kubeconfig), str(folder), dict(overrides))
+    yield target
+    unlock(target)
+    target.select().destroy()
 
 
 def with_changes(target: Target, changes: dict[str, Any]) -> Target:
