@@ -36,6 +36,7 @@ class Server:
         self.asked: list[tuple[dict[bytes, bytes], bytes]] = []
         self._type, self._parts = content_type, parts
         self.breaks_off_after: int | None = None
+        self.counted: list[tuple[float, float]] = []
         self.middleware = CountTokens(self._app, TokenMinute(folder, lambda: self.now))
 
     def ask(self, body: object, *, name: str = "team-a", limit: int = 0, path: str = CHAT) -> list[Message]:
@@ -57,6 +58,7 @@ class Server:
             if self.breaks_off_after is not None and len(sent) > self.breaks_off_after:
                 raise ConnectionError
             sent.append(message)
+            self.counted.append(counted())
 
         scope: Message = {"type": "http", "method": "POST", "path": path, "headers": headers}
         asyncio.run(self.middleware(scope, receive, send))
@@ -106,6 +108,14 @@ def test_an_answer_counts_for_the_name_that_the_proxy_gives(tmp_path: Path) -> N
     assert counted() == (7, 3)
     server.ask({"messages": []}, name="team-b")
     assert (counted(), counted("team-b")) == ((7, 3), (7, 3))
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_an_answer_is_counted_when_its_client_has_the_end(tmp_path: Path, is_stream: bool) -> None:  # noqa: FBT001
+    text = json.dumps({"choices": [], "usage": USAGE}).encode()
+    server = stream(tmp_path, event(LAST), DONE) if is_stream else Server(tmp_path, "application/json", [text])
+    server.ask({"stream": is_stream})
+    assert server.counted[-2:] == [(0, 0), (7, 3)]
 
 
 def test_a_stream_is_asked_for_its_usage_and_the_client_does_not_see_it(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ require_key.py refuses those who come past them without vLLM's own key. The coun
 which prometheus_client sums up over its API processes. They begin anew with vLLM: what was used before, a Prometheus
 knows that has read them.
 
-An answer counts at its end. Of a stream that its client breaks off each event counts as one token: vLLM tells the
-usage only with the last one.
+An answer counts before its last part is sent, so that a client that has its answer finds it counted, and its limit
+used. Of a stream that its client breaks off each event counts as one token: vLLM tells the usage only with the last.
 """
 
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from prometheus_client import Counter
@@ -54,11 +55,11 @@ class CountTokens:
         request = _Request(receive)
         if scope["path"] in ASKED_FOR_USAGE:
             await request.ask_for_usage(scope)
-        answer = _Answer(send, without_usage=request.changed)
+        answer = _Answer(send, partial(self._count, name), without_usage=request.changed)
         try:
             await self._app(scope, request.receive, answer.send)
         finally:
-            self._count(name, answer.usage())
+            answer.end()
 
     def _count(self, name: str, usage: Usage) -> None:
         for kind, tokens in (("prompt", usage.prompt), ("answer", usage.answer)):
@@ -98,18 +99,22 @@ class _Request:
 class _Answer:
     """An answer on its way to the client."""
 
-    def __init__(self, send: Send, *, without_usage: bool) -> None:
-        self._send, self._without_usage = send, without_usage
+    def __init__(self, send: Send, count: Callable[[Usage], None], *, without_usage: bool) -> None:
+        self._send, self._count, self._without_usage = send, count, without_usage
         self._events: Events | None = None
         self._body: list[bytes] = []
         self._usage: Usage | None = None
         self._tokens_seen = 0
+        self._has_ended = False
 
-    def usage(self) -> Usage:
-        """Return what it has cost: by vLLM's own word, or by the events that came before a stream was broken off."""
+    def end(self) -> None:
+        """Count once what it has cost: by vLLM's own word, or by the events that came before it was broken off."""
+        if self._has_ended:
+            return
+        self._has_ended = True
         if self._usage is None and self._events is None:
             self._usage = usage_of(b"".join(self._body))
-        return self._usage or Usage(0, self._tokens_seen)
+        self._count(self._usage or Usage(0, self._tokens_seen))
 
     async def send(self, message: Message) -> None:
         """Send one message on, without the usage that only this middleware has asked for."""
@@ -124,6 +129,8 @@ class _Answer:
             return
         elif message["type"] == "http.response.body":
             self._body.append(message.get("body", b""))
+            if not message.get("more_body"):
+                self.end()
         await self._send(message)
 
     async def _send_events(self, events: Events, message: Message) -> None:
@@ -133,7 +140,9 @@ class _Answer:
             self._tokens_seen += has_text(event)
             if not (self._without_usage and is_usage_alone(event)):
                 sent += event
-        sent += b"" if more else events.rest()
+        if not more:
+            sent += events.rest()
+            self.end()
         if sent or not more:
             await self._send({**message, "body": sent})
 
