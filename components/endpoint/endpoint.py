@@ -20,8 +20,8 @@ from components.shared.engine_names import (
     AGENT_PORT,
     ENGINE_SERVICE,
     SUPERVISOR_SERVICE,
-    labels_of_engine,
-    numbered,
+    endings,
+    labels_at,
 )
 from components.shared.jobs import after
 from components.shared.labels import metadata, selector
@@ -60,13 +60,13 @@ class EndpointArgs:
 class Endpoint(pulumi.ComponentResource):
     """Runs the proxies through which clients reach vLLM.
 
-    Creates: for each engine the Service ENGINE_SERVICE, which selects the head while it answers, and the Service
-    SUPERVISOR_SERVICE, where the supervisor tells the proxies that vLLM takes no more requests; a Deployment of two
-    HAProxy pods, the ConfigMap of their configuration, the Secret of the keys that they know, and a PodDisruptionBudget
-    that keeps one of them; where keys have limits, a Deployment of one pod that counts, with its ConfigMap and Service;
-    with `endpoint.selfSigned` a certificate. Waits for: the pods to be ready. Gives: `selector`, the labels of the
-    proxies' pods, and `self_signed`. Leaves alone: the Service that clients know, which VllmServer has with and without
-    proxies, so that it is never deleted.
+    Creates: for each engine, and for the second place of a surge, the Service ENGINE_SERVICE, which selects the head
+    while it answers, and the Service SUPERVISOR_SERVICE, where the supervisor tells the proxies that vLLM takes no more
+    requests; a Deployment of two HAProxy pods, the ConfigMap of their configuration, the Secret of the keys that they
+    know, and a PodDisruptionBudget that keeps one of them; where keys have limits, a Deployment of one pod that counts,
+    with its ConfigMap and Service; with `endpoint.selfSigned` a certificate. Waits for: the pods to be ready. Gives:
+    `selector`, the labels of the proxies' pods, and `self_signed`. Leaves alone: the Service that clients know, which
+    VllmServer has with and without proxies, so that it is never deleted.
     """
 
     selector: Mapping[str, str]
@@ -79,12 +79,9 @@ class Endpoint(pulumi.ComponentResource):
         keys = _keys_secret(name, args.api_key, args.api_keys, child) if args.api_key else None
         door = args.settings.endpoint
         limits = door.counted_requests
-        several = args.settings.serving.engines > 1
         # In a pause there is the Service of the engine that comes again.
-        engines = [
-            _engine(args.cluster_name, number, child, several=several)
-            for number in range(args.settings.serving.planned_engines)
-        ]
+        places = endings(args.settings.serving.planned_engines, args.settings.rollout.surge)
+        engines = [_engine(args.cluster_name, place, child, several=len(places) > 1) for place in places]
         servers = pulumi.Output.all(*engines)
         counter = _counter(f"{name}-endpoint-limits", servers, args.settings, child) if limits else None
         self_signed = SelfSigned(f"{name}-endpoint", door.host, child) if door.self_signed and door.host else None
@@ -124,23 +121,23 @@ class Endpoint(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _engine(cluster_name: str, number: int, opts: pulumi.ResourceOptions, *, several: bool) -> pulumi.Output[str]:
-    """Create the two Services of an engine; return it as a server of the proxies."""
+def _engine(cluster_name: str, place: str, opts: pulumi.ResourceOptions, *, several: bool) -> pulumi.Output[str]:
+    """Create the two Services of an engine, by its place; return it as a server of the proxies."""
     engine = k8s.core.v1.Service(
-        numbered(ENGINE_SERVICE, number),
+        f"{ENGINE_SERVICE}{place}",
         # Its endpoints come when vLLM answers.
-        metadata=metadata(numbered(ENGINE_SERVICE, number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
+        metadata=metadata(f"{ENGINE_SERVICE}{place}", COMPONENT, {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
-            selector={"ray.io/cluster": numbered(cluster_name, number), "ray.io/node-type": "head"},
+            selector={"ray.io/cluster": f"{cluster_name}{place}", "ray.io/node-type": "head"},
             ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port=PORT)],
         ),
         opts=opts,
     )
     supervisor = k8s.core.v1.Service(
-        numbered(SUPERVISOR_SERVICE, number),
-        metadata=metadata(numbered(SUPERVISOR_SERVICE, number), COMPONENT, {"pulumi.com/skipAwait": "true"}),
+        f"{SUPERVISOR_SERVICE}{place}",
+        metadata=metadata(f"{SUPERVISOR_SERVICE}{place}", COMPONENT, {"pulumi.com/skipAwait": "true"}),
         spec=k8s.core.v1.ServiceSpecArgs(
-            selector={**selector("serving"), **(labels_of_engine(number) if several else {})},
+            selector={**selector("serving"), **(labels_at(place) if several else {})},
             ports=[k8s.core.v1.ServicePortArgs(name="agent", port=AGENT_PORT, target_port=AGENT_PORT)],
             # A pod that ends has something to say.
             publish_not_ready_addresses=True,
@@ -148,7 +145,7 @@ def _engine(cluster_name: str, number: int, opts: pulumi.ResourceOptions, *, sev
         opts=opts,
     )
     hosts = pulumi.Output.all(engine.metadata["name"], supervisor.metadata["name"])
-    return hosts.apply(lambda names: engine_server(*names, name=numbered("vllm", number)))
+    return hosts.apply(lambda names: engine_server(*names, name=f"vllm{place}"))
 
 
 def _keys_secret(

@@ -49,7 +49,7 @@ class ImageBuild(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         recipe, settings = args.recipe, args.image
         namespace = settings.build_namespace
-        reference = f"{settings.push}/{recipe.folder}:{tag(recipe)}"
+        built = reference(recipe, settings)
         files = {
             **context(recipe),
             "build.sh": (IMAGES / "build.sh").read_text(),
@@ -79,15 +79,20 @@ class ImageBuild(pulumi.ComponentResource):
                 component="image",
                 pods=args.pods,
                 namespace=namespace,
-                annotations={IMAGE: reference, "pulumi.com/replaceUnready": "true", **owner},
+                annotations={IMAGE: built, "pulumi.com/replaceUnready": "true", **owner},
                 spec={"backoffLimit": 2},
-                pod=build_pod(recipe, settings, args.scheduling, args.network, reference, context_volume),
+                pod=build_pod(recipe, settings, args.scheduling, args.network, built, context_volume),
                 timeout_seconds=settings.build_timeout,
             ),
             child,
         )
-        self.resolved = record(args, reference, build, child)
+        self.resolved = record(args, built, build, child)
         return handed_on(build, IMAGE)
+
+
+def reference(recipe: Recipe, settings: Image) -> str:
+    """Return where the image is, or is pushed to."""
+    return recipe.finished or f"{settings.push}/{recipe.folder}:{tag(recipe)}"
 
 
 def pod_image(recipe: Recipe, settings: Image, reference: pulumi.Input[str]) -> PodImage:

@@ -117,8 +117,8 @@ def _missing(found: list[Node], ready: int, settings: StackSettings) -> str:
 
 
 def _planned_nodes(settings: StackSettings) -> int:
-    """Return the nodes of all engines."""
-    return settings.hardware.nodes * settings.serving.planned_engines
+    """Return the nodes of all engines, with those that a surge needs."""
+    return settings.hardware.nodes * settings.most_engines
 
 
 def _described(node: Node) -> str:

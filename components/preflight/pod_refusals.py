@@ -122,7 +122,7 @@ def _over_quota(
 
 def _wanted(settings: StackSettings) -> dict[str, Decimal]:
     """Return what the stack takes of each resource that a quota may limit, at its most, while it serves."""
-    nodes = settings.hardware.nodes * settings.serving.engines
+    nodes = settings.hardware.nodes * (settings.most_engines if settings.serving.engines else 0)
     pods = [resources(settings.hardware, settings.network, settings.pods)] * nodes
     if settings.endpoint.proxy:
         pods += [RESOURCES] * PROXIES

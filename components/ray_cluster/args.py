@@ -1,13 +1,13 @@
 """What the RayCluster takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import pulumi
 
 from components.api_key import ApiKey
 from components.model_store.model_store import ModelStore
-from components.shared.engine_names import TakeTurn
+from components.shared.engine_names import Place, TakeTurn
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.settings.sections import Hardware, Network, Pods, Scheduling
@@ -36,8 +36,8 @@ class RayClusterArgs:
     counts_tokens: bool = False
     """Whether vLLM counts them by the name of the key."""
 
-    engine: int = 0
-    """Of which engine it is."""
+    place: Place = field(default_factory=Place)
+    """Of which engine it is, and where."""
 
     engines: int = 1
     """How many the stack has. Of several, one that loses a pod lets its answers end."""
@@ -53,7 +53,7 @@ class RayClusterArgs:
         store: ModelStore,
         api_key: ApiKey | None,
         *,
-        engine: int = 0,
+        place: Place,
         take_turn: TakeTurn | None = None,
     ) -> Self:
         """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask."""
@@ -70,7 +70,7 @@ class RayClusterArgs:
             network=settings.network,
             pods=settings.pods,
             counts_tokens=settings.endpoint.count_tokens,
-            engine=engine,
+            place=place,
             engines=settings.serving.engines,
             take_turn=take_turn,
         )

@@ -1,13 +1,16 @@
 """RayCluster: one Ray node on each GPU node, each with the model mounted."""
 
+from dataclasses import dataclass
+
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_pods import group
-from components.shared.engine_names import numbered
+from components.shared.engine_names import CONTENT
 from components.shared.labels import metadata, selector
+from components.shared.mapped import mapped
 from components.shared.pods import Manifest
 from components.shared.programs import programs, programs_config_map
 from components.shared.versions import RAY
@@ -31,6 +34,18 @@ COUNTING = "ray-vllm/programs/head/count_tokens"
 """Beside them, where tokens are counted."""
 
 
+@dataclass(frozen=True)
+class RayNodes:
+    """What pods that talk to a RayCluster know of it."""
+
+    name: pulumi.Input[str]
+
+    @property
+    def head(self) -> pulumi.Input[str]:
+        """The head's host name (KubeRay 1.6.1, utils.GenerateHeadServiceName)."""
+        return mapped(self.name, lambda cluster: f"{cluster}-head-svc")
+
+
 class RayClusterObject(k8s.apiextensions.CustomResource):
     """KubeRay's object, with the type of its metadata."""
 
@@ -44,35 +59,36 @@ class RayCluster(pulumi.ComponentResource):
     ConfigMap of the programs that run in the pods (readiness probes, key check, token count), and with engine 0 a
     PodDisruptionBudget. It forbids evictions where there is one engine. Of several it lets one begin at a time; the pod
     waits until its engine has ended its answers, and all pods of an engine that does not serve may go. Waits for: its
-    turn, where it is of one of several engines; the serving Job waits for the nodes, bounded. Gives: `name`, the
-    RayCluster's, and `head`, the head's host name. A changed spec is a replacement, delete first: KubeRay would restart
-    the pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare.
+    turn, where it is of one of several engines; the serving Job waits for the nodes, bounded. Gives: `nodes`, the
+    RayCluster's name and the head's host name. A changed spec is a replacement, delete first: KubeRay would restart the
+    pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare. With
+    `rollout.surge` they are there, and engine 0 comes under another name before its predecessor ends.
     """
 
-    name: pulumi.Output[str]
-    head: pulumi.Output[str]
+    nodes: RayNodes
     resource: RayClusterObject
     """What the serving Job is replaced with."""
 
     def __init__(self, name: str, args: RayClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:RayCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        config_map = programs_config_map(numbered("head", args.engine), "ray", programs(*_entry_points(args)), child)
+        config_map = programs_config_map(args.place.own("head"), "ray", ray_programs(args), child)
         self.resource = _custom_resource(name, args, config_map, child)
-        self.name = self.resource.metadata["name"]
-        # KubeRay 1.6.1, utils.GenerateHeadServiceName.
-        self.head = self.name.apply(lambda cluster: f"{cluster}-head-svc")
-        if not args.engine:
-            _budget(name, self.name, args, child)
-        self.register_outputs({"name": self.name, "head": self.head})
+        self.nodes = RayNodes(self.resource.metadata["name"])
+        if not args.place.engine:
+            _budget(name, self.nodes.name, args, child)
+        self.register_outputs({"name": self.nodes.name, "head": self.nodes.head})
 
 
-def _entry_points(args: RayClusterArgs) -> list[str]:
-    return [*PROGRAMS, *([COUNTING] if args.counts_tokens else []), *(LEAVING if args.engines > 1 else [])]
+def ray_programs(args: RayClusterArgs) -> dict[str, str]:
+    """Return what runs in the Ray pods."""
+    counting = (COUNTING,) if args.counts_tokens else ()
+    leaving = LEAVING if args.engines > 1 else ()
+    return programs(*PROGRAMS, *counting, *leaving)
 
 
 def _budget(
-    name: str, cluster: pulumi.Output[str], args: RayClusterArgs, opts: pulumi.ResourceOptions
+    name: str, cluster: pulumi.Input[str], args: RayClusterArgs, opts: pulumi.ResourceOptions
 ) -> k8s.policy.v1.PodDisruptionBudget:
     """Create the budget of engine 0's pods where it is alone, else of those of all engines.
 
@@ -89,6 +105,7 @@ def _budget(
         unhealthy_pod_eviction_policy="AlwaysAllow",
     )
     spec = several if args.engines > 1 else one
+    name = name.removesuffix(args.place.ending) if args.engines > 1 else name
     return k8s.policy.v1.PodDisruptionBudget(name, metadata=metadata(name, "ray"), spec=spec, opts=opts)
 
 
@@ -110,11 +127,12 @@ def _custom_resource(
 ) -> RayClusterObject:
     spec = ray_cluster_spec(name, args, config_map)
     turn = args.take_turn("cluster", spec, opts) if args.take_turn else None
+    content = {CONTENT: args.place.content} if args.place.content else None
     return RayClusterObject(
         name,
         api_version="ray.io/v1",
         kind="RayCluster",
-        metadata=metadata(turn.apply(lambda _: name) if turn else name, "ray", more_labels=args.pods.labels),
+        metadata=metadata(turn.apply(lambda _: name) if turn else name, "ray", content, more_labels=args.pods.labels),
         spec=spec,
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)

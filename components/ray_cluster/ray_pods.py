@@ -4,8 +4,9 @@ import pulumi
 
 from components.ray_cluster.args import RayClusterArgs
 from components.shared.content import digest
-from components.shared.engine_names import AGENT_PORT, ENGINE_SERVICE, SUPERVISOR_SERVICE, numbered
+from components.shared.engine_names import AGENT_PORT, ENGINE_SERVICE, SUPERVISOR_SERVICE
 from components.shared.labels import pod_metadata
+from components.shared.mapped import mapped
 from components.shared.placement import off_avoided_nodes, ray_nodes
 from components.shared.pods import (
     CONTAINER_SECURITY,
@@ -188,7 +189,7 @@ def _one_pod_a_node(cluster: str, *, required: bool) -> Manifest:
 
 
 def _environment(args: RayClusterArgs) -> list[Manifest]:
-    caches = pulumi.Output.from_input(args.image.reference).apply(lambda image: f"{CACHES}/{digest(image)}")
+    caches = mapped(args.image.reference, lambda image: f"{CACHES}/{digest(image)}")
     variables: dict[str, pulumi.Input[str]] = {
         "PYTHONPATH": "/programs",
         "HF_HUB_OFFLINE": "1",
@@ -198,14 +199,14 @@ def _environment(args: RayClusterArgs) -> list[Manifest]:
         # The monitor counts page cache as used and kills ranks while they load (vllm#15102).
         "RAY_memory_monitor_refresh_ms": "0",
         "SERVED_MODEL": args.model_path,
-        **{name: pulumi.Output.concat(caches, "/", folder) for name, folder in COMPILE_CACHES.items()},
+        **{name: mapped(caches, f"{{}}/{folder}".format) for name, folder in COMPILE_CACHES.items()},
         "RAY_VERSION": RAY,
     }
     variables |= {"ON_GPUS": "1"} if args.hardware.on_gpus else CPU_VARIABLES
     if args.engines > 1:
         variables |= {
-            "ENGINE_SERVICE": numbered(ENGINE_SERVICE, args.engine),
-            "SUPERVISOR": numbered(SUPERVISOR_SERVICE, args.engine),
+            "ENGINE_SERVICE": args.place.at(ENGINE_SERVICE),
+            "SUPERVISOR": args.place.at(SUPERVISOR_SERVICE),
             "AGENT_PORT": str(AGENT_PORT),
         }
     if args.network.interface:

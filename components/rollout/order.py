@@ -3,7 +3,7 @@
 from kubernetes import client
 
 from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected, read
-from components.shared.engine_names import numbered
+from components.shared.engine_names import PLACES, numbered
 from components.shared.labels import selector
 from components.stack_config import StackConfig
 
@@ -18,13 +18,18 @@ def rollout_order(config: StackConfig, cluster_name: str) -> list[int]:
         return list(engines)
     try:
         with connected(config.kubeconfig, config.context) as api:
-            serving = _serving(api, config.namespace)
+            serving = serving_clusters(api, config.namespace)
     except UnreachableError:
         return list(engines)
-    return sorted(engines, key=lambda number: numbered(cluster_name, number) in serving)
+    return sorted(engines, key=lambda number: not serving.isdisjoint(_names(cluster_name, number)))
 
 
-def _serving(api: client.ApiClient, namespace: str) -> set[str]:
+def _names(cluster_name: str, number: int) -> set[str]:
+    """Return how the RayCluster of an engine may be called."""
+    return {numbered(cluster_name, number)} if number else {f"{cluster_name}{place}" for place in PLACES}
+
+
+def serving_clusters(api: client.ApiClient, namespace: str) -> set[str]:
     """Return the RayClusters whose head is ready: it has answered completions."""
     labels = {**selector("ray"), "ray.io/node-type": "head"}
     text = ",".join(f"{name}={value}" for name, value in labels.items())

@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 
 from components.ray_cluster.ray_cluster import PORT
 from components.shared.content import digest
-from components.shared.engine_names import ENGINE, ENGINE_SERVICE, numbered
+from components.shared.engine_names import ENGINE, ENGINE_SERVICE, Place, endings
 from components.shared.jobs import ONCE, JobArgs, handed_on, job
 from components.shared.labels import ENDPOINT
 from components.shared.pods import PodImage, environment, program_pod
@@ -30,9 +30,9 @@ class Turns:
     The wait is no recorded dependency: engines that end, end side by side.
     """
 
-    engine: int
+    place: Place
     services: tuple[str, ...]
-    """The Services of all engines, by number."""
+    """The Services of all engines, that of a surge too."""
 
     minimum_serving: int
     image: PodImage
@@ -44,13 +44,13 @@ class Turns:
     """None for the first."""
 
     @classmethod
-    def of(cls, config: StackConfig, image: PodImage, engine: int = 0, before: k8s.batch.v1.Job | None = None) -> Self:
+    def of(cls, config: StackConfig, image: PodImage, place: Place, before: k8s.batch.v1.Job | None = None) -> Self:
         """Return the turns of an engine of the stack. `image` is the fetch image."""
         settings = config.settings
         count = settings.serving.engines
         return cls(
-            engine=engine,
-            services=tuple(numbered(ENGINE_SERVICE, number) for number in range(count)),
+            place=place,
+            services=tuple(f"{ENGINE_SERVICE}{ending}" for ending in endings(count, settings.rollout.surge)),
             minimum_serving=settings.rollout.minimum_of(count),
             image=image,
             scheduling=settings.scheduling,
@@ -63,14 +63,13 @@ class Turns:
 
         The Job fails after WAIT_SECONDS, and what takes the value is then left as it is.
         """
-        name = numbered(f"turn-{what}", self.engine)
+        name = self.place.at(f"turn-{what}")
         before = handed_on(self.before, ENDPOINT) if self.before else None
         config_map = programs_config_map(name, "gate", programs("ray-vllm/programs/turn/turn"), opts)
-        addresses = [f"http://{service}:{PORT}" for service in self.services]
-        others = [address for number, address in enumerate(addresses) if number != self.engine]
+        own = self.place.at(ENGINE_SERVICE)
         variables: dict[str, pulumi.Input[str]] = {
-            "ENGINE": addresses[self.engine],
-            "OTHERS": ",".join(others),
+            "ENGINE": _address(own),
+            "OTHERS": ",".join(_address(service) for service in self.services if service != own),
             "MINIMUM_SERVING": str(self.minimum_serving),
             "SECONDS": str(WAIT_SECONDS),
             "CONTENT": pulumi.Output.all(content, before).apply(lambda found: digest(found[0])),
@@ -86,7 +85,7 @@ class Turns:
         args = JobArgs(
             component="gate",
             pods=self.pods,
-            annotations={ENGINE: str(self.engine), "pulumi.com/replaceUnready": "true"},
+            annotations={ENGINE: str(self.place.engine), "pulumi.com/replaceUnready": "true"},
             spec=ONCE,
             pod=pod,
             timeout_seconds=WAIT_SECONDS + MARGIN_SECONDS,
@@ -95,3 +94,7 @@ class Turns:
         # before by its name, which is the same unless this is done first.
         first = pulumi.ResourceOptions(delete_before_replace=True)
         return handed_on(job(name, args, pulumi.ResourceOptions.merge(opts, first)), ENGINE)
+
+
+def _address(service: str) -> str:
+    return f"http://{service}:{PORT}"

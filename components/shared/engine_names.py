@@ -1,7 +1,8 @@
 """What belongs to which of a stack's engines, by name and label."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
 
 import pulumi
 
@@ -16,8 +17,15 @@ SUPERVISOR_SERVICE = "deepseek-supervisor"
 AGENT_PORT = 8405
 """Where a supervisor tells proxies, and Ray pods that go, whether its vLLM takes requests."""
 
+SURGE = "-surge"
+PLACES = ("", SURGE)
+"""How the names of engine 0 may end, where it has a second place beside its predecessor."""
+
 ENGINE = "deepseek-on-kubernetes/engine"
 """Annotation of a Job that waits for a turn: the number of its engine."""
+
+CONTENT = "deepseek-on-kubernetes/engine-content"
+"""Annotation of engine 0's RayCluster where it has two places: a hash of what it and its serving Job are made of."""
 
 TakeTurn: TypeAlias = Callable[[str, pulumi.Input[Any], pulumi.ResourceOptions], pulumi.Output[str]]
 """`Turns.take`: for what is to be replaced, called by a word, with its new content."""
@@ -25,12 +33,49 @@ TakeTurn: TypeAlias = Callable[[str, pulumi.Input[Any], pulumi.ResourceOptions],
 
 def numbered(name: str, engine: int) -> str:
     """Return the name of an object of one engine; those of engine 0 are called as in a stack with one."""
-    return f"{name}-{engine}" if engine else name
+    return f"{name}{_ending(engine)}"
 
 
-def labels_of_engine(engine: int) -> dict[str, str]:
-    """Return the label by which an engine's supervisor is told from those of the others.
+def endings(engines: int, surge: int) -> tuple[str, ...]:
+    """Return how the names of a stack's engines end: one by one, and that of a surge behind them.
+
+    components/rollout/surge.py tells in which of its two places engine 0 is.
+    """
+    return (*map(_ending, range(engines)), *([SURGE] if surge else []))
+
+
+def labels_at(ending: str) -> dict[str, str]:
+    """Return the label by which the supervisor of an engine whose names end so is told from others.
 
     Every pod of a stack has it with the name of the project, so the pods of engine 0 are the same with one and several.
     """
-    return {PART_OF: numbered(pulumi.get_project(), engine)}
+    return {PART_OF: f"{pulumi.get_project()}{ending}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which of a stack's engines one is, and where engine 0 is in a surge."""
+
+    engine: int = 0
+    ending: str = ""
+    """How the names of what serves there end."""
+
+    content: str = ""
+    """A hash of what its RayCluster and its serving Job are made of; nothing without a surge."""
+
+    @classmethod
+    def of(cls, engine: int) -> Self:
+        """Return the place of an engine that has one."""
+        return cls(engine=engine, ending=_ending(engine))
+
+    def own(self, name: str) -> str:
+        """Return the name of what the engine has once, wherever it is."""
+        return numbered(name, self.engine)
+
+    def at(self, name: str) -> str:
+        """Return the name of what is at this place."""
+        return f"{name}{self.ending}"
+
+
+def _ending(engine: int) -> str:
+    return f"-{engine}" if engine else ""

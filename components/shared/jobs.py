@@ -79,8 +79,13 @@ def job(
 
 def job_name(name: str, args: JobArgs) -> pulumi.Output[str]:
     """Return how `job` calls it; unlike the Job's own metadata this does not wait for its work."""
-    content = pulumi.Output.all([_spec(args), args.annotations], args.turn)
+    content = pulumi.Output.all(content_of(args), args.turn)
     return content.apply(lambda found: f"{name}-{digest(found[0])}")
+
+
+def content_of(args: JobArgs) -> list[Mapping[str, Any]]:
+    """Return what a Job's name has the hash of."""
+    return [_spec(args), args.annotations]
 
 
 def handed_on(done: k8s.batch.v1.Job, annotation: str) -> pulumi.Output[str]:

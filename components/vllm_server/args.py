@@ -10,7 +10,7 @@ from components.api_key import ApiKey
 from components.endpoint.endpoint import Endpoint
 from components.model_store.model_store import ModelStore
 from components.ray_cluster.ray_cluster import RayCluster
-from components.shared.engine_names import TakeTurn
+from components.shared.engine_names import Place, TakeTurn
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.plan import Plan
@@ -45,8 +45,8 @@ class VllmServerArgs:
     proxies: Mapping[str, str] | None
     """The labels of the pods that clients are sent to; None where they are sent to the head."""
 
-    engine: int = 0
-    """Of which engine it is."""
+    place: Place = field(default_factory=Place)
+    """Of which engine it is, and where."""
 
     take_turn: TakeTurn | None = None
     """How the serving Job waits until the one before may end; None where there is one engine."""
@@ -69,7 +69,7 @@ class VllmServerArgs:
         cluster: RayCluster | None,
         endpoint: Endpoint | None,
         api_key: ApiKey | None,
-        engine: int = 0,
+        place: Place,
         take_turn: TakeTurn | None = None,
     ) -> Self:
         """Return the arguments for a stack. `image` is the fetch image; `api_key` is None when anybody may ask."""
@@ -90,7 +90,7 @@ class VllmServerArgs:
             rollout=settings.rollout,
             plan=plan,
             proxies=endpoint.selector if endpoint else None,
-            engine=engine,
+            place=place,
             take_turn=take_turn,
             door=settings.endpoint,
             traces_endpoint=settings.monitoring.traces_endpoint,

@@ -12,11 +12,13 @@ from components.model_store.model_store import ModelStore
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_cluster import PORT, RayCluster
 from components.rollout.order import rollout_order
+from components.rollout.surge import place_of_first
 from components.rollout.turns import Turns
-from components.shared.engine_names import TakeTurn, numbered
+from components.shared.engine_names import Place, TakeTurn, numbered
 from components.shared.jobs import after
 from components.stack_config import StackConfig
 from components.vllm_server.args import VllmServerArgs
+from components.vllm_server.engine_content import engine_content
 from components.vllm_server.vllm_server import VllmServer, served
 from planning.plan import Plan
 
@@ -58,10 +60,11 @@ class FurtherEngine(pulumi.ComponentResource):
         name = numbered(CLUSTER, number)
         super().__init__("deepseek:index:FurtherEngine", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        cluster = RayCluster(name, _cluster_args(shared, number, take_turn), child)
+        place = Place.of(number)
+        cluster = RayCluster(name, _cluster_args(shared, place, take_turn), child)
         # Each engine is asked through its own Service; this is where clients come.
         address = f"http://{CLUSTER}.{shared.config.namespace}:{PORT}"
-        args = _server_args(shared, cluster, number, take_turn)
+        args = _server_args(shared, cluster, place, take_turn)
         outputs = pulumi.Output.from_input(CLUSTER), pulumi.Output.from_input(address)
         _, self.gate = served(args, cluster, *outputs, after(child, cluster))
         self.register_outputs({})
@@ -70,42 +73,56 @@ class FurtherEngine(pulumi.ComponentResource):
 def serve(shared: SharedByEngines, opts: pulumi.ResourceOptions) -> Engines:
     """Create the engines, each after the gate of the one before it, those that do not serve yet first."""
     config, fetch_image = shared.config, shared.fetch_image
-    several = config.settings.serving.engines > 1
+    in_turn = config.settings.serving.engines > 1 or config.settings.rollout.surge
     found: dict[int, pulumi.Resource] = {}
     first, gate = None, None
     for number in rollout_order(config, CLUSTER):
-        turns = Turns.of(config, fetch_image.pod_image, number, before=gate) if several else None
+        place = Place.of(number) if number else _place_of_first(shared)
+        turns = Turns.of(config, fetch_image.pod_image, place, before=gate) if in_turn else None
         if number and turns:
             needed = shared.serving_image, fetch_image, shared.store, shared.endpoint
             found[number] = further = FurtherEngine(number, shared, turns.take, after(opts, *needed))
             gate = further.gate
         else:
-            found[number] = first = _first(shared, turns and turns.take, opts)
+            found[number] = first = _first(shared, place, turns and turns.take, opts)
             gate = first.gate
-    first = first or _server(shared, None, None, opts)
+    first = first or _server(shared, None, Place(), None, opts)
     return Engines(first, tuple(found.values()) or (first,))
 
 
-def _first(shared: SharedByEngines, take_turn: TakeTurn | None, opts: pulumi.ResourceOptions) -> VllmServer:
-    args = _cluster_args(shared, 0, take_turn)
-    cluster = RayCluster(CLUSTER, args, after(opts, shared.serving_image, shared.store, shared.endpoint))
-    return _server(shared, cluster, take_turn, opts)
+def _place_of_first(shared: SharedByEngines) -> Place:
+    if not shared.config.settings.rollout.surge:
+        return Place()
+    args = _cluster_args(shared, Place(), None), _server_args(shared, None, Place(), None)
+    return place_of_first(shared.config, CLUSTER, engine_content(shared.config, *args))
+
+
+def _first(
+    shared: SharedByEngines, place: Place, take_turn: TakeTurn | None, opts: pulumi.ResourceOptions
+) -> VllmServer:
+    args = _cluster_args(shared, place, take_turn)
+    cluster = RayCluster(place.at(CLUSTER), args, after(opts, shared.serving_image, shared.store, shared.endpoint))
+    return _server(shared, cluster, place, take_turn, opts)
 
 
 def _server(
-    shared: SharedByEngines, cluster: RayCluster | None, take_turn: TakeTurn | None, opts: pulumi.ResourceOptions
+    shared: SharedByEngines,
+    cluster: RayCluster | None,
+    place: Place,
+    take_turn: TakeTurn | None,
+    opts: pulumi.ResourceOptions,
 ) -> VllmServer:
-    args = _server_args(shared, cluster, 0, take_turn)
+    args = _server_args(shared, cluster, place, take_turn)
     return VllmServer("deepseek", args, after(opts, shared.fetch_image, cluster, shared.endpoint))
 
 
-def _cluster_args(shared: SharedByEngines, number: int, take_turn: TakeTurn | None) -> RayClusterArgs:
+def _cluster_args(shared: SharedByEngines, place: Place, take_turn: TakeTurn | None) -> RayClusterArgs:
     image = shared.serving_image.pod_image
-    return RayClusterArgs.of(shared.config, image, shared.store, shared.api_key, engine=number, take_turn=take_turn)
+    return RayClusterArgs.of(shared.config, image, shared.store, shared.api_key, place=place, take_turn=take_turn)
 
 
 def _server_args(
-    shared: SharedByEngines, cluster: RayCluster | None, number: int, take_turn: TakeTurn | None
+    shared: SharedByEngines, cluster: RayCluster | None, place: Place, take_turn: TakeTurn | None
 ) -> VllmServerArgs:
     return VllmServerArgs.of(
         shared.config,
@@ -116,6 +133,6 @@ def _server_args(
         cluster=cluster,
         endpoint=shared.endpoint,
         api_key=shared.api_key,
-        engine=number,
+        place=place,
         take_turn=take_turn,
     )

@@ -4,10 +4,11 @@ import json
 
 import pulumi
 
-from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayCluster
+from components.ray_cluster.ray_cluster import DASHBOARD_PORT, PORT, RayNodes
 from components.shared.content import digest
-from components.shared.engine_names import AGENT_PORT, ENGINE_SERVICE, numbered
+from components.shared.engine_names import AGENT_PORT, ENGINE_SERVICE
 from components.shared.labels import DRAIN_TIMEOUT, JOIN_TIMEOUT, LOAD_TIMEOUT, MINIMUM_BANDWIDTH
+from components.shared.mapped import mapped
 from components.shared.pods import (
     Manifest,
     environment,
@@ -36,26 +37,27 @@ the configured time, which would restart the pod when it changes."""
 
 
 def supervisor_pod(
-    args: VllmServerArgs, cluster: RayCluster, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
+    args: VllmServerArgs, nodes: RayNodes, *, config_map: pulumi.Input[str], service_account: pulumi.Input[str]
 ) -> Manifest:
     """Return the serving Job's pod. programs/supervisor/supervisor.py tells what it does, and its environment."""
     middleware = middleware_arguments(guarded=args.api_key_secret is not None, counted=args.door.count_tokens)
     more = [*middleware, *traces_arguments(args.traces_endpoint)]
     plan = args.plan
-    arguments = pulumi.Output.from_input(args.model_path).apply(
-        lambda path: json.dumps(vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, more=more))
+    arguments = mapped(
+        args.model_path,
+        lambda path: json.dumps(vllm_arguments(args.serving, plan, path, model=args.model, port=PORT, more=more)),
     )
     variables: dict[str, pulumi.Input[str]] = {
-        "RAY_JOBS_ADDRESS": cluster.head.apply(lambda host: f"http://{host}:{DASHBOARD_PORT}"),
-        "ENDPOINT": cluster.head.apply(lambda host: f"http://{host}:{PORT}"),
+        "RAY_JOBS_ADDRESS": mapped(nodes.head, lambda host: f"http://{host}:{DASHBOARD_PORT}"),
+        "ENDPOINT": mapped(nodes.head, lambda host: f"http://{host}:{PORT}"),
         "VLLM_ARGUMENTS": arguments,
-        "SUBMISSION_ID": arguments.apply(lambda text: f"vllm-{digest(text)}"),
+        "SUBMISSION_ID": mapped(arguments, lambda text: f"vllm-{digest(text)}"),
         "AGENT_PORT": str(AGENT_PORT),
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
-        "NETWORK_RESULT": numbered(NETWORK_RESULT, args.engine),
+        "NETWORK_RESULT": args.place.own(NETWORK_RESULT),
     }
-    if args.take_turn:
-        variables["RAY_CLUSTER"] = cluster.name
+    if args.serving.engines > 1:
+        variables["RAY_CLUSTER"] = nodes.name
     if args.traces_endpoint:
         variables["VLLM_ENVIRONMENT"] = json.dumps({"OTEL_SERVICE_NAME": f"vllm-{pulumi.get_stack()}"})
     if is_proven(args.hardware, args.network):
@@ -73,7 +75,7 @@ def supervisor_pod(
         variables=[
             *environment(variables),
             *_shared_variables(args),
-            secret_variable("RAY_AUTH_TOKEN", cluster.name, RAY_TOKEN),
+            secret_variable("RAY_AUTH_TOKEN", nodes.name, RAY_TOKEN),
             field_variable("SERVING_JOB", "metadata.labels['batch.kubernetes.io/job-name']"),
             field_variable("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
         ],
@@ -88,7 +90,7 @@ def supervisor_pod(
 
 def gate_pod(
     args: VllmServerArgs,
-    cluster: RayCluster,
+    nodes: RayNodes,
     *,
     config_map: pulumi.Input[str],
     service_account: pulumi.Input[str],
@@ -101,9 +103,9 @@ def gate_pod(
     """
     clients_come = service.apply(lambda host: f"http://{host}:{PORT}")
     variables: dict[str, pulumi.Input[str]] = {
-        "ENDPOINT": f"http://{numbered(ENGINE_SERVICE, args.engine)}:{PORT}" if args.proxies else clients_come,
+        "ENDPOINT": f"http://{args.place.at(ENGINE_SERVICE)}:{PORT}" if args.proxies else clients_come,
         "SERVING_JOB": serving_job,
-        "RAY_CLUSTER": cluster.name,
+        "RAY_CLUSTER": nodes.name,
         "TIMEOUT_SECONDS": str(gate_seconds(args)),
         "JOIN_TIMEOUT_SECONDS": str(args.scheduling.join_timeout),
         **dict.fromkeys(_checked_forms(args.serving), "true"),

@@ -8,9 +8,9 @@ import pulumi_kubernetes as k8s
 from components.endpoint.haproxy_sections import TLS_PORT
 from components.endpoint.http_route import http_route
 from components.endpoint.ingress import ingress
-from components.ray_cluster.ray_cluster import PORT, RayCluster
+from components.ray_cluster.ray_cluster import PORT, RayCluster, RayNodes
 from components.shared.endless_job import endless_job
-from components.shared.engine_names import labels_of_engine, numbered
+from components.shared.engine_names import labels_at
 from components.shared.jobs import JobArgs, handed_on, job, job_name
 from components.shared.labels import ENDPOINT, metadata
 from components.shared.programs import programs, programs_config_map
@@ -37,6 +37,8 @@ MAX_INT32 = 2**31 - 1
 SUPERVISOR = ("ray-vllm/programs/supervisor/supervisor",)
 NETWORK_PROOF = ("ray-vllm/programs/proof/network_proof", "ray-vllm/programs/proof/rank_measure")
 """The supervisor does not run it, but gives it to the Ray nodes."""
+
+SERVING = (*SUPERVISOR, *NETWORK_PROOF)
 
 
 class VllmServer(pulumi.ComponentResource):
@@ -90,29 +92,17 @@ def served(
 
     The gate asks through the Service that clients know; of several engines each is asked through its own.
     """
-
-    def own(name: str) -> str:
-        return numbered(name, args.engine)
-
+    own, at, nodes = args.place.own, args.place.at, cluster.nodes
     # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
-    supervising = programs_config_map(own("serving"), "serving", programs(*SUPERVISOR, *NETWORK_PROOF), opts)
+    supervising = programs_config_map(own("serving"), "serving", programs(*SERVING), opts)
     gating = programs_config_map(own("gate"), "gate", programs("ray-vllm/programs/gate/gate"), opts)
     kept = written_config_map(own(NETWORK_RESULT), "serving", opts)
     supervisor = service_account(own("supervisor"), "serving", _supervisor_rules(own(NETWORK_RESULT)), opts)
-    serve = JobArgs(
-        component="serving",
-        pods=args.pods,
-        annotations={"pulumi.com/skipAwait": "true"},
-        looked_up=supervisor_bounds(args),
-        # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
-        spec={"backoffLimit": MAX_INT32},
-        pod=supervisor_pod(args, cluster, config_map=supervising, service_account=supervisor),
-        more_labels=labels_of_engine(args.engine),
-    )
+    serve = serving_job(args, nodes, config_map=supervising, account=supervisor)
     if args.take_turn:
-        serve = replace(serve, turn=args.take_turn("serve", job_name(own("serve"), serve), opts))
+        serve = replace(serve, turn=args.take_turn("serve", job_name(at("serve"), serve), opts))
     serving = endless_job(
-        own("serve"),
+        at("serve"),
         serve,
         pulumi.ResourceOptions.merge(
             opts,
@@ -133,20 +123,20 @@ def served(
             spec={"backoffLimit": 0},
             pod=gate_pod(
                 args,
-                cluster,
+                nodes,
                 config_map=gating,
                 service_account=account,
                 service=service,
-                serving_job=job_name(own("serve"), serve),
+                serving_job=job_name(at("serve"), serve),
             ),
             timeout_seconds=gate_seconds(args) + form_seconds(args.serving) + GATE_MARGIN_SECONDS,
         )
 
-    own_job = job_name(own("gate"), asking(own("gate")))
-    rules = _gate_rules(cluster, job_name(own("serve"), serve), own_job)
+    own_job = job_name(at("gate"), asking(own("gate")))
+    rules = _gate_rules(nodes, job_name(at("serve"), serve), own_job)
     account = service_account(own("gate"), "serving", rules, opts)
     gate = job(
-        own("gate"),
+        at("gate"),
         asking(account),
         pulumi.ResourceOptions.merge(
             opts,
@@ -155,6 +145,22 @@ def served(
         ),
     )
     return serving, gate
+
+
+def serving_job(
+    args: VllmServerArgs, nodes: RayNodes, *, config_map: pulumi.Input[str], account: pulumi.Input[str]
+) -> JobArgs:
+    """Return the Job of an engine's supervisor, without its turn."""
+    return JobArgs(
+        component="serving",
+        pods=args.pods,
+        annotations={"pulumi.com/skipAwait": "true"},
+        looked_up=supervisor_bounds(args),
+        # It never completes; its supervisor tries again by itself, and drained nodes must not use up a limit.
+        spec={"backoffLimit": MAX_INT32},
+        pod=supervisor_pod(args, nodes, config_map=config_map, service_account=account),
+        more_labels=labels_at(args.place.ending),
+    )
 
 
 def _supervisor_rules(network_result: str) -> list[k8s.rbac.v1.PolicyRuleArgs]:
@@ -173,7 +179,7 @@ def _supervisor_rules(network_result: str) -> list[k8s.rbac.v1.PolicyRuleArgs]:
 
 
 def _gate_rules(
-    cluster: RayCluster, serving_job: pulumi.Input[str], own_job: pulumi.Input[str]
+    nodes: RayNodes, serving_job: pulumi.Input[str], own_job: pulumi.Input[str]
 ) -> list[k8s.rbac.v1.PolicyRuleArgs]:
     """Return what the modules cluster_state, serving_events and own_deadline of images/ray-vllm/programs ask for."""
     rule = k8s.rbac.v1.PolicyRuleArgs
@@ -183,7 +189,7 @@ def _gate_rules(
         rule(api_groups=[""], resources=["pods/log"], verbs=["get"]),
         rule(api_groups=["batch"], resources=["jobs"], resource_names=[serving_job], verbs=["get"]),
         rule(api_groups=["batch"], resources=["jobs"], resource_names=[own_job], verbs=["get", "patch"]),
-        rule(api_groups=["ray.io"], resources=["rayclusters"], resource_names=[cluster.name], verbs=["get"]),
+        rule(api_groups=["ray.io"], resources=["rayclusters"], resource_names=[nodes.name], verbs=["get"]),
     ]
 
 

@@ -9,6 +9,9 @@ SERVE, GATE, DOWNLOAD = "serve", "gate", "download"
 CLIENTS = "deepseek"
 """The Service that clients know; others are for proxies and for a Prometheus."""
 
+SURGE = "-surge"
+"""How the names of engine 0 end in its second place (components/shared/engine_names.py)."""
+
 BUILDS = "build-"
 """How the names of the Jobs begin that build images."""
 
@@ -21,5 +24,5 @@ def part_of(step: Step) -> str:
         return SERVICE
     if step.kind == "Job" and (step.name == DOWNLOAD or step.name.startswith(BUILDS)):
         return step.name
-    of_an_engine = re.fullmatch(rf"({SERVE}|{GATE})(-\d+)?", step.name)
+    of_an_engine = re.fullmatch(rf"({SERVE}|{GATE})(-\d+|{SURGE})?", step.name)
     return of_an_engine[1] if step.kind == "Job" and of_an_engine else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from planning.review.parts import CLIENTS, CLUSTER, SERVE, part_of
+from planning.review.parts import CLIENTS, CLUSTER, SERVE, SURGE, part_of
 from planning.review.patience import bounds, drain, on_nodes
 from planning.review.preview import CREATED, DELETED, REPLACED, Step
 from planning.settings.sections import StackSettings
@@ -14,9 +14,11 @@ FIRST = (CLIENTS, SERVE)
 def what_several_engines_do(changed: Iterable[Step], settings: StackSettings) -> str:
     """Return it for the changed steps; nothing where one engine says it all."""
     serving = [step for step in changed if part_of(step) in {CLUSTER, SERVE}]
-    first = {step.operation for step in serving if step.name in FIRST}
-    further = {step.operation for step in serving if step.name not in FIRST}
+    first = {step.operation for step in serving if step.name.removesuffix(SURGE) in FIRST}
+    further = {step.operation for step in serving if step.name.removesuffix(SURGE) not in FIRST}
     engines, joining = settings.serving.engines, any(part_of(step) == CLUSTER for step in serving)
+    if {CREATED, DELETED} <= first:
+        return _in_the_other_place(settings, others=REPLACED in further)
     if REPLACED in first | further and engines > 1:
         return _in_turn(settings, joining=joining, more=CREATED in further)
     if DELETED in further and DELETED not in first:
@@ -30,6 +32,19 @@ def what_several_engines_do(changed: Iterable[Step], settings: StackSettings) ->
             f"{_bounds(settings, joining=joining)}"
         )
     return f"**Serving goes on, and more engines start**{on_nodes(settings)} each. {_bounds(settings, joining=joining)}"
+
+
+def _in_the_other_place(settings: StackSettings, *, others: bool) -> str:
+    if not settings.rollout.surge:
+        return (
+            "**Serving stops until the new engine has answered.** Without `rollout.surge` it has one place, and it is "
+            f"in the second one. {drain(settings)}{_bounds(settings, joining=True)}"
+        )
+    then = " Then the others are replaced, one at a time, while the predecessor serves too." if others else ""
+    return (
+        f"**Serving goes on.** A new engine starts on idle nodes ({settings.hardware.nodes}) and answers before its "
+        f"predecessor ends.{then} {drain(settings)}{_bounds(settings, joining=True)}"
+    )
 
 
 def _in_turn(settings: StackSettings, *, joining: bool, more: bool) -> str:

@@ -90,7 +90,7 @@ def _claim_reaches_every_node(stack: ResolvedStack) -> Iterator[Problem]:
     storage = stack.settings.storage
     if storage.access_mode == "ReadWriteMany" or storage.existing_claim:
         return
-    nodes, pods = stack.settings.hardware.nodes * stack.settings.serving.planned_engines, storage.download_pods
+    nodes, pods = stack.settings.hardware.nodes * stack.settings.most_engines, storage.download_pods
     if nodes > 1 or pods > 1:
         readers = f"{nodes} nodes" if nodes > 1 else f"{pods} download pods"
         yield fixable(

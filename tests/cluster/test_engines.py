@@ -1,17 +1,15 @@
 """Two engines of two nodes each: a change replaces one after the other, and the other serves on."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from pulumi import automation
 
 from local.cluster.api_server import ApiServer
-from local.cluster.simulated_nodes import PLAYED
 from tests.cluster.conftest import Configure
-from tests.cluster.world.played_kubelet import CORE, Up, end_pod
 from tests.cluster.world.played_programs import IMAGES
+from tests.cluster.world.played_rollout import order, up
 from tests.cluster.world.stack_objects import changed, objects, uids
-from tests.cluster.world.watched_objects import Moment, watched
+from tests.cluster.world.watched_objects import watched
 
 Config = dict[str, dict[str, Any]]
 
@@ -35,35 +33,6 @@ def serving(api: ApiServer) -> dict[tuple[str, str], str]:
         for (kind, name), item in objects(api).items()
         if kind == "rayclusters" or (kind == "jobs" and name.startswith("serve-"))
     }
-
-
-class Programs:
-    """Lets the programs of Jobs' pods end well at once, but for those of Jobs that are to fail; supervisors stay."""
-
-    def __init__(self, api: ApiServer, *fail: str) -> None:
-        self._api, self._fail = api, fail
-
-    def step(self) -> None:
-        for pod in self._api.request("GET", f"{CORE}/pods")["items"]:
-            job = pod["metadata"]["labels"].get("batch.kubernetes.io/job-name", "")
-            played = pod["spec"]["containers"][0]["image"].startswith(PLAYED)
-            if job and played and pod["status"]["phase"] == "Running" and not job.startswith("serve-"):
-                end_pod(self._api, pod, "no answer" if job.rpartition("-")[0] in self._fail else "")
-
-
-def order(moments: Sequence[Moment]) -> list[str]:
-    """Return in their order the ends and the arrivals of what serves, and the arrivals of gates."""
-    told: list[str] = []
-    for moment in moments:
-        name = moment.name.rpartition("-")[0] if moment.kind == "jobs" else moment.name
-        wanted = {"ADDED"} if name in ("gate", "gate-1") else {"ENDING", "ADDED"}
-        if moment.event in wanted and name in ("deepseek", "deepseek-1", "serve", "serve-1", "gate", "gate-1"):
-            told.append(f"{name} {moment.event}")
-    return told
-
-
-def up(stack: automation.Stack, api: ApiServer, *fail: str) -> str:
-    return Up(stack).play(Programs(api, *fail).step)
 
 
 def test_a_second_engine_comes_beside_the_first(configured: Configure, api: ApiServer) -> None:

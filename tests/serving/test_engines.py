@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from completion import Model, sum_of
@@ -35,27 +35,55 @@ EVICTION_SECONDS = 600.0
 """Until a pod is evicted, its engine has ended its answers, and all pods are ready again."""
 
 
-def two_engines(**serving: Any) -> automation.Stack:
-    """Return the dev stack with two engines, of one rank each."""
-    keys: dict[str, dict[str, Any]] = {
+Sections: TypeAlias = dict[str, dict[str, Any]]
+
+
+def small_engines(count: int, sections: Sections) -> automation.Stack:
+    """Return the dev stack with engines of one rank each, and these keys."""
+    keys: Sections = {
         "hardware": {"nodes": 1, "memory": "5Gi"},
         "rollout": {"drainTimeout": "10m"},
-        "serving": {"engines": 2, "tensorParallelSize": 1, **serving},
+        "serving": {"engines": count, "tensorParallelSize": 1},
     }
     configured = stack.configuration(dev.STACK)
-    return changed({f"deepseek:{name}": configured.get(f"deepseek:{name}", {}) | of for name, of in keys.items()})
+    merged = {
+        f"deepseek:{name}": configured.get(f"deepseek:{name}", {}) | keys.get(name, {}) | sections.get(name, {})
+        for name in keys.keys() | sections.keys()
+    }
+    return changed(merged)
+
+
+def two_engines(**sections: dict[str, Any]) -> automation.Stack:
+    return small_engines(2, sections)
+
+
+def one_with_surge(**serving: Any) -> automation.Stack:
+    rollout = {"drainTimeout": "10m", "surge": 1}
+    return small_engines(1, {"rollout": rollout, "serving": {"engines": 1, "tensorParallelSize": 1, **serving}})
+
+
+@contextlib.contextmanager
+def served_by(small: automation.Stack, served: Served) -> Generator[Model]:
+    """Give the model behind small engines; then the stack is as its file says.
+
+    There is a pause in between: this machine has no room for the engine of the file beside a small one.
+    """
+    small.up(on_output=stack.show)
+    yield Model(live.service_url(served.outputs["service"]), served.outputs["servedModels"][0])
+    small_engines(0, {}).up(on_output=stack.show)
+    changed().up(on_output=stack.show)
 
 
 @pytest.fixture
 def model(served: Served) -> Iterator[Model]:
-    """The model behind two engines; then the stack is as its file says.
+    with served_by(two_engines(), served) as model:
+        yield model
 
-    There is a pause in between: this machine has no room for the engine of the file beside one of the two.
-    """
-    two_engines().up(on_output=stack.show)
-    yield Model(live.service_url(served.outputs["service"]), served.outputs["servedModels"][0])
-    two_engines(engines=0).up(on_output=stack.show)
-    changed().up(on_output=stack.show)
+
+@pytest.fixture
+def model_with_surge(served: Served) -> Iterator[Model]:
+    with served_by(one_with_surge(), served) as model:
+        yield model
 
 
 def heads() -> dict[str, str]:
@@ -119,13 +147,32 @@ def wait_for_ready_pods(count: int) -> None:
 
 
 @pytest.mark.faults
-def test_a_change_of_both_cuts_no_answer_and_loses_no_request(model: Model) -> None:
+def test_changes_of_both_cut_no_answer_and_lose_no_request(model: Model) -> None:
+    """One of each kind: of the proxies, of vLLM's flags, and of the image, which is built and replaces the Ray pods."""
     before = heads()
     assert before.keys() == {"deepseek", "deepseek-1"}
-    with asking(model) as asked:
-        two_engines(maxModelLen=2040).up(on_output=stack.show)
-    assert asked.problems == []
-    assert heads() == before, "only vLLM was started anew"
+    changes: Sections = {}
+    for section, key, value in (
+        ("endpoint", "accessLog", True),
+        ("serving", "maxModelLen", 2040),
+        ("image", "rebuild", "for a change of engines that serve"),
+    ):
+        changes[section] = {**({"engines": 2, "tensorParallelSize": 1} if section == "serving" else {}), key: value}
+        with asking(model) as asked:
+            two_engines(**changes).up(on_output=stack.show)
+        assert asked.problems == [], key
+        print(f"{key}: {len(asked.short)} questions and {len(asked.long)} streams")  # noqa: T201
+        assert (heads() == before) == (section != "image"), key
+
+
+@pytest.mark.faults
+def test_a_surge_of_a_single_engine_cuts_no_answer_and_loses_no_request(model_with_surge: Model) -> None:
+    for length, engine in ((2040, "deepseek-surge"), (2032, "deepseek")):
+        with asking(model_with_surge) as asked:
+            one_with_surge(maxModelLen=length).up(on_output=stack.show)
+        assert asked.problems == []
+        print(f"surge: {len(asked.short)} questions and {len(asked.long)} streams")  # noqa: T201
+        assert heads().keys() == {engine}
 
 
 def streams(engine: str) -> int:

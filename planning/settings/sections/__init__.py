@@ -65,6 +65,11 @@ class StackSettings(Section):
     endpoint: Endpoint = Field(default_factory=Endpoint)
     monitoring: Monitoring = Field(default_factory=Monitoring)
 
+    @property
+    def most_engines(self) -> int:
+        """How many there are at most at a time, in a change too; in a pause those that come again."""
+        return self.serving.planned_engines + self.rollout.surge
+
 
 SECTIONS = {name: cast("type[Section]", field.annotation) for name, field in StackSettings.model_fields.items()}
 """The objects of the stack file by name."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from planning.settings.sections.base import BOUNDS_ONLY, Duration, Section
+from planning.settings.sections.base import BOUNDS_ONLY, Duration, Section, changing
 
 LONGEST_DRAIN_SECONDS = 3600
 """No answer takes longer at the proxies."""
@@ -28,6 +28,19 @@ class Rollout(Section):
             "ends with the reason after 5 minutes, and leaves what serves as it is."
         ),
         json_schema_extra=BOUNDS_ONLY,
+    )
+
+    surge: Annotated[int, Field(ge=0, le=1)] = Field(
+        default=0,
+        description=(
+            "`1`: what a change replaces of the first engine is made on idle nodes, as many as `hardware.nodes`, and "
+            "answers before its predecessor ends. So one engine changes without a break, too. It needs the proxies of "
+            "`endpoint.proxy`."
+        ),
+        json_schema_extra=changing(
+            "replaces the proxies one after the other; `0` also replaces the Ray cluster if a surge has left it in its "
+            "second place"
+        ),
     )
 
     def minimum_of(self, engines: int) -> int:

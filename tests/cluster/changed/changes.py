@@ -280,6 +280,7 @@ OF_SEVERAL_ENGINES = Route(
     },
     (Change("serving.engines", 2), Change("rollout.minimumServing", 0)),
 )
+OF_A_SURGE = Route("surge", OF_SEVERAL_ENGINES.start, (Change("rollout.surge", 1),))
 ROUTES = (
     OF_THE_PLAN,
     OF_WHAT_RUNS,
@@ -297,5 +298,6 @@ ROUTES = (
     OF_THE_NETWORK,
     OF_ENGINES,
     OF_SEVERAL_ENGINES,
+    OF_A_SURGE,
 )
 STEPS = [step for route in ROUTES for step in route.steps()]

@@ -142,6 +142,42 @@ def test_what_becomes_of_several_engines(engines: int, changes: list[tuple[str, 
     assert said in serving
 
 
+MOVED = [
+    (kind, f"{name}{ending}", op)
+    for kind, name in (("ray.io/v1:RayCluster", "deepseek"), ("batch/v1:Job", "serve"))
+    for ending, op in (("", "delete"), ("-surge", "create"))
+]
+
+
+@pytest.mark.parametrize(
+    ("surge", "more", "said"),
+    [
+        (
+            1,
+            [],
+            "**Serving goes on.** A new engine starts on idle nodes (4) and answers before its predecessor ends. Ans",
+        ),
+        (
+            1,
+            [("batch/v1:Job", "serve-1", "replace")],
+            "Then the others are replaced, one at a time, while the predecess",
+        ),
+        (0, [], "**Serving stops until the new engine has answered.** Without `rollout.surge`"),
+    ],
+)
+def test_an_engine_in_its_other_place_is_no_end_of_serving(
+    surge: int, more: list[tuple[str, str, str]], said: str
+) -> None:
+    settings = PAUSED.model_copy(
+        update={
+            "serving": PAUSED.serving.model_copy(update={"engines": 1 + len(more)}),
+            "rollout": PAUSED.rollout.model_copy(update={"surge": surge}),
+        }
+    )
+    [serving, *_] = effects([step(*change) for change in (*MOVED, *more)], settings)
+    assert said in serving
+
+
 def test_a_component_of_the_same_name_is_not_what_runs() -> None:
     component = Step(op="update", urn="urn:pulumi:s::deepseek::deepseek:index:RayCluster::deepseek")
     assert effects([component], None) == ["**Serving goes on.** Nothing that serves is replaced."]

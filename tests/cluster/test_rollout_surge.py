@@ -1,0 +1,82 @@
+"""One engine with `rollout.surge`: a changed one is made on idle nodes, and answers before its predecessor ends."""
+
+from typing import Any
+
+from pulumi import automation
+
+from local.cluster.api_server import ApiServer
+from tests.cluster.conftest import Configure
+from tests.cluster.world.played_programs import IMAGES
+from tests.cluster.world.played_rollout import order, up
+from tests.cluster.world.stack_objects import changed, uids
+from tests.cluster.world.watched_objects import watched
+
+Config = dict[str, dict[str, Any]]
+
+TWO_OF_FOUR_NODES: Config = {
+    "model": {"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3"},
+    "hardware": {"nodes": 2},
+    "image": IMAGES,
+}
+
+
+def with_surge(configured: Configure, length: int, surge: int = 1) -> automation.Stack:
+    return configured(**TWO_OF_FOUR_NODES, serving={"maxModelLen": length}, rollout={"surge": surge})
+
+
+def serving(api: ApiServer) -> dict[tuple[str, str], str]:
+    """Return the identities of RayClusters and serving Jobs."""
+    jobs = {name: uid for name, uid in uids(api, "jobs").items() if name.startswith("serve-")}
+    found = {"rayclusters": uids(api, "rayclusters"), "jobs": jobs}
+    return {(kind, name): uid for kind, items in found.items() for name, uid in items.items()}
+
+
+def clusters(api: ApiServer) -> set[str]:
+    return set(uids(api, "rayclusters"))
+
+
+def test_turning_it_on_replaces_nothing_that_serves(configured: Configure, api: ApiServer) -> None:
+    assert up(with_surge(configured, 8192, surge=0), api) == ""
+    with watched(api) as moments:
+        assert up(with_surge(configured, 8192), api) == ""
+    assert order(moments) == []
+    assert changed(with_surge(configured, 8192).preview(expect_no_changes=True)) == {}
+
+
+def test_the_new_one_has_answered_before_its_predecessor_ends(configured: Configure, api: ApiServer) -> None:
+    for length, there, comes in ((16384, "", "-surge"), (32768, "-surge", "")):
+        assert clusters(api) == {f"deepseek{there}"}
+        with watched(api) as moments:
+            assert up(with_surge(configured, length), api) == ""
+        told = order(moments)
+        assert told[:3] == [f"deepseek{comes} ADDED", f"serve{comes} ADDED", f"gate{comes} ADDED"]
+        assert told[3:] == [f"serve{there} ENDING", f"deepseek{there} ENDING"]
+        assert changed(with_surge(configured, length).preview(expect_no_changes=True)) == {}
+
+
+def test_a_gate_that_fails_leaves_the_predecessor_as_it_is_and_the_way_back_too(
+    configured: Configure, api: ApiServer
+) -> None:
+    before = serving(api)
+    assert "no answer" in up(with_surge(configured, 8192), api, "gate-surge")
+    assert before.items() < serving(api).items()
+    with watched(api) as moments:
+        assert up(with_surge(configured, 32768), api) == ""
+    assert order(moments) == ["serve-surge ENDING", "deepseek-surge ENDING"]
+    assert serving(api) == before
+    assert changed(with_surge(configured, 32768).preview(expect_no_changes=True)) == {}
+
+
+def test_the_next_change_takes_the_place_of_the_one_that_failed(configured: Configure, api: ApiServer) -> None:
+    assert "no answer" in up(with_surge(configured, 8192), api, "gate-surge")
+    before = {key: uid for key, uid in serving(api).items() if "surge" not in key[1]}
+    with watched(api) as moments:
+        assert "no answer" in up(with_surge(configured, 4096), api, "gate-surge")
+    assert before.items() < serving(api).items()
+    assert order(moments) == ["serve-surge ENDING", "serve-surge ADDED", "gate-surge ADDED"]
+    with watched(api) as moments:
+        assert up(with_surge(configured, 16384), api) == ""
+    told = order(moments)
+    assert told[:3] == ["serve-surge ENDING", "serve-surge ADDED", "gate-surge ADDED"]
+    assert told[3:] == ["serve ENDING", "deepseek ENDING"]
+    configured().destroy()
