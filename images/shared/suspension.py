@@ -1,4 +1,4 @@
-"""Whether pods wait in a queue, and who keeps them there; and a stopwatch that leaves that time out.
+"""Whether pods wait in a queue or are parked, and who keeps them so; and a stopwatch that leaves that time out.
 
 Objects are as the API server gives them. Nothing else of `images/` is imported: the Pulumi program uses it too.
 """
@@ -13,6 +13,9 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 SUSPENDED = ("Suspended", "RayClusterSuspended", "RayClusterSuspending")
 OURS = "pulumi"
 """How the names of field managers begin that Pulumi uses. A webhook's changes count as the creator's."""
+
+KUEUE = "kueue"
+"""How the names of field managers begin by which Kueue writes."""
 
 MOST_NAMES = 4
 
@@ -39,6 +42,15 @@ def is_suspended(item: KubeObject) -> bool:
     return bool(_part(item, "spec").get("suspend")) or told
 
 
+def is_parked(item: KubeObject) -> bool:
+    """Whether `spec.suspend` was set on purpose, and by no queue: by a person, or by Pulumi where one had before.
+
+    What an admission webhook sets in a new object, as Kueue's does, is not in what its creator has applied.
+    """
+    queued = QUEUE in _part(item, "metadata", "labels")
+    return bool(_part(item, "spec").get("suspend")) and not queued and any(map(_is_on_purpose, _writers(item)))
+
+
 def gates_of(pod: KubeObject) -> Iterator[str]:
     """Return the names of the gates that keep a pod from being scheduled."""
     return (str(gate["name"]) for gate in _parts(pod, "spec", "schedulingGates"))
@@ -48,13 +60,20 @@ def _suspender(item: KubeObject) -> str:
     """Return who suspended an object: its queue's owner, else whoever wrote `spec.suspend` last."""
     if queue := _part(item, "metadata", "labels").get(QUEUE):
         return f"Kueue (queue {queue})"
-    writers = [
-        str(entry.get("manager"))
-        for entry in _parts(item, "metadata", "managedFields")
-        if "f:suspend" in _part(entry, "fieldsV1", "f:spec")
-    ]
+    writers = [str(entry.get("manager")) for entry in _writers(item)]
     others = [writer for writer in writers if not writer.startswith(OURS)]
     return others[-1] if others else "an admission webhook or controller that set spec.suspend"
+
+
+def _is_on_purpose(entry: KubeObject) -> bool:
+    manager = str(entry.get("manager"))
+    return not manager.startswith(KUEUE) and (not manager.startswith(OURS) or entry.get("operation") == "Apply")
+
+
+def _writers(item: KubeObject) -> list[KubeObject]:
+    """Return the entries of the managed fields of those who have set `spec.suspend`."""
+    entries = _parts(item, "metadata", "managedFields")
+    return [entry for entry in entries if "f:suspend" in _part(entry, "fieldsV1", "f:spec")]
 
 
 def _part(item: KubeObject, *path: str) -> KubeObject:

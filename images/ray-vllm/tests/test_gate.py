@@ -224,6 +224,53 @@ def test_a_bound_that_cannot_be_moved_is_told(
     assert "the bound of Job gate could not be moved" in capsys.readouterr().out
 
 
+def suspend(item: KubeObject, manager: str, operation: str = "Update") -> None:
+    """Set the field as a manager does; what a webhook sets belongs to nobody."""
+    entry: KubeObject = {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:suspend": {}}}}
+    item["spec"] = {"suspend": True}
+    item["metadata"]["managedFields"] = [entry] if manager else []
+
+
+@pytest.mark.parametrize("by", [("kubectl-patch", "Update"), ("pulumi-deepseek", "Apply")])
+def test_a_parked_engine_is_not_asked(
+    by: tuple[str, str],
+    model: StubModel,
+    api: Api,
+    patches: list[KubeObject],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    suspend(api.objects[CLUSTER], *by)
+    suspend(api.objects[JOB], *by)
+    environment = ENVIRONMENT | {"ENDPOINT": model.url, "DOOR": model.url, "GATE_JOB": "gate", "TOOL_CALLS": "true"}
+    assert gate.run(environment) == ""
+    assert model.requests == []
+    assert patches == []
+    said = "engine ray is parked (spec.suspend): it was not asked"
+    assert capsys.readouterr().out == f"gate: 0 s: {said}\n"
+    assert api.events == [said]
+
+
+@pytest.mark.parametrize("started", [CLUSTER, JOB])
+def test_one_of_which_a_half_was_started_is_asked(started: str, model: StubModel, api: Api) -> None:
+    for path in {CLUSTER, JOB} - {started}:
+        suspend(api.objects[path], "kubectl-patch")
+    assert gate.run(ENVIRONMENT | {"ENDPOINT": model.url}) == ""
+    assert model.requests
+
+
+@pytest.mark.parametrize("by", ["", "kueue-admission"])
+def test_what_a_queue_has_suspended_is_waited_for(
+    by: str, model: StubModel, api: Api, patches: list[KubeObject]
+) -> None:
+    model.status = 503
+    suspend(api.objects[CLUSTER], by)
+    suspend(api.objects[JOB], by)
+    threading.Timer(0.5, lambda: setattr(model, "status", 200)).start()
+    assert gate.run(ENVIRONMENT | {"ENDPOINT": model.url, "GATE_JOB": "gate"}) == ""
+    assert model.requests.count(("POST", "/v1/chat/completions")) > 1
+    assert patches
+
+
 def test_a_flag_that_is_refused_ends_the_wait_early(wait: Wait, model: StubModel, api: Api) -> None:
     model.status = 503
     words = "vLLM ended with exit code 2: vllm serve: error: unrecognized arguments: --nope"

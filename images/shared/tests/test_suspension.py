@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import suspension
-from suspension import KubeObject, Stopwatch, suspended_by
+from suspension import KubeObject, Stopwatch, is_parked, suspended_by
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "a100"}
 
@@ -13,9 +13,9 @@ def item(*, suspend: bool = True, **metadata: Any) -> KubeObject:
     return {"metadata": {"name": "ray", **metadata}, "spec": {"suspend": suspend}, "status": {}}
 
 
-def written_by(manager: str) -> list[dict[str, Any]]:
+def written_by(manager: str, operation: str = "Update") -> list[dict[str, Any]]:
     other: dict[str, Any] = {"manager": "kuberay-operator", "fieldsV1": {"f:status": {}}}
-    return [other, {"manager": manager, "fieldsV1": {"f:spec": {"f:suspend": {}}}}]
+    return [other, {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:suspend": {}}}}]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,22 @@ def written_by(manager: str) -> list[dict[str, Any]]:
 )
 def test_it_is_told_by_whom(owners: list[tuple[str, KubeObject | None]], by: str) -> None:
     assert suspended_by(owners, []) == by
+
+
+@pytest.mark.parametrize(
+    ("found", "parked"),
+    [
+        (item(managedFields=written_by("kubectl-patch")), True),
+        (item(managedFields=written_by("kubectl-patch"), suspend=False), False),
+        (item(managedFields=written_by("kubectl-patch"), labels=QUEUE), False),
+        (item(managedFields=written_by("kueue-job-controller")), False),
+        (item(managedFields=written_by("pulumi-deepseek", "Apply")), True),
+        (item(managedFields=written_by("pulumi-deepseek")), False),  # a webhook, in what Pulumi has made
+        (item(), False),
+    ],
+)
+def test_what_somebody_has_suspended_is_parked_and_what_a_queue_has_is_not(found: KubeObject, *, parked: bool) -> None:
+    assert is_parked(found) is parked
 
 
 def test_pods_that_a_scheduling_gate_holds_are_told() -> None:

@@ -15,7 +15,8 @@ After the answer it fails where tool calls or reasoning are asked for and do not
 The reason goes to the termination message, the most telling part first.
 
 While RayCluster, serving Job or pods are suspended (Kueue, or another that sets spec.suspend or a scheduling gate), it
-says by whom, no time counts, and it moves the bound of its own Job.
+says by whom, no time counts, and it moves the bound of its own Job. Of an engine that
+is parked when it begins, RayCluster and serving Job suspended by somebody and no queue, it asks nothing and succeeds.
 
 Environment: ENDPOINT (the Service), SERVED_MODEL, API_KEY_FILE (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
 GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional), GATE_JOB (optional: the name of its own
@@ -45,7 +46,7 @@ from planned_nodes import PlannedNodes
 from refusals import Refusals
 from serving_events import NETWORK_PROBLEM, SUSPENDED, tell
 from supervisor_log import Event
-from suspension import Stopwatch, suspended_by
+from suspension import Stopwatch, is_parked, suspended_by
 
 TERMINATION_MESSAGE = Path("/dev/termination-log")
 TERMINATION_BYTES = 4096
@@ -79,6 +80,16 @@ class Gate:
         self._refusals = Refusals()
         self._said, self._said_at = "", 0.0
         self._network_problem = ""
+
+    def tells_that_it_is_parked(self) -> bool:
+        """Return whether somebody has parked the engine, and tell it: then nobody can answer, on purpose."""
+        state = self._reader.look(0)
+        if not (state.cluster and state.job and is_parked(state.cluster) and is_parked(state.job)):
+            return False
+        text = f"engine {state.cluster['metadata']['name']} is parked (spec.suspend): it was not asked"
+        self._say(text)
+        tell(self._own_job, SUSPENDED, text, by="gate")
+        return True
 
     def wait(self) -> str:
         """Print the answer and return nothing; or return why there is none."""
@@ -217,7 +228,10 @@ def _closed_door(env: Mapping[str, str]) -> str:
 
 def run(env: Mapping[str, str]) -> str:
     """Wait for the answer, then check forms; return why it is not served as the stack file says, or nothing."""
-    reason = from_environment(env).wait() or _closed_door(env)
+    gate = from_environment(env)
+    if gate.tells_that_it_is_parked():
+        return ""
+    reason = gate.wait() or _closed_door(env)
     return clip(reason or chat_form.broken_promises(_model(env), chat_form.asked_for(env)), TERMINATION_BYTES)
 
 
