@@ -8,6 +8,7 @@ import pulumi
 from components.api_key import ApiKey
 from components.model_store.model_store import ModelStore
 from components.shared.engine_names import Place, TakeTurn
+from components.shared.parked import Parked
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.settings.sections import Hardware, Network, Pods, Scheduling
@@ -42,11 +43,14 @@ class RayClusterArgs:
     engines: int = 1
     """How many the stack has. Of several, one that loses a pod lets its answers end."""
 
+    parked: Parked | None = None
+    """The engine as it was found, where it is parked."""
+
     take_turn: TakeTurn | None = None
     """How it waits until the one before may end; None where there is one engine."""
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913  what all engines have, and what this one has
         cls,
         config: StackConfig,
         image: PodImage,
@@ -54,6 +58,7 @@ class RayClusterArgs:
         api_key: ApiKey | None,
         *,
         place: Place,
+        parked: Parked | None = None,
         take_turn: TakeTurn | None = None,
     ) -> Self:
         """Return the arguments for a stack; `image` is the serving image, `api_key` None when anybody may ask."""
@@ -72,5 +77,6 @@ class RayClusterArgs:
             counts_tokens=settings.endpoint.count_tokens,
             place=place,
             engines=settings.serving.engines,
+            parked=parked,
             take_turn=take_turn,
         )

@@ -8,9 +8,11 @@ from pulumi_kubernetes.meta.v1.outputs import ObjectMeta
 
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_pods import group
-from components.shared.engine_names import CONTENT
-from components.shared.labels import metadata, selector
+from components.shared.content import digest
+from components.shared.engine_names import ENGINE_CONTENT
+from components.shared.labels import CONTENT, metadata, selector
 from components.shared.mapped import mapped
+from components.shared.parked import content_annotation, with_suspend
 from components.shared.pods import Manifest
 from components.shared.programs import programs, programs_config_map
 from components.shared.versions import RAY
@@ -32,6 +34,10 @@ LEAVING = ("ray-vllm/programs/head/leaving", "ray-vllm/programs/head/worker_read
 
 COUNTING = "ray-vllm/programs/head/count_tokens"
 """Beside them, where tokens are counted."""
+
+
+REPLACING = [f"spec.{key}" for key in ("rayVersion", "authOptions", "headGroupSpec", "workerGroupSpecs")]
+"""All that a RayCluster's specification says here, but `suspend`: to park or to start one is no other RayCluster."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,9 @@ class RayCluster(pulumi.ComponentResource):
     """
 
     nodes: RayNodes
+    content: pulumi.Output[str]
+    """A digest that changes when it is replaced or updated."""
+
     resource: RayClusterObject
     """What the serving Job is replaced with."""
 
@@ -73,7 +82,9 @@ class RayCluster(pulumi.ComponentResource):
         super().__init__("deepseek:index:RayCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         config_map = programs_config_map(args.place.own("head"), "ray", ray_programs(args), child)
-        self.resource = _custom_resource(name, args, config_map, child)
+        spec = ray_cluster_spec(name, args, config_map)
+        self.content = pulumi.Output.all(spec, args.pods.labels).apply(digest)
+        self.resource = _custom_resource(name, args, spec, self.content, child)
         self.nodes = RayNodes(self.resource.metadata["name"])
         if not args.place.engine:
             _budget(name, self.nodes.name, args, child)
@@ -123,18 +134,21 @@ def ray_cluster_spec(name: str, args: RayClusterArgs, config_map: pulumi.Input[s
 
 
 def _custom_resource(
-    name: str, args: RayClusterArgs, config_map: pulumi.Input[str], opts: pulumi.ResourceOptions
+    name: str, args: RayClusterArgs, spec: Manifest, content: pulumi.Output[str], opts: pulumi.ResourceOptions
 ) -> RayClusterObject:
-    spec = ray_cluster_spec(name, args, config_map)
     turn = args.take_turn("cluster", spec, opts) if args.take_turn else None
-    content = {CONTENT: args.place.content} if args.place.content else None
+    suspend = args.parked.suspends_cluster(content) if args.parked else None
+    contents = {CONTENT: content_annotation(content, suspend)}
+    if args.place.content:
+        contents[ENGINE_CONTENT] = pulumi.Output.from_input(args.place.content)
+    name_in_turn = turn.apply(lambda _: name) if turn else name
     return RayClusterObject(
         name,
         api_version="ray.io/v1",
         kind="RayCluster",
-        metadata=metadata(turn.apply(lambda _: name) if turn else name, "ray", content, more_labels=args.pods.labels),
-        spec=spec,
+        metadata=metadata(name_in_turn, "ray", contents, more_labels=args.pods.labels),
+        spec=with_suspend(spec, suspend),
         opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(replace_on_changes=["spec"], delete_before_replace=True)
+            opts, pulumi.ResourceOptions(replace_on_changes=REPLACING, delete_before_replace=True)
         ),
     )

@@ -12,7 +12,7 @@ from kubernetes import client
 
 from components.rollout.order import serving_clusters
 from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected, read
-from components.shared.engine_names import CONTENT, PLACES, Place
+from components.shared.engine_names import ENGINE_CONTENT, PLACES, Place
 from components.stack_config import StackConfig
 
 
@@ -37,7 +37,7 @@ class There:
 
     ending: str
     content: str
-    """Its annotation CONTENT; nothing where an `up` without surge has made it."""
+    """Its annotation ENGINE_CONTENT; nothing where an `up` without surge has made it."""
 
     serves: bool
 
@@ -58,7 +58,7 @@ def _there(api: client.ApiClient, namespace: str, cluster_name: str) -> list[The
     found = [item for item in _ray_clusters(api, namespace) if item["name"] in endings]
     serving = serving_clusters(api, namespace)
     return [
-        There(endings[item["name"]], _annotations(item).get(CONTENT, ""), item["name"] in serving)
+        There(endings[item["name"]], _annotations(item).get(ENGINE_CONTENT, ""), item["name"] in serving)
         for item in sorted(found, key=_made_at, reverse=True)
     ]
 

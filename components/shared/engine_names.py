@@ -24,7 +24,7 @@ PLACES = ("", SURGE)
 ENGINE = "deepseek-on-kubernetes/engine"
 """Annotation of a Job that waits for a turn: the number of its engine."""
 
-CONTENT = "deepseek-on-kubernetes/engine-content"
+ENGINE_CONTENT = "deepseek-on-kubernetes/engine-content"
 """Annotation of engine 0's RayCluster where it has two places: a hash of what it and its serving Job are made of."""
 
 TakeTurn: TypeAlias = Callable[[str, pulumi.Input[Any], pulumi.ResourceOptions], pulumi.Output[str]]

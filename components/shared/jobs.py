@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 
 from components.shared.content import digest
 from components.shared.labels import metadata, pod_metadata
+from components.shared.parked import with_suspend
 from planning.settings.sections import Pods
 
 MOST_SUSPENDED_SECONDS = 30 * 24 * 3600
@@ -37,7 +38,10 @@ class JobArgs:
     """Values that the next resource reads back once the Job is complete, and Pulumi's own."""
 
     more_labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Further labels of the pod."""
+    """Further labels of the Job and its pod."""
+
+    suspend: pulumi.Output[bool] | None = None
+    """Whether it is made without a pod. It is no part of the name, so that the Job stays when somebody starts it."""
 
     turn: pulumi.Input[str] | None = None
     """Resolves when the Job may be made, and what it replaces may end."""
@@ -66,13 +70,14 @@ def job(
     The time-out is not part of the name: a longer one is updated in place, and no work is done again.
     """
     annotations = {**args.annotations, **args.looked_up}
-    described = metadata(job_name(name, args), args.component, annotations, args.namespace)
+    described = metadata(job_name(name, args), args.component, annotations, args.namespace, args.more_labels)
     if owner:
         described.owner_references = [_reference(owner)]
+    spec = {**_spec(args), **_bound(args)}
     return k8s.batch.v1.Job(
         name,
         metadata=described,
-        spec=cast("Any", {**_spec(args), **_bound(args)}),
+        spec=cast("Any", with_suspend(spec, args.suspend)),
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(custom_timeouts=_timeouts(args))),
     )
 

@@ -35,6 +35,9 @@ DRAIN_TIMEOUT = "deepseek-on-kubernetes/drain-timeout-seconds"
 """Annotations of the serving Job, which its supervisor looks up (images/ray-vllm/programs/supervisor/own_job.py)."""
 
 
+CONTENT = "deepseek-on-kubernetes/content"
+"""Annotation of RayCluster and serving Job: a digest of what they are made from (components/shared/parked.py)."""
+
 NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"

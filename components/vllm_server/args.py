@@ -11,6 +11,7 @@ from components.endpoint.endpoint import Endpoint
 from components.model_store.model_store import ModelStore
 from components.ray_cluster.ray_cluster import RayCluster
 from components.shared.engine_names import Place, TakeTurn
+from components.shared.parked import Parked
 from components.shared.pods import PodImage
 from components.stack_config import StackConfig
 from planning.plan import Plan
@@ -48,6 +49,9 @@ class VllmServerArgs:
     place: Place = field(default_factory=Place)
     """Of which engine it is, and where."""
 
+    parked: Parked | None = None
+    """The engine as it was found, where it is parked."""
+
     take_turn: TakeTurn | None = None
     """How the serving Job waits until the one before may end; None where there is one engine."""
 
@@ -70,6 +74,7 @@ class VllmServerArgs:
         endpoint: Endpoint | None,
         api_key: ApiKey | None,
         place: Place,
+        parked: Parked | None = None,
         take_turn: TakeTurn | None = None,
     ) -> Self:
         """Return the arguments for a stack. `image` is the fetch image; `api_key` is None when anybody may ask."""
@@ -91,6 +96,7 @@ class VllmServerArgs:
             plan=plan,
             proxies=endpoint.selector if endpoint else None,
             place=place,
+            parked=parked,
             take_turn=take_turn,
             door=settings.endpoint,
             traces_endpoint=settings.monitoring.traces_endpoint,

@@ -1,6 +1,7 @@
 """The engines of a stack: what serves the model once, several times, or not at all in a pause."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -12,10 +13,12 @@ from components.model_store.model_store import ModelStore
 from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_cluster import PORT, RayCluster
 from components.rollout.order import rollout_order
+from components.rollout.parked import parked_engines
 from components.rollout.surge import place_of_first
 from components.rollout.turns import Turns
 from components.shared.engine_names import Place, TakeTurn, numbered
 from components.shared.jobs import after
+from components.shared.parked import Parked
 from components.stack_config import StackConfig
 from components.vllm_server.args import VllmServerArgs
 from components.vllm_server.engine_content import engine_content
@@ -37,6 +40,8 @@ class SharedByEngines:
     store: ModelStore
     api_key: ApiKey | None
     endpoint: Endpoint | None
+    parked: Mapping[str, Parked] = field(default_factory=dict[str, Parked])
+    """The engines that somebody has parked, by how their names end."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class FurtherEngine(pulumi.ComponentResource):
 def serve(shared: SharedByEngines, opts: pulumi.ResourceOptions) -> Engines:
     """Create the engines, each after the gate of the one before it, those that do not serve yet first."""
     config, fetch_image = shared.config, shared.fetch_image
+    shared = replace(shared, parked=parked_engines(config, CLUSTER))
     in_turn = config.settings.serving.engines > 1 or config.settings.rollout.surge
     found: dict[int, pulumi.Resource] = {}
     first, gate = None, None
@@ -118,7 +124,10 @@ def _server(
 
 def _cluster_args(shared: SharedByEngines, place: Place, take_turn: TakeTurn | None) -> RayClusterArgs:
     image = shared.serving_image.pod_image
-    return RayClusterArgs.of(shared.config, image, shared.store, shared.api_key, place=place, take_turn=take_turn)
+    parked = shared.parked.get(place.ending)
+    return RayClusterArgs.of(
+        shared.config, image, shared.store, shared.api_key, place=place, parked=parked, take_turn=take_turn
+    )
 
 
 def _server_args(
@@ -134,5 +143,6 @@ def _server_args(
         endpoint=shared.endpoint,
         api_key=shared.api_key,
         place=place,
+        parked=shared.parked.get(place.ending),
         take_turn=take_turn,
     )

@@ -9,10 +9,12 @@ from components.endpoint.haproxy_sections import TLS_PORT
 from components.endpoint.http_route import http_route
 from components.endpoint.ingress import ingress
 from components.ray_cluster.ray_cluster import PORT, RayCluster, RayNodes
+from components.shared.content import digest
 from components.shared.endless_job import endless_job
 from components.shared.engine_names import labels_at
 from components.shared.jobs import JobArgs, handed_on, job, job_name
-from components.shared.labels import ENDPOINT, metadata
+from components.shared.labels import CONTENT, ENDPOINT, metadata
+from components.shared.parked import content_annotation
 from components.shared.programs import programs, programs_config_map
 from components.shared.result import written_config_map
 from components.shared.service_account import service_account
@@ -99,6 +101,10 @@ def served(
     kept = written_config_map(own(NETWORK_RESULT), "serving", opts)
     supervisor = service_account(own("supervisor"), "serving", _supervisor_rules(own(NETWORK_RESULT)), opts)
     serve = serving_job(args, nodes, config_map=supervising, account=supervisor)
+    content = pulumi.Output.all(job_name(at("serve"), serve), serve.looked_up, serve.more_labels).apply(digest)
+    suspend = args.parked.suspends_job(cluster.content, content) if args.parked else None
+    described = {**serve.looked_up, CONTENT: content_annotation(content, suspend)}
+    serve = replace(serve, looked_up=described, suspend=suspend)
     if args.take_turn:
         serve = replace(serve, turn=args.take_turn("serve", job_name(at("serve"), serve), opts))
     serving = endless_job(
