@@ -10,6 +10,7 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
+from components.ray_cluster.ray_cluster import REPLACING
 from planning.settings.api_keys import LEAST_KEY_CHARACTERS, MOST_KEY_CHARACTERS
 from tests.unit.components.registrations import CHECKOUT, Program, Registration, run, stack_file
 
@@ -123,7 +124,7 @@ def test_one_image_reference_reaches_head_and_workers_and_depends_on_its_build()
 def test_a_changed_cluster_and_all_that_serves_on_it_are_replaced() -> None:
     stack = program("a100-bf16")
     cluster, serve, gate = stack.one("RayCluster", "deepseek"), stack.one("Job", "serve"), stack.one("Job", "gate")
-    assert list(cluster.request.replaceOnChanges) == ["spec"]
+    assert list(cluster.request.replaceOnChanges) == REPLACING
     assert cluster.request.deleteBeforeReplace
     assert list(serve.request.replace_with) == [cluster.urn]
     assert list(gate.request.replace_with) == [serve.urn]
