@@ -2,7 +2,7 @@
 
 The field belongs to whoever parks the engine, and Pulumi compares only what it sends. So it is not sent where nothing
 else changes. It is sent with whatever is made anew or updated: in an update the provider takes over what kubectl has
-set, and removes what is not sent (pulumi-kubernetes 4.34, fixCSAFieldManagers), which would start the engine.
+set, and removes what is not sent (pulumi-kubernetes 4.25, fixCSAFieldManagers), which would start the engine.
 
 The annotation CONTENT tells both: the content of an object, and whether `spec.suspend` was sent with it.
 """
