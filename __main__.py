@@ -15,6 +15,7 @@ from components.monitoring.monitoring import alert_when_not_served, alert_when_s
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.outputs import outputs
 from components.preflight.preflight import preflight
+from components.rollout.surge import has_second_place, places_of_first
 from components.shared.jobs import after
 from components.stack_config import cluster_provider, read_stack_config
 from components.suspended_jobs import tell_of_suspended_jobs
@@ -38,9 +39,11 @@ serving_recipe = recipes.serving_image(settings.image, settings.hardware)
 serving_image = ImageBuild("serving", ImageBuildArgs.of(config, serving_recipe), opts)
 
 store = ModelStore("store", ModelStoreArgs.of(config, plan, fetch_image.pod_image), after(opts, fetch_image))
+first = places_of_first(config, CLUSTER)
 endpoint = None
 if settings.endpoint.proxy:
-    endpoint = Endpoint("deepseek", EndpointArgs.of(config, CLUSTER, api_key), after(opts, serving_image, store))
+    door = EndpointArgs.of(config, CLUSTER, api_key, second_place=has_second_place(config, first))
+    endpoint = Endpoint("deepseek", door, after(opts, serving_image, store))
 shared = SharedByEngines(
     config=config,
     plan=plan,
@@ -49,6 +52,7 @@ shared = SharedByEngines(
     store=store,
     api_key=api_key,
     endpoint=endpoint,
+    first=first,
 )
 engines = serve(shared, opts)
 server = engines.first

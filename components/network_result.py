@@ -29,7 +29,7 @@ def network_result(config: StackConfig, server: VllmServer) -> pulumi.Output[Map
     if server.gate is None or server.serving is None or not is_proven(hardware, network):
         return None
     place = Place(
-        config_map=NETWORK_RESULT,
+        config_map=server.place.at(NETWORK_RESULT),
         namespace=config.namespace,
         kubeconfig=config.kubeconfig,
         context=config.context,

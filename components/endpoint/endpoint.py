@@ -40,6 +40,9 @@ class EndpointArgs:
     """Of engine 0; those of the others are numbered."""
 
     settings: StackSettings
+    second_place: bool = False
+    """Whether engine 0 may be in one."""
+
     api_key: pulumi.Output[str] | None
     """What vLLM wants; None where it lets everybody in."""
 
@@ -47,11 +50,12 @@ class EndpointArgs:
     """What clients may present beside it, by name."""
 
     @classmethod
-    def of(cls, config: StackConfig, cluster_name: str, api_key: ApiKey | None) -> Self:
+    def of(cls, config: StackConfig, cluster_name: str, api_key: ApiKey | None, *, second_place: bool = False) -> Self:
         """Return the arguments for a stack; `api_key` is None when anybody may ask."""
         return cls(
             cluster_name=cluster_name,
             settings=config.settings,
+            second_place=second_place,
             api_key=api_key.value if api_key else None,
             api_keys=config.api_keys,
         )
@@ -80,7 +84,7 @@ class Endpoint(pulumi.ComponentResource):
         door = args.settings.endpoint
         limits = door.counted_requests
         # In a pause there is the Service of the engine that comes again.
-        places = endings(args.settings.serving.planned_engines, args.settings.rollout.surge)
+        places = endings(args.settings.serving.planned_engines, second_place=args.second_place)
         engines = [_engine(args.cluster_name, place, child, several=len(places) > 1) for place in places]
         servers = pulumi.Output.all(*engines)
         counter = _counter(f"{name}-endpoint-limits", servers, args.settings, child) if limits else None

@@ -47,7 +47,7 @@ class RayClusterArgs:
     """The engine as it was found, where it is parked."""
 
     take_turn: TakeTurn | None = None
-    """How it waits until the one before may end; None where there is one engine."""
+    """How it waits until the one before may end; None where nothing else could serve."""
 
     @classmethod
     def of(  # noqa: PLR0913  what all engines have, and what this one has

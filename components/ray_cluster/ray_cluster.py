@@ -65,7 +65,7 @@ class RayCluster(pulumi.ComponentResource):
     ConfigMap of the programs that run in the pods (readiness probes, key check, token count), and with engine 0 a
     PodDisruptionBudget. It forbids evictions where there is one engine. Of several it lets one begin at a time; the pod
     waits until its engine has ended its answers, and all pods of an engine that does not serve may go. Waits for: its
-    turn, where it is of one of several engines; the serving Job waits for the nodes, bounded. Gives: `nodes`, the
+    turn, where another engine may serve meanwhile; the serving Job waits for the nodes, bounded. Gives: `nodes`, the
     RayCluster's name and the head's host name. A changed spec is a replacement, delete first: KubeRay would restart the
     pods under an in-place update, which a reviewer would read as harmless, and GPUs for two clusters are rare. With
     `rollout.surge` they are there, and engine 0 comes under another name before its predecessor ends.
@@ -81,7 +81,7 @@ class RayCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: RayClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("deepseek:index:RayCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        config_map = programs_config_map(args.place.own("head"), "ray", ray_programs(args), child)
+        config_map = programs_config_map(args.place.at("head"), "ray", ray_programs(args), child)
         spec = ray_cluster_spec(name, args, config_map)
         self.content = pulumi.Output.all(spec, args.pods.labels).apply(digest)
         self.resource = _custom_resource(name, args, spec, self.content, child)

@@ -41,5 +41,7 @@ def serving_clusters(api: client.ApiClient, namespace: str) -> set[str]:
 
 
 def _is_ready(pod: client.V1Pod) -> bool:
+    if pod.metadata and pod.metadata.deletion_timestamp:
+        return False
     conditions = (pod.status.conditions if pod.status else None) or []
     return any(condition.type == "Ready" and condition.status == "True" for condition in conditions)

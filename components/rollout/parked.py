@@ -10,7 +10,7 @@ import pulumi
 from kubernetes import client
 
 from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected, read
-from components.shared.engine_names import endings, labels_at
+from components.shared.engine_names import PLACES, endings, labels_at
 from components.shared.labels import CONTENT, selector
 from components.shared.parked import Parked
 from components.shared.refusal import refuse
@@ -39,12 +39,17 @@ def parked_engines(config: StackConfig, cluster_name: str) -> Mapping[str, Parke
             refuse(f"whether an engine is parked could not be read: {reason}")
         return {}
     found = dict[str, Parked]()
-    for ending in endings(engines, config.settings.rollout.surge):
+    for ending in endings(engines, second_place=True):
         name = f"{cluster_name}{ending}"
         of_engine = [item for item in clusters if item["metadata"]["name"] == name]
         if parked := _parked(of_engine, [job for job in jobs if _is_at(job, ending)]):
             found[ending] = parked
             pulumi.log.info(f"engine {name} is parked, and stays so if it is replaced")
+    there = {item["metadata"]["name"].removeprefix(cluster_name) for item in clusters}
+    for parked_at, other in (PLACES, reversed(PLACES)):
+        if parked_at in found and other not in there:
+            # Engine 0 may be made anew in its other place, where nothing of it is yet.
+            found[other] = Parked(cluster="", job="")
     return found
 
 

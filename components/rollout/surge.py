@@ -1,34 +1,22 @@
 """Surge: engine 0 is made anew beside its predecessor, on idle nodes, and answers before that ends.
 
-It has two places, which differ in how the names of its objects end. The program names one of them; what is at the
-other one ends with the `up`, when the new one has answered, and is as it was after an `up` that failed.
+It has two places, which differ in how the names of its objects end. The program names one of them. What is at the
+other one ends at the end of the `up`, and is as it was after an `up` that failed. Nothing is shared by both, because
+Pulumi deletes by name.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import pulumi
 from kubernetes import client
 
 from components.rollout.order import serving_clusters
 from components.shared.cluster_api import TIMEOUT_SECONDS, UnreachableError, connected, read
-from components.shared.engine_names import ENGINE_CONTENT, PLACES, Place
+from components.shared.engine_names import ENGINE_CONTENT, PLACES, SURGE, Place
+from components.shared.refusal import refuse
 from components.stack_config import StackConfig
-
-
-def place_of_first(config: StackConfig, cluster_name: str, content: str) -> Place:
-    """Return where engine 0 is made of this content: where it is already, else beside its predecessor.
-
-    It takes the predecessor's place where that does not serve, so that nothing is lost, and where both are taken: an
-    `up` that failed or was interrupted has left the older one, which serves until the new one has answered. Without a
-    reachable cluster, which a preview may lack, it is the first place.
-    """
-    try:
-        with connected(config.kubeconfig, config.context) as api:
-            there = _there(api, config.namespace, cluster_name)
-    except UnreachableError:
-        there = []
-    return Place(ending=place_among(there, content), content=content)
 
 
 @dataclass(frozen=True)
@@ -42,14 +30,53 @@ class There:
     serves: bool
 
 
-def place_among(there: Sequence[There], content: str) -> str:
-    """Return how names end at the place for this content; `there` begins with the RayCluster that was made last."""
-    same = [found for found in there if found.content in ("", content)]
+def places_of_first(config: StackConfig, cluster_name: str) -> Sequence[There]:
+    """Return where engine 0 is, the RayCluster that was made last first: two where an `up` has failed or was killed.
+
+    A preview that reaches no cluster finds none, and says what that may mean; an `up` is refused then.
+    """
+    if not config.settings.endpoint.proxy:
+        return ()
+    try:
+        with connected(config.kubeconfig, config.context) as api:
+            return _there(api, config.namespace, cluster_name)
+    except UnreachableError as reason:
+        if not pulumi.runtime.is_dry_run():
+            refuse(f"where the first engine is could not be read: {reason}")
+        if config.settings.rollout.surge:
+            pulumi.log.warn(
+                "rollout.surge: without the cluster this preview takes the first engine for in its first place"
+            )
+        return ()
+
+
+def has_second_place(config: StackConfig, there: Sequence[There]) -> bool:
+    """Return whether the proxies have to know it: engine 0 stays there when `rollout.surge` is turned off."""
+    return bool(config.settings.rollout.surge) or any(found.ending == SURGE for found in there)
+
+
+def place_now(there: Sequence[There]) -> Place:
+    """Return where engine 0 is, for a stack without a surge: it changes where it is."""
+    found = sorted(there, key=lambda found: not found.serves)
+    return Place(ending=found[0].ending) if found else Place()
+
+
+def place_for(there: Sequence[There], content: str) -> Place:
+    """Return where engine 0 is made of this content: where it is already, else beside its predecessor.
+
+    It takes the predecessor's place where that does not serve, so that nothing is lost; where both are taken, for the
+    older one serves until the new one has answered; and where the content was never told, so that nothing is replaced
+    for this alone.
+    """
+    same = sorted((found for found in there if found.content == content), key=lambda found: not found.serves)
+    if same:
+        return Place(ending=same[0].ending, content=content)
     idle = [found for found in there if not found.serves]
-    if there and not same and not idle and len(there) == 1:
+    if len(there) == 1 and not idle and there[0].content:
         [other] = (ending for ending in PLACES if ending != there[0].ending)
-        return other
-    return [*same, *idle, *there, There(PLACES[0], "", serves=False)][0].ending
+        return Place(ending=other, content=content)
+    taken = next(iter([*idle, *there]), There(PLACES[0], "", serves=False))
+    return Place(ending=taken.ending, content=content, is_guarded=bool(taken.content))
 
 
 def _there(api: client.ApiClient, namespace: str, cluster_name: str) -> list[There]:

@@ -25,7 +25,7 @@ MARGIN_SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Turns:
-    """One engine of several, and the gate of the one before it.
+    """One engine of several, or of one with a second place, and the gate of the one before it.
 
     The wait is no recorded dependency: engines that end, end side by side.
     """
@@ -44,14 +44,23 @@ class Turns:
     """None for the first."""
 
     @classmethod
-    def of(cls, config: StackConfig, image: PodImage, place: Place, before: k8s.batch.v1.Job | None = None) -> Self:
+    def of(
+        cls,
+        config: StackConfig,
+        image: PodImage,
+        place: Place,
+        *,
+        second_place: bool = False,
+        before: k8s.batch.v1.Job | None = None,
+    ) -> Self:
         """Return the turns of an engine of the stack. `image` is the fetch image."""
         settings = config.settings
         count = settings.serving.engines
+        minimum = settings.rollout.minimum_of(count)
         return cls(
             place=place,
-            services=tuple(f"{ENGINE_SERVICE}{ending}" for ending in endings(count, settings.rollout.surge)),
-            minimum_serving=settings.rollout.minimum_of(count),
+            services=tuple(f"{ENGINE_SERVICE}{ending}" for ending in endings(count, second_place=second_place)),
+            minimum_serving=max(minimum, 1) if place.is_guarded else minimum,
             image=image,
             scheduling=settings.scheduling,
             pods=settings.pods,

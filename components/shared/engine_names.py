@@ -36,12 +36,12 @@ def numbered(name: str, engine: int) -> str:
     return f"{name}{_ending(engine)}"
 
 
-def endings(engines: int, surge: int) -> tuple[str, ...]:
-    """Return how the names of a stack's engines end: one by one, and that of a surge behind them.
+def endings(engines: int, *, second_place: bool) -> tuple[str, ...]:
+    """Return how the names of a stack's engines end: one by one, and the second place of engine 0 behind them.
 
     components/rollout/surge.py tells in which of its two places engine 0 is.
     """
-    return (*map(_ending, range(engines)), *([SURGE] if surge else []))
+    return (*map(_ending, range(engines)), *([SURGE] if second_place else []))
 
 
 def labels_at(ending: str) -> dict[str, str]:
@@ -68,12 +68,11 @@ class Place:
         """Return the place of an engine that has one."""
         return cls(engine=engine, ending=_ending(engine))
 
-    def own(self, name: str) -> str:
-        """Return the name of what the engine has once, wherever it is."""
-        return numbered(name, self.engine)
+    is_guarded: bool = False
+    """Whether what serves here is replaced only while another one serves, because a surge could spare it."""
 
     def at(self, name: str) -> str:
-        """Return the name of what is at this place."""
+        """Return the name of an object of the engine here."""
         return f"{name}{self.ending}"
 
 

@@ -53,7 +53,7 @@ class VllmServerArgs:
     """The engine as it was found, where it is parked."""
 
     take_turn: TakeTurn | None = None
-    """How the serving Job waits until the one before may end; None where there is one engine."""
+    """How the serving Job waits until the one before may end; None where nothing else could serve."""
 
     door: EndpointSettings = field(default_factory=EndpointSettings)
     """How clients come to them."""

@@ -1,6 +1,6 @@
 """The engines of a stack: what serves the model once, several times, or not at all in a pause."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pulumi
@@ -14,7 +14,7 @@ from components.ray_cluster.args import RayClusterArgs
 from components.ray_cluster.ray_cluster import PORT, RayCluster
 from components.rollout.order import rollout_order
 from components.rollout.parked import parked_engines
-from components.rollout.surge import place_of_first
+from components.rollout.surge import There, has_second_place, place_for, place_now
 from components.rollout.turns import Turns
 from components.shared.engine_names import Place, TakeTurn, numbered
 from components.shared.jobs import after
@@ -40,6 +40,9 @@ class SharedByEngines:
     store: ModelStore
     api_key: ApiKey | None
     endpoint: Endpoint | None
+    first: Sequence[There] = ()
+    """Where engine 0 is."""
+
     parked: Mapping[str, Parked] = field(default_factory=dict[str, Parked])
     """The engines that somebody has parked, by how their names end."""
 
@@ -79,12 +82,15 @@ def serve(shared: SharedByEngines, opts: pulumi.ResourceOptions) -> Engines:
     """Create the engines, each after the gate of the one before it, those that do not serve yet first."""
     config, fetch_image = shared.config, shared.fetch_image
     shared = replace(shared, parked=parked_engines(config, CLUSTER))
-    in_turn = config.settings.serving.engines > 1 or config.settings.rollout.surge
+    second_place = has_second_place(config, shared.first)
+    in_turn = config.settings.serving.engines > 1 or second_place
     found: dict[int, pulumi.Resource] = {}
     first, gate = None, None
     for number in rollout_order(config, CLUSTER):
         place = Place.of(number) if number else _place_of_first(shared)
-        turns = Turns.of(config, fetch_image.pod_image, place, before=gate) if in_turn else None
+        turns = (
+            Turns.of(config, fetch_image.pod_image, place, second_place=second_place, before=gate) if in_turn else None
+        )
         if number and turns:
             needed = shared.serving_image, fetch_image, shared.store, shared.endpoint
             found[number] = further = FurtherEngine(number, shared, turns.take, after(opts, *needed))
@@ -98,9 +104,9 @@ def serve(shared: SharedByEngines, opts: pulumi.ResourceOptions) -> Engines:
 
 def _place_of_first(shared: SharedByEngines) -> Place:
     if not shared.config.settings.rollout.surge:
-        return Place()
+        return place_now(shared.first)
     args = _cluster_args(shared, Place(), None), _server_args(shared, None, Place(), None)
-    return place_of_first(shared.config, CLUSTER, engine_content(shared.config, *args))
+    return place_for(shared.first, engine_content(shared.config, *args))
 
 
 def _first(

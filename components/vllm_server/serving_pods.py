@@ -54,7 +54,7 @@ def supervisor_pod(
         "SUBMISSION_ID": mapped(arguments, lambda text: f"vllm-{digest(text)}"),
         "AGENT_PORT": str(AGENT_PORT),
         "GPU_PRODUCT": args.hardware.gpu if args.hardware.on_gpus else "",
-        "NETWORK_RESULT": args.place.own(NETWORK_RESULT),
+        "NETWORK_RESULT": args.place.at(NETWORK_RESULT),
     }
     if args.serving.engines > 1:
         variables["RAY_CLUSTER"] = nodes.name

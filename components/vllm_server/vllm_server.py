@@ -11,7 +11,7 @@ from components.endpoint.ingress import ingress
 from components.ray_cluster.ray_cluster import PORT, RayCluster, RayNodes
 from components.shared.content import digest
 from components.shared.endless_job import endless_job
-from components.shared.engine_names import labels_at
+from components.shared.engine_names import Place, labels_at
 from components.shared.jobs import JobArgs, handed_on, job, job_name
 from components.shared.labels import CONTENT, ENDPOINT, metadata
 from components.shared.parked import content_annotation
@@ -59,6 +59,7 @@ class VllmServer(pulumi.ComponentResource):
     endpoint: pulumi.Output[str]
     service_name: pulumi.Output[str]
     served_models: pulumi.Output[list[str]]
+    place: Place
     serving: k8s.batch.v1.Job | None
     gate: k8s.batch.v1.Job | None
 
@@ -72,6 +73,7 @@ class VllmServer(pulumi.ComponentResource):
             http_route(name, service.metadata["name"], args.door, args.door.gateway, child)
         self.service_name = service.metadata["name"]
         address = self.service_name.apply(lambda host: f"http://{host}.{args.namespace}:{PORT}")
+        self.place = args.place
         self.serving = self.gate = None
         if args.cluster:
             self.serving, self.gate = served(args, args.cluster, self.service_name, address, child)
@@ -94,12 +96,12 @@ def served(
 
     The gate asks through the Service that clients know; of several engines each is asked through its own.
     """
-    own, at, nodes = args.place.own, args.place.at, cluster.nodes
+    at, nodes = args.place.at, cluster.nodes
     # Each has a ConfigMap of its own: an edit of the gate does not restart the supervisor.
-    supervising = programs_config_map(own("serving"), "serving", programs(*SERVING), opts)
-    gating = programs_config_map(own("gate"), "gate", programs("ray-vllm/programs/gate/gate"), opts)
-    kept = written_config_map(own(NETWORK_RESULT), "serving", opts)
-    supervisor = service_account(own("supervisor"), "serving", _supervisor_rules(own(NETWORK_RESULT)), opts)
+    supervising = programs_config_map(at("serving"), "serving", programs(*SERVING), opts)
+    gating = programs_config_map(at("gate"), "gate", programs("ray-vllm/programs/gate/gate"), opts)
+    kept = written_config_map(at(NETWORK_RESULT), "serving", opts)
+    supervisor = service_account(at("supervisor"), "serving", _supervisor_rules(at(NETWORK_RESULT)), opts)
     serve = serving_job(args, nodes, config_map=supervising, account=supervisor)
     content = pulumi.Output.all(job_name(at("serve"), serve), serve.looked_up, serve.more_labels).apply(digest)
     suspend = args.parked.suspends_job(cluster.content, content) if args.parked else None
@@ -138,9 +140,9 @@ def served(
             timeout_seconds=gate_seconds(args) + form_seconds(args.serving) + GATE_MARGIN_SECONDS,
         )
 
-    own_job = job_name(at("gate"), asking(own("gate")))
+    own_job = job_name(at("gate"), asking(at("gate")))
     rules = _gate_rules(nodes, job_name(at("serve"), serve), own_job)
-    account = service_account(own("gate"), "serving", rules, opts)
+    account = service_account(at("gate"), "serving", rules, opts)
     gate = job(
         at("gate"),
         asking(account),

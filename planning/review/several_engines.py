@@ -1,6 +1,6 @@
 """What a change does to a stack with several engines, in words: one at a time is replaced, or their number changes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from planning.review.parts import CLIENTS, CLUSTER, SERVE, SURGE, part_of
 from planning.review.patience import bounds, drain, on_nodes
@@ -17,8 +17,8 @@ def what_several_engines_do(changed: Iterable[Step], settings: StackSettings) ->
     first = {step.operation for step in serving if step.name.removesuffix(SURGE) in FIRST}
     further = {step.operation for step in serving if step.name.removesuffix(SURGE) not in FIRST}
     engines, joining = settings.serving.engines, any(part_of(step) == CLUSTER for step in serving)
-    if {CREATED, DELETED} <= first:
-        return _in_the_other_place(settings, others=REPLACED in further)
+    if DELETED in first and engines:
+        return _in_the_other_place(first, settings, others=REPLACED in further)
     if REPLACED in first | further and engines > 1:
         return _in_turn(settings, joining=joining, more=CREATED in further)
     if DELETED in further and DELETED not in first:
@@ -34,16 +34,21 @@ def what_several_engines_do(changed: Iterable[Step], settings: StackSettings) ->
     return f"**Serving goes on, and more engines start**{on_nodes(settings)} each. {_bounds(settings, joining=joining)}"
 
 
-def _in_the_other_place(settings: StackSettings, *, others: bool) -> str:
-    if not settings.rollout.surge:
+def _in_the_other_place(first: Collection[str], settings: StackSettings, *, others: bool) -> str:
+    """Say what becomes of engine 0, of which one place is given up: the program always names one."""
+    if CREATED in first:
+        made = f"A new engine starts on idle nodes ({settings.hardware.nodes})"
+    elif REPLACED in first:
+        made = "The engine that an earlier `up` has left beside its predecessor is made anew"
+    else:
         return (
-            "**Serving stops until the new engine has answered.** Without `rollout.surge` it has one place, and it is "
-            f"in the second one. {drain(settings)}{_bounds(settings, joining=True)}"
-        )
+            "**Serving goes on.** Of the first engine, what an `up` that failed or was interrupted has left in its "
+            f"other place ends. {drain(settings)}"
+        ).strip()
     then = " Then the others are replaced, one at a time, while the predecessor serves too." if others else ""
     return (
-        f"**Serving goes on.** A new engine starts on idle nodes ({settings.hardware.nodes}) and answers before its "
-        f"predecessor ends.{then} {drain(settings)}{_bounds(settings, joining=True)}"
+        f"**Serving goes on.** {made} and answers before its predecessor ends.{then} "
+        f"{drain(settings)}{_bounds(settings, joining=True)}"
     )
 
 

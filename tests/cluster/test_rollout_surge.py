@@ -6,6 +6,7 @@ from pulumi import automation
 
 from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
+from tests.cluster.world.played_kubelet import CORE
 from tests.cluster.world.played_programs import IMAGES
 from tests.cluster.world.played_rollout import order, up
 from tests.cluster.world.stack_objects import changed, uids
@@ -20,8 +21,19 @@ TWO_OF_FOUR_NODES: Config = {
 }
 
 
-def with_surge(configured: Configure, length: int, surge: int = 1) -> automation.Stack:
-    return configured(**TWO_OF_FOUR_NODES, serving={"maxModelLen": length}, rollout={"surge": surge})
+def with_surge(configured: Configure, length: int, surge: int = 1, **more: dict[str, Any]) -> automation.Stack:
+    return configured(**TWO_OF_FOUR_NODES, serving={"maxModelLen": length}, rollout={"surge": surge}, **more)
+
+
+def programs_that_are_missing(api: ApiServer) -> set[str]:
+    """Return the ConfigMaps that pods of Ray and of the supervisor mount, and that are not there."""
+    pods = api.request("GET", f"{CORE}/pods?labelSelector=app.kubernetes.io/component%20in%20(ray,serving)")["items"]
+    assert len(pods) == 3
+    mounted = {
+        volume["configMap"]["name"] for pod in pods for volume in pod["spec"]["volumes"] if "configMap" in volume
+    }
+    assert len(mounted) == 2
+    return mounted - uids(api, "configmaps").keys()
 
 
 def serving(api: ApiServer) -> dict[tuple[str, str], str]:
@@ -58,12 +70,14 @@ def test_a_gate_that_fails_leaves_the_predecessor_as_it_is_and_the_way_back_too(
     configured: Configure, api: ApiServer
 ) -> None:
     before = serving(api)
-    assert "no answer" in up(with_surge(configured, 8192), api, "gate-surge")
+    with_other_programs = with_surge(configured, 8192, endpoint={"countTokens": True})
+    assert "no answer" in up(with_other_programs, api, "gate-surge")
     assert before.items() < serving(api).items()
     with watched(api) as moments:
         assert up(with_surge(configured, 32768), api) == ""
     assert order(moments) == ["serve-surge ENDING", "deepseek-surge ENDING"]
     assert serving(api) == before
+    assert programs_that_are_missing(api) == set()
     assert changed(with_surge(configured, 32768).preview(expect_no_changes=True)) == {}
 
 
@@ -79,4 +93,14 @@ def test_the_next_change_takes_the_place_of_the_one_that_failed(configured: Conf
     told = order(moments)
     assert told[:3] == ["serve-surge ENDING", "serve-surge ADDED", "gate-surge ADDED"]
     assert told[3:] == ["serve ENDING", "deepseek ENDING"]
+
+
+def test_turned_off_it_stays_and_changes_where_it_is(configured: Configure, api: ApiServer) -> None:
+    with watched(api) as moments:
+        assert up(with_surge(configured, 16384, surge=0), api) == ""
+    assert order(moments) == []
+    with watched(api) as moments:
+        assert up(with_surge(configured, 8192, surge=0), api) == ""
+    assert order(moments) == ["serve-surge ENDING", "serve-surge ADDED", "gate-surge ADDED"]
+    assert changed(with_surge(configured, 8192, surge=0).preview(expect_no_changes=True)) == {}
     configured().destroy()

@@ -33,14 +33,10 @@ class Rollout(Section):
     surge: Annotated[int, Field(ge=0, le=1)] = Field(
         default=0,
         description=(
-            "`1`: what a change replaces of the first engine is made on idle nodes, as many as `hardware.nodes`, and "
-            "answers before its predecessor ends. So one engine changes without a break, too. It needs the proxies of "
-            "`endpoint.proxy`."
+            "`1`: a changed first engine is made on idle nodes, as many as `hardware.nodes`, and answers before its "
+            "predecessor ends. So one engine changes without a break, too. It needs the proxies of `endpoint.proxy`."
         ),
-        json_schema_extra=changing(
-            "replaces the proxies one after the other; `0` also replaces the Ray cluster if a surge has left it in its "
-            "second place"
-        ),
+        json_schema_extra=changing("replaces the proxies one after the other; nothing that serves is touched"),
     )
 
     def minimum_of(self, engines: int) -> int:

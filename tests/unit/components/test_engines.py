@@ -191,7 +191,7 @@ def test_a_change_waits_for_its_turn_and_one_of_bounds_does_not() -> None:
     ("sections", "told"),
     [
         ({"endpoint": {"proxy": False}}, "serving.engines: 2 engines need the proxies"),
-        ({"rollout": {"minimumServing": 2}}, "2 of 2 engines cannot serve while one of them is replaced"),
+        ({"rollout": {"minimumServing": 2}}, "at most 1 can serve while one of 2 is replaced, and 2 are to"),
         (
             {
                 "storage": {"size": "3Ti", "accessMode": "ReadWriteOnce"},
