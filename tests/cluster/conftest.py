@@ -24,9 +24,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Collect what the Automation API has dropped. Found later, its warnings would blame another test."""
+def collected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Collect what the Automation API has dropped. Found later, its warnings would blame another test, or pytest's end.
+
+    pytest keeps a test's log until the next one begins, and in it the tracebacks of an `up` that failed.
+    """
     yield
+    caplog.get_records("call").clear()
     gc.collect()
 
 
