@@ -6,33 +6,16 @@ from pulumi import automation
 
 from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
-from tests.cluster.world.played_programs import IMAGES
-from tests.cluster.world.played_rollout import order, up
-from tests.cluster.world.stack_objects import changed, objects, uids
+from tests.cluster.world.played_rollout import TWO_NODES, order, serving, up
+from tests.cluster.world.stack_objects import changed, uids
 from tests.cluster.world.watched_objects import watched
 
 Config = dict[str, dict[str, Any]]
 
-TWO_NODES: Config = {
-    "model": {"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3"},
-    "hardware": {"nodes": 2},
-    "image": IMAGES,
-}
-"""The weights in FP8 fit on two of the four simulated nodes."""
-
 
 def with_engines(configured: Configure, count: int, **more: dict[str, Any]) -> automation.Stack:
-    serving = {"engines": count, **more.pop("serving", {})}
-    return configured(**TWO_NODES, serving=serving, **more)
-
-
-def serving(api: ApiServer) -> dict[tuple[str, str], str]:
-    """Return the identities of RayClusters and serving Jobs."""
-    return {
-        (kind, name): item["metadata"]["uid"]
-        for (kind, name), item in objects(api).items()
-        if kind == "rayclusters" or (kind == "jobs" and name.startswith("serve-"))
-    }
+    keys = {"engines": count, **more.pop("serving", {})}
+    return configured(**TWO_NODES, serving=keys, **more)
 
 
 def test_a_second_engine_comes_beside_the_first(configured: Configure, api: ApiServer) -> None:

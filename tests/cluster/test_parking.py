@@ -9,7 +9,8 @@ from pulumi import automation
 
 from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
-from tests.cluster.test_engines import up, with_engines
+from tests.cluster.test_engines import with_engines
+from tests.cluster.world.played_rollout import up
 from tests.cluster.world.stack_objects import NAMESPACE, changed, objects
 from tests.cluster.world.watched_objects import Moment, wait_until, watched
 

@@ -7,22 +7,13 @@ from pulumi import automation
 from local.cluster.api_server import ApiServer
 from tests.cluster.conftest import Configure
 from tests.cluster.world.played_kubelet import CORE
-from tests.cluster.world.played_programs import IMAGES
-from tests.cluster.world.played_rollout import order, up
+from tests.cluster.world.played_rollout import TWO_NODES, order, serving, up
 from tests.cluster.world.stack_objects import changed, uids
 from tests.cluster.world.watched_objects import watched
 
-Config = dict[str, dict[str, Any]]
-
-TWO_OF_FOUR_NODES: Config = {
-    "model": {"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3"},
-    "hardware": {"nodes": 2},
-    "image": IMAGES,
-}
-
 
 def with_surge(configured: Configure, length: int, surge: int = 1, **more: dict[str, Any]) -> automation.Stack:
-    return configured(**TWO_OF_FOUR_NODES, serving={"maxModelLen": length}, rollout={"surge": surge}, **more)
+    return configured(**TWO_NODES, serving={"maxModelLen": length}, rollout={"surge": surge}, **more)
 
 
 def programs_that_are_missing(api: ApiServer) -> set[str]:
@@ -34,13 +25,6 @@ def programs_that_are_missing(api: ApiServer) -> set[str]:
     }
     assert len(mounted) == 2
     return mounted - uids(api, "configmaps").keys()
-
-
-def serving(api: ApiServer) -> dict[tuple[str, str], str]:
-    """Return the identities of RayClusters and serving Jobs."""
-    jobs = {name: uid for name, uid in uids(api, "jobs").items() if name.startswith("serve-")}
-    found = {"rayclusters": uids(api, "rayclusters"), "jobs": jobs}
-    return {(kind, name): uid for kind, items in found.items() for name, uid in items.items()}
 
 
 def clusters(api: ApiServer) -> set[str]:

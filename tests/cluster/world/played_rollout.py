@@ -1,16 +1,26 @@
-"""An `up` whose Jobs end at once, and what of the engines came and went meanwhile."""
+"""An `up` of small engines whose Jobs end at once, and what of the engines came and went meanwhile."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pulumi import automation
 
 from local.cluster.api_server import ApiServer
 from local.cluster.simulated_nodes import PLAYED
 from tests.cluster.world.played_kubelet import CORE, Up, end_pod
+from tests.cluster.world.played_programs import IMAGES
+from tests.cluster.world.stack_objects import objects
 from tests.cluster.world.watched_objects import Moment
 
 GATES = ("gate", "gate-1", "gate-surge")
 JOBS = ("serve", "serve-1", "serve-surge", *GATES)
+
+TWO_NODES: Mapping[str, dict[str, Any]] = {
+    "model": {"repository": "https://huggingface.co/deepseek-ai/DeepSeek-V3"},
+    "hardware": {"nodes": 2},
+    "image": IMAGES,
+}
+"""The weights in FP8 fit on two of the four simulated nodes."""
 
 
 class Programs:
@@ -40,3 +50,12 @@ def order(moments: Sequence[Moment]) -> list[str]:
 
 def up(stack: automation.Stack, api: ApiServer, *fail: str) -> str:
     return Up(stack).play(Programs(api, *fail).step)
+
+
+def serving(api: ApiServer) -> dict[tuple[str, str], str]:
+    """Return the identities of RayClusters and serving Jobs."""
+    return {
+        (kind, name): item["metadata"]["uid"]
+        for (kind, name), item in objects(api).items()
+        if kind == "rayclusters" or (kind == "jobs" and name.startswith("serve-"))
+    }

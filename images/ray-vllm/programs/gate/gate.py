@@ -15,8 +15,8 @@ After the answer it fails where tool calls or reasoning are asked for and do not
 The reason goes to the termination message, the most telling part first.
 
 While RayCluster, serving Job or pods are suspended (Kueue, or another that sets spec.suspend or a scheduling gate), it
-says by whom, no time counts, and it moves the bound of its own Job. Of an engine that
-is parked when it begins, RayCluster and serving Job suspended by somebody and no queue, it asks nothing and succeeds.
+says by whom, no time counts, and it moves the bound of its own Job. Of an engine that is parked when it begins,
+RayCluster and serving Job suspended by somebody and no queue, it asks nothing and succeeds.
 
 Environment: ENDPOINT (the Service), SERVED_MODEL, API_KEY_FILE (optional), SERVING_JOB, RAY_CLUSTER, RAY_NODES,
 GPUS_PER_NODE, POD_NAMESPACE, TIMEOUT_SECONDS, JOIN_TIMEOUT_SECONDS (optional), GATE_JOB (optional: the name of its own
